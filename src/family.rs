@@ -1,0 +1,177 @@
+//! The two address families, and pairs of things of which each family has one.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+/// An address family, which is also a side of the bridge.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Family {
+    /// IPv4.
+    V4,
+    /// IPv6.
+    V6,
+}
+
+impl Family {
+    /// Both families.
+    pub const BOTH: [Self; 2] = [Self::V4, Self::V6];
+
+    /// The family of an address. An IPv4-mapped IPv6 address (`::ffff:`) is
+    /// IPv6 here; see [`canonical`] for reading it as the IPv4 address it means.
+    pub fn of(address: IpAddr) -> Self {
+        match address {
+            IpAddr::V4(_) => Self::V4,
+            IpAddr::V6(_) => Self::V6,
+        }
+    }
+
+    /// The other side of the bridge.
+    pub fn other(self) -> Self {
+        match self {
+            Self::V4 => Self::V6,
+            Self::V6 => Self::V4,
+        }
+    }
+
+    /// The address type of SDP, `IP4` or `IP6` (RFC 8866 §5.7).
+    pub fn sdp_name(self) -> &'static str {
+        match self {
+            Self::V4 => "IP4",
+            Self::V6 => "IP6",
+        }
+    }
+}
+
+impl fmt::Display for Family {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::V4 => "IPv4",
+            Self::V6 => "IPv6",
+        })
+    }
+}
+
+/// One value for each family.
+///
+/// ```
+/// use sipproxy64::family::{Family, PerFamily};
+/// let mut ports = PerFamily::new(16384, 16390);
+/// ports[Family::V6] += 2;
+/// assert_eq!(ports[Family::V6], 16392);
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct PerFamily<T> {
+    v4: T,
+    v6: T,
+}
+
+impl<T> PerFamily<T> {
+    /// The IPv4 side's value and the IPv6 side's.
+    pub const fn new(v4: T, v6: T) -> Self {
+        Self { v4, v6 }
+    }
+
+    /// What `make` gives for each family.
+    pub fn from_fn(mut make: impl FnMut(Family) -> T) -> Self {
+        Self { v4: make(Family::V4), v6: make(Family::V6) }
+    }
+
+    /// Both values with their families, IPv4 first.
+    pub fn iter(&self) -> impl Iterator<Item = (Family, &T)> {
+        [(Family::V4, &self.v4), (Family::V6, &self.v6)].into_iter()
+    }
+}
+
+impl<T> std::ops::Index<Family> for PerFamily<T> {
+    type Output = T;
+    fn index(&self, family: Family) -> &T {
+        match family {
+            Family::V4 => &self.v4,
+            Family::V6 => &self.v6,
+        }
+    }
+}
+
+impl<T> std::ops::IndexMut<Family> for PerFamily<T> {
+    fn index_mut(&mut self, family: Family) -> &mut T {
+        match family {
+            Family::V4 => &mut self.v4,
+            Family::V6 => &mut self.v6,
+        }
+    }
+}
+
+/// An address as the thing that packets go to: an IPv4-mapped IPv6 address
+/// (RFC 4291 §2.5.5.2) is the IPv4 address in it.
+pub fn canonical(address: IpAddr) -> IpAddr {
+    address.to_canonical()
+}
+
+/// Whether packets may be sent to this address at all: not to multicast,
+/// broadcast or unspecified addresses, nor IPv4-mapped ones, nor to `0/8`.
+pub fn is_unicast(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(v4) => !(v4.is_multicast() || v4.octets().first() >= Some(&240) || v4.octets().first() == Some(&0)),
+        IpAddr::V6(v6) => !(v6.is_multicast() || v6.is_unspecified() || v6.to_ipv4_mapped().is_some()),
+    }
+}
+
+/// Whether an address means something on a private network only: RFC 1918,
+/// RFC 4193, RFC 6598 and link-local ones.
+pub fn is_private(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(v4) => v4.is_private() || v4.is_link_local() || is_shared(v4),
+        IpAddr::V6(v6) => v6.is_unique_local() || v6.is_unicast_link_local(),
+    }
+}
+
+/// 100.64/10, the shared address space of RFC 6598.
+fn is_shared(address: Ipv4Addr) -> bool {
+    let [a, b, ..] = address.octets();
+    a == 100 && b & 0xc0 == 64
+}
+
+/// The same endpoint with a canonical address, see [`canonical`].
+pub fn canonical_endpoint(endpoint: SocketAddr) -> SocketAddr {
+    SocketAddr::new(canonical(endpoint.ip()), endpoint.port())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ip(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn unicast_is_what_one_host_can_receive() {
+        for good in ["192.0.2.1", "127.0.0.1", "2001:db8::1", "::1", "fe80::1"] {
+            assert!(is_unicast(ip(good)), "{good}");
+        }
+        for bad in
+            ["224.0.0.1", "255.255.255.255", "240.0.0.1", "0.0.0.0", "0.1.2.3", "ff02::1", "::", "::ffff:192.0.2.1"]
+        {
+            assert!(!is_unicast(ip(bad)), "{bad}");
+        }
+    }
+
+    #[test]
+    fn private_ranges_end_where_the_rfcs_say() {
+        for private in [
+            "10.0.0.5",
+            "172.31.255.255",
+            "192.168.1.1",
+            "100.64.0.1",
+            "100.127.255.255",
+            "169.254.1.1",
+            "fd00::1",
+            "fe80::1",
+        ] {
+            assert!(is_private(ip(private)), "{private}");
+        }
+        for public in ["172.32.0.1", "100.128.0.1", "100.63.255.255", "192.0.2.1", "2001:db8::1"] {
+            assert!(!is_private(ip(public)), "{public}");
+        }
+    }
+}

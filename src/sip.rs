@@ -1,0 +1,3 @@
+//! Reading SIP (RFC 3261): borrowed views of one datagram.
+
+pub mod method;
