@@ -13,6 +13,7 @@
 //! | read   | [`sip`] [`sdp`] | borrowed views of one datagram |
 //! | text   | [`scan`] | character classes and a cursor |
 
+pub mod address;
 pub mod config;
 pub mod edit;
 pub mod family;
@@ -21,3 +22,4 @@ pub mod proxy;
 pub mod scan;
 pub mod sip;
 pub mod streams;
+pub mod token;
