@@ -14,12 +14,17 @@
 //! | text   | [`scan`] | character classes and a cursor |
 
 pub mod address;
+pub mod branch;
 pub mod config;
 pub mod edit;
 pub mod family;
 pub mod media;
 pub mod proxy;
+pub mod reason;
+pub mod rewrite;
+pub mod route;
 pub mod scan;
 pub mod sip;
 pub mod streams;
+pub mod target;
 pub mod token;

@@ -139,6 +139,16 @@ impl fmt::Display for Dashed<'_> {
     }
 }
 
+/// ASCII text, as it is.
+#[derive(Clone, Copy, Debug)]
+pub struct Ascii<'a>(pub &'a [u8]);
+
+impl fmt::Display for Ascii<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        std::str::from_utf8(self.0).map_or(Err(fmt::Error), |text| f.write_str(text))
+    }
+}
+
 /// An endpoint as it stands in a token: `2001-db8--55~5062`.
 #[derive(Clone, Copy, Debug)]
 pub struct Tilde(pub SocketAddr);
@@ -275,7 +285,7 @@ impl<'a> Token<'a> {
     /// Reads the value of an `s64=`.
     pub fn parse(value: &'a [u8]) -> Option<Self> {
         let end = value.iter().position(|&byte| byte == b'_').unwrap_or(value.len());
-        let (written, beyond) = value.split_at_checked(end)?;
+        let (written, beyond) = value.split_at_checked(end).filter(|_| value.is_ascii())?;
         let mut parts = beyond.split(|&byte| byte == b'_').skip(1);
         let source = match parts.next() {
             None | Some(b"") => None,

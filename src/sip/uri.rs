@@ -29,6 +29,8 @@ pub enum Scheme {
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Uri {
+    /// Where its scheme begins.
+    pub start: usize,
     /// The userinfo without its `@`, if there is one.
     pub user: Option<Span>,
     /// Host and port.
@@ -89,7 +91,7 @@ impl Uri {
         }
         let parameters = scanner.take_while(|byte| byte != b'?');
         let parameters = Span::new(parameters_start, parameters_start.saturating_add(parameters.len()));
-        Some(Self { user, at, parameters, end: text.len() })
+        Some(Self { start: 0, user, at, parameters, end: text.len() })
     }
 
     /// Its parameters, in order.
@@ -106,6 +108,7 @@ impl Uri {
     #[must_use]
     pub fn shifted(self, offset: usize) -> Self {
         Self {
+            start: self.start.saturating_add(offset),
             user: self.user.map(|user| user.shifted(offset)),
             at: self.at.shifted(offset),
             parameters: self.parameters.shifted(offset),
