@@ -19,5 +19,6 @@ pub mod family;
 pub mod media;
 pub mod proxy;
 pub mod scan;
+pub mod sdp;
 pub mod sip;
 pub mod streams;
