@@ -18,6 +18,7 @@ pub mod edit;
 pub mod family;
 pub mod media;
 pub mod proxy;
+pub mod rewrite;
 pub mod scan;
 pub mod sdp;
 pub mod sip;

@@ -1,0 +1,3 @@
+//! How a message leaves: the edits that carry it to the other side.
+
+pub mod session;
