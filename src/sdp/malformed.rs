@@ -2,8 +2,9 @@
 
 /// A session description that cannot be read, and where it went wrong.
 ///
-/// Its text names the fault and what would be right, never the peer's bytes, so
-/// it can stand in the reason phrase of a 400.
+/// Its text names the fault and what would be right, never the peer's bytes, and
+/// holds only what a reason phrase may (RFC 3261 §25.1), so it can stand in that
+/// of a 400.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{fault} (byte {offset})")]
 pub struct Malformed {
@@ -27,7 +28,7 @@ pub enum Fault {
     #[error("SDP must begin with v=")]
     NoVersion,
     /// A line is not `<type>=<value>` (RFC 8866 §5).
-    #[error("SDP line is not <type>=<value>")]
+    #[error("SDP line is not type=value")]
     NotALine,
     /// `m=` lacks its fields (RFC 8866 §5.14).
     #[error("SDP m= line needs media, port and proto")]

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use crate::scan::Span;
-use crate::sdp::connection::Connection;
+use crate::sdp::connection::{Address, Connection};
 use crate::sdp::description::{Description, Direction, MediaDescription, Section};
 use crate::streams::{Transport, Wanted};
 
@@ -66,7 +66,7 @@ struct Layered {
 
 impl Layered {
     fn is_one_host(self) -> bool {
-        let foreign = self.first.address == crate::sdp::connection::Address::Foreign;
+        let foreign = self.first.address == Address::Foreign;
         !self.several && !self.first.is_multicast() && !foreign
     }
 }

@@ -1,6 +1,5 @@
 //! What was granted, written into a description.
 
-use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::attributes::{Disposition, cut_connection_capability, cut_option, disposition};
@@ -117,9 +116,13 @@ impl Plan {
     }
 }
 
-/// Whether an address is written as one of `family`.
+/// Whether an address is one of `family` and written so. An IPv4-mapped one,
+/// IPv4 in the dress of IPv6, is of neither.
 fn is_of(address: Address, family: Family) -> bool {
-    matches!(address, Address::Numeric(address) if Family::of(address) == family)
+    match address {
+        Address::Numeric(written) => Family::of(written) == family && address.canonical() == Some(written),
+        Address::Name | Address::Foreign => false,
+    }
 }
 
 struct Writer<'a, 'e> {
@@ -154,27 +157,30 @@ impl Writer<'_, '_> {
             Fate::Refused => self.edits.replace_bytes(media.line.port_span.range(), b"0"),
             Fate::Kept | Fate::Idle => {}
         }
-        match media.section.connections().next() {
-            Some(own) if self.must_change(own.address, fate) => self.connections(&media.section),
-            Some(_) => {}
-            None => self.own_connection(media, fate),
+        if media.section.connections().next().is_none() {
+            self.own_connection(media, fate);
+        } else if self.must_change(&media.section, fate) {
+            self.connections(&media.section);
         }
+        let shares_port = media.is_rtcp_mux().then_some(media.line.port);
         for line in media.section.lines() {
             if fate != Fate::Kept {
                 self.origin(&line);
             }
             if let Some(attribute) = line.attribute(self.message) {
-                self.stream_attribute(media, &attribute, fate);
+                self.stream_attribute(&attribute, fate, shares_port);
             }
         }
     }
 
-    /// Whether the `c=` line of a stream becomes ours.
-    fn must_change(&self, address: Address, fate: Fate) -> bool {
+    /// Whether the `c=` lines of a stream become ours.
+    fn must_change(&self, section: &Section<'_>, fate: Fate) -> bool {
         match fate {
             Fate::Kept => false,
             Fate::Relayed(_) => true,
-            Fate::Refused | Fate::Idle => !is_of(address, self.outgoing),
+            Fate::Refused | Fate::Idle => {
+                section.connections().any(|connection| !is_of(connection.address, self.outgoing))
+            }
         }
     }
 
@@ -193,28 +199,29 @@ impl Writer<'_, '_> {
     /// that line no longer fits.
     fn own_connection(&mut self, media: &MediaDescription<'_>, fate: Fate) {
         let Some(session) = self.session_connection else { return };
+        let message = self.message;
         match (fate, self.plan.takes_connection) {
-            (Fate::Kept, true) => {
-                let original = String::from_utf8_lossy(session.span.of(self.message));
-                self.insert_connection(media, format_args!("{original}"));
-            }
+            (Fate::Kept, true) => self.insert_connection(media, |at, edits| {
+                edits.replace_bytes(at..at, session.span.of(message));
+            }),
             (Fate::Relayed(_), false) => {
-                let ours = self.in_place_of(Some(session.address));
-                self.insert_connection(media, format_args!("IN {} {ours}", self.outgoing.sdp_name()));
+                let (addrtype, ours) = (self.outgoing.sdp_name(), self.in_place_of(Some(session.address)));
+                self.insert_connection(media, |at, edits| edits.insert(at, format_args!("IN {addrtype} {ours}")));
             }
             _ => {}
         }
     }
 
-    /// Inserts a `c=` line where it belongs in a media section.
-    fn insert_connection(&mut self, media: &MediaDescription<'_>, value: fmt::Arguments<'_>) {
+    /// Inserts a `c=` line where it belongs in a media section; `value` inserts
+    /// what it says.
+    fn insert_connection(&mut self, media: &MediaDescription<'_>, value: impl FnOnce(usize, &mut Edits)) {
         let Some(before) = media.line_before_connection() else { return };
-        let end = self.line_end;
-        if before.is_ended() {
-            self.edits.insert(before.whole.end, format_args!("c={value}{end}"));
-        } else {
-            self.edits.insert(before.whole.end, format_args!("{end}c={value}"));
-        }
+        let at = before.whole.end;
+        // Behind a last line without a line end, ours has none either.
+        let (front, back) = if before.is_ended() { ("", self.line_end) } else { (self.line_end, "") };
+        self.edits.insert(at, format_args!("{front}c="));
+        value(at, self.edits);
+        self.edits.insert(at, format_args!("{back}"));
     }
 
     /// An `o=` line. A name in it stays.
@@ -233,12 +240,13 @@ impl Writer<'_, '_> {
         }
     }
 
-    /// An attribute of a media section.
-    fn stream_attribute(&mut self, media: &MediaDescription<'_>, attribute: &Attribute, fate: Fate) {
+    /// An attribute of a media section. `shares_port`: the RTP port, where RTCP
+    /// may be on it too.
+    fn stream_attribute(&mut self, attribute: &Attribute, fate: Fate, shares_port: Option<u16>) {
         match (disposition(self.message, attribute), fate) {
             (Disposition::Ice, Fate::Kept) if self.plan.ends_ice => self.cut(attribute),
             (_, Fate::Kept) => {}
-            (Disposition::Rtcp, Fate::Relayed(port)) => self.rtcp(media, attribute, port),
+            (Disposition::Rtcp, Fate::Relayed(port)) => self.rtcp(attribute, port, shares_port),
             _ => self.attribute(attribute, fate),
         }
     }
@@ -263,11 +271,11 @@ impl Writer<'_, '_> {
     /// `a=rtcp` of a relayed stream: RTCP is next to RTP, or on the same port
     /// where it was and may be (RFC 5761). A placeholder stays one. Without the
     /// line, RTCP is next to RTP too, so one that cannot be read goes.
-    fn rtcp(&mut self, media: &MediaDescription<'_>, attribute: &Attribute, port: u16) {
+    fn rtcp(&mut self, attribute: &Attribute, port: u16, shares_port: Option<u16>) {
         let (Some(rtcp), Some(value)) = (self.read_rtcp(attribute), attribute.value) else {
             return self.cut(attribute);
         };
-        let shares = rtcp.port == media.line.port && media.is_rtcp_mux();
+        let shares = shares_port == Some(rtcp.port);
         let is_nowhere = rtcp.address.is_some_and(Address::is_unspecified);
         let port = match (is_nowhere, shares) {
             (true, _) => rtcp.port,

@@ -66,6 +66,15 @@ fn origins_lose_brackets_and_what_cannot_be_read() {
 }
 
 #[test]
+fn a_mapped_address_is_rewritten_whichever_side_it_came_from() {
+    let text = "v=0\no=- 1 1 IN IP6 ::ffff:192.0.2.9\nc=IN IP6 ::ffff:192.0.2.9\nm=audio 5000 RTP/AVP 0\n";
+    for (arrival, ours) in [(Family::V4, "IP6 2001:db8::1"), (Family::V6, "IP4 192.0.2.1")] {
+        let expected = format!("v=0\no=- 1 1 IN {ours}\nc=IN {ours}\nm=audio 16384 RTP/AVP 0\n");
+        assert_eq!(rewritten(text, arrival, &[relayed(16384)]), expected);
+    }
+}
+
+#[test]
 fn connections_at_both_levels_become_ours() {
     let text = format!("v=0\n{C6}m=audio 5000 RTP/AVP 0\nc=in ip6 [2001:db8::6]\n");
     assert_eq!(
