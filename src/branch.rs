@@ -92,11 +92,7 @@ impl<'a> Below<'a> {
         let elsewhere = via.sent_by.address.is_some_and(|address| canonical(address) != source);
         let rport = via.rport.is_some() || (elsewhere && natted);
         let received = rport || elsewhere || via.sent_by.address.is_none();
-        Self {
-            received: received.then_some(source),
-            rport: rport.then_some(remote.port()),
-            ..Self::new(text, via)
-        }
+        Self { received: received.then_some(source), rport: rport.then_some(remote.port()), ..Self::new(text, via) }
     }
 
     /// Where a response goes (RFC 3261 §18.2.2, RFC 3581 §4); never to a `maddr`.
@@ -131,7 +127,8 @@ mod tests {
 
     #[test]
     fn a_branch_is_read_as_it_was_written_in_any_case() {
-        let branch = Branch { arrival: "[2001:db8::101]:5070".parse().unwrap(), rights: Rights::Generic, seal: Seal(0xfeed) };
+        let branch =
+            Branch { arrival: "[2001:db8::101]:5070".parse().unwrap(), rights: Rights::Generic, seal: Seal(0xfeed) };
         assert_eq!(branch.to_string(), "z9hG4bK000000000000feedg2001-db8--101~5070");
         assert_eq!(Branch::parse(branch.to_string().as_bytes()), Some(branch));
         assert_eq!(Branch::parse(branch.to_string().to_uppercase().as_bytes()), Some(branch));

@@ -24,6 +24,7 @@ pub mod reason;
 pub mod rewrite;
 pub mod route;
 pub mod scan;
+pub mod sdp;
 pub mod sip;
 pub mod streams;
 pub mod target;

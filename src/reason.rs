@@ -1,5 +1,6 @@
 //! Why a message is refused or dropped, and what its sender is told.
 
+use crate::sdp::malformed::Malformed;
 use crate::sip::fault::Fault;
 
 /// Why a message is not forwarded. Those with a [`Reason::status`] are answered
@@ -15,6 +16,9 @@ pub enum Reason {
     /// Something in it cannot be read.
     #[error("malformed: {0}")]
     Malformed(Fault),
+    /// Its session description cannot be read.
+    #[error("malformed: {0}")]
+    Description(Malformed),
     /// Another version of SIP (RFC 3261 §21.5.6).
     #[error("version not supported")]
     Version,
@@ -73,7 +77,7 @@ impl Reason {
     pub fn status(self) -> Option<(u16, &'static str)> {
         Some(match self {
             Self::Options => (200, "OK"),
-            Self::Malformed(_) => (400, "Bad Request"),
+            Self::Malformed(_) | Self::Description(_) => (400, "Bad Request"),
             Self::BadRoute => (400, "Bad Route"),
             Self::Forbidden => (403, "Forbidden"),
             Self::NoUplink => (404, "Not Found"),

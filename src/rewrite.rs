@@ -11,4 +11,5 @@ pub mod fields;
 pub mod reply;
 pub mod request;
 pub mod response;
+pub mod session;
 pub mod uri;

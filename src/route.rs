@@ -170,7 +170,8 @@ impl<'a> Target<'a> {
 
     /// A numeric address, which is not one of our listen addresses.
     fn endpoint(&self, directory: &Directory) -> Option<SocketAddr> {
-        if self.uri.is_some_and(|uri| uri.parameter(self.text, b"maddr").is_some_and(|_| !self.maddr_is_numeric(&uri))) {
+        if self.uri.is_some_and(|uri| uri.parameter(self.text, b"maddr").is_some_and(|_| !self.maddr_is_numeric(&uri)))
+        {
             return None;
         }
         let endpoint = self.led.map(|(to, _)| to).or_else(|| self.numeric.map(|numeric| numeric.endpoint()))?;
@@ -247,7 +248,8 @@ impl Router<'_> {
         let Some(uri) = routes.next().map(|value| value.uri) else { return };
         let Some(endpoint) = uri.endpoint.filter(|_| self.names_us(&uri, self.leaving)) else { return };
         routes.popped = routes.popped.saturating_add(1);
-        if self.directory.is_listen(endpoint) || own_fake(self.request, self.directory, self.leaving) == Some(endpoint) {
+        if self.directory.is_listen(endpoint) || own_fake(self.request, self.directory, self.leaving) == Some(endpoint)
+        {
             self.from = endpoint;
         }
         self.received = self.received_of(&uri, endpoint);

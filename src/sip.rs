@@ -10,6 +10,7 @@ pub mod header;
 pub mod host;
 pub mod message;
 pub mod method;
+pub mod multipart;
 pub mod name_addr;
 pub mod uri;
 pub mod via;

@@ -41,6 +41,7 @@ pub fn write(
     // Writing into a Vec cannot fail.
     let _ = match reason {
         Reason::Malformed(fault) => write!(out, "SIP/2.0 {code} {fault}\r\n"),
+        Reason::Description(malformed) => write!(out, "SIP/2.0 {code} {malformed}\r\n"),
         _ => write!(out, "SIP/2.0 {code} {phrase}\r\n"),
     };
     for field in request.all(HeaderName::VIA) {

@@ -57,7 +57,14 @@ pub fn complete_via(via: &Via, below: &Below<'_>, edits: &mut Edits) {
 
 /// All that a proxy adds, apart from the mapping of header fields: Via,
 /// Record-Route or Path, Max-Forwards.
-pub fn lay_path(request: &Request<'_>, hop: &Hop, vias: &Vias<'_>, max_forwards: u32, key: &crate::config::Key, edits: &mut Edits) {
+pub fn lay_path(
+    request: &Request<'_>,
+    hop: &Hop,
+    vias: &Vias<'_>,
+    max_forwards: u32,
+    key: &crate::config::Key,
+    edits: &mut Edits,
+) {
     let branch = Branch { arrival: request.local, rights: request.rights, seal: vias.seal };
     let top = vias.topmost.field.line.start;
     edits.insert(top, format_args!("Via: SIP/2.0/UDP {};branch={branch}\r\n", hop.from));
@@ -131,7 +138,8 @@ fn remove_values(routes: &Routes, used: usize, edits: &mut Edits) {
         let end = index.saturating_add(in_line);
         let kept = (index..end).filter(|&index| !goes(index));
         let (first_kept, last_kept) = (kept.clone().next(), kept.last());
-        match first_kept.zip(last_kept).and_then(|(first, last)| routes.values.get(first).zip(routes.values.get(last))) {
+        match first_kept.zip(last_kept).and_then(|(first, last)| routes.values.get(first).zip(routes.values.get(last)))
+        {
             None => edits.remove(line.range()),
             Some((first_kept, last_kept)) => {
                 cut(Span::new(first.whole.start, first_kept.whole.start), edits);
@@ -189,9 +197,8 @@ fn restored(uri: &[u8], edits: &mut Edits) {
 fn to_phone(uri: &[u8], index: usize, crossing: &Crossing<'_>, edits: &mut Edits) {
     let Some((parsed, numeric)) = numeric(uri) else { return };
     let Some(map) = crossing.directory.map(index) else { return };
-    let plainly = (numeric.endpoint() == map.fake).then(|| {
-        crossing.directory.plain_counterpart(Family::of(map.fake.ip()), numeric.address, numeric.port)
-    });
+    let plainly = (numeric.endpoint() == map.fake)
+        .then(|| crossing.directory.plain_counterpart(Family::of(map.fake.ip()), numeric.address, numeric.port));
     put_host(&parsed, &numeric, plainly.flatten().unwrap_or(Plainly::from(map.phone)), edits);
     let token = token(uri, &parsed).map(|(parameter, _)| parameter);
     if let Some(parameter) = token {

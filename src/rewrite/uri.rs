@@ -90,7 +90,8 @@ impl Crossing<'_> {
     fn by_token(&self, text: &[u8], uri: &Uri, target: &Numeric, place: Place, bracketed: bool, edits: &mut Edits) {
         let (stand_in, rule) = self.directory.stand_in(self.arrival, target.address, target.port);
         put_host(uri, target, stand_in.into(), edits);
-        let rest = uri.parameter(text, REST_NAME).filter(|rest| place == Place::Identity && rest.value.of(text).is_ascii());
+        let rest =
+            uri.parameter(text, REST_NAME).filter(|rest| place == Place::Identity && rest.value.of(text).is_ascii());
         rename_up(text, uri, rest, edits);
         let beyond = match rest {
             Some(rest) => Beyond::Kept(rest.value.of(text)),
@@ -112,7 +113,8 @@ impl Crossing<'_> {
     fn beyond(&self, target: &Numeric, rule: StandIn, place: Place) -> Beyond<'static> {
         let key = self.directory.key();
         let written = target.endpoint();
-        let roams = place == Place::Contact && rule == StandIn::Listen && self.rights != Rights::Uplink && !self.redirect;
+        let roams =
+            place == Place::Contact && rule == StandIn::Listen && self.rights != Rights::Uplink && !self.redirect;
         if place == Place::Identity {
             Beyond::Nothing
         } else if written.ip() == canonical(self.source.ip()) {
@@ -180,9 +182,8 @@ pub fn restore(
 
 /// Whether a name is `s64` with any number of `-` behind.
 fn is_token_name(name: &[u8]) -> bool {
-    name.split_at_checked(TOKEN_NAME.len()).is_some_and(|(stem, dashes)| {
-        stem.eq_ignore_ascii_case(TOKEN_NAME) && dashes.iter().all(|&byte| byte == b'-')
-    })
+    name.split_at_checked(TOKEN_NAME.len())
+        .is_some_and(|(stem, dashes)| stem.eq_ignore_ascii_case(TOKEN_NAME) && dashes.iter().all(|&byte| byte == b'-'))
 }
 
 /// `s64=` of another sipproxy64 becomes `s64-=`, and so on.

@@ -30,7 +30,4 @@ pub enum Fault {
     /// The method in the CSeq is not that of the Request-Line (RFC 3261 §8.1.1.5).
     #[error("CSeq Method Is Not the Request's")]
     CSeqMethod,
-    /// The session description cannot be read (RFC 8866).
-    #[error("Bad SDP: {0}")]
-    Description(&'static str),
 }
