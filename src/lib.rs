@@ -6,18 +6,23 @@
 //!
 //! | layer  | modules | what |
 //! |--------|---------|------|
-//! | shell  | `main` [`cli`] [`logging`] [`socket`] [`resolver`] [`signalling`] [`relay`] [`daemon`] [`transcript`] | sockets, clocks, threads, logs |
+//! | shell  | `main` [`cli`] [`logging`] [`secret`] [`socket`] [`resolver`] [`signalling`] [`relay`] [`daemon`] [`transcript`] | sockets, clocks, threads, logs |
 //! | proxy  | [`proxy`] | the daemon without sockets |
 //! | decide | [`route`] [`rewrite`], beside them [`media`] | where a message goes and how it leaves; who may speak on a stream |
 //! | ground | [`family`] [`config`] [`address`] [`token`] [`streams`] [`edit`] | values and bytes |
 //! | read   | [`sip`] [`sdp`] | borrowed views of one datagram |
 //! | text   | [`scan`] | character classes and a cursor |
 
+pub mod cli;
 pub mod config;
+pub mod daemon;
 pub mod edit;
 pub mod family;
+pub mod logging;
 pub mod media;
 pub mod proxy;
 pub mod scan;
+pub mod secret;
 pub mod sip;
 pub mod streams;
+pub mod transcript;
