@@ -160,7 +160,7 @@ struct Arguments {
     #[arg(short = 'w', long)]
     wrapper: bool,
 
-    /// Key of the tokens, created if absent [default: random, for this run]
+    /// File of the key for signatures, created if absent [default: a random key for this run]
     #[arg(long, value_name = "FILE")]
     secret: Option<PathBuf>,
 

@@ -1,5 +1,7 @@
 //! Wrong options: one clear line each on stderr, nothing on stdout, exit status 2.
 
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)] // a test may panic
+
 use std::ffi::OsString;
 use std::fs::{self, Permissions};
 use std::os::unix::ffi::OsStringExt;
