@@ -94,3 +94,51 @@ fn priority(level: Level) -> u8 {
         Level::TRACE => 7,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex, PoisonError};
+
+    use super::*;
+
+    /// A writer that keeps what it gets.
+    #[derive(Clone, Default)]
+    struct Kept(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Kept {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn journald_gets_priorities_and_no_times() {
+        let kept = Kept::default();
+        let writer = kept.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_max_level(level(1))
+            .event_format(JournalFormat::new())
+            .with_writer(move || writer.clone())
+            .finish();
+        tracing::subscriber::with_default(subscriber, || {
+            tracing::error!("four");
+            tracing::warn!(port = 5060, "five");
+            tracing::info!("six");
+            tracing::debug!("seven");
+            tracing::trace!("eight");
+        });
+        let said = kept.0.lock().unwrap().clone();
+        assert_eq!(str::from_utf8(&said), Ok("<3>four\n<4>five port=5060\n<5>six\n<6>seven\n"));
+    }
+
+    #[test]
+    fn options_raise_and_lower_the_level() {
+        let levels = [-2, -1, 0, 1, 2, i8::MAX].map(level);
+        assert_eq!(levels, [Level::WARN, Level::WARN, Level::INFO, Level::DEBUG, Level::TRACE, Level::TRACE]);
+    }
+}
