@@ -162,6 +162,11 @@ impl Proxy {
         self.table.handle_timeout(now);
     }
 
+    /// Whether `endpoint` is one of our sockets: what is sent there comes in again.
+    pub fn is_ours(&self, endpoint: SocketAddr) -> bool {
+        self.directory.is_ours(endpoint)
+    }
+
     /// How many media sessions there are.
     pub fn sessions(&self) -> usize {
         self.table.sessions()
