@@ -8,4 +8,7 @@
 //! [`command::Command`]s carry what the one tells the other.
 
 pub mod command;
+pub mod latch;
+pub mod packet;
+pub mod stream;
 pub mod table;

@@ -1,0 +1,1 @@
+//! Who may speak on one component of a leg.
