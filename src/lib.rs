@@ -13,6 +13,8 @@
 //! | read   | [`sip`] [`sdp`] | borrowed views of one datagram |
 //! | text   | [`scan`] | character classes and a cursor |
 
+pub mod cli;
+pub mod clock;
 pub mod config;
 pub mod edit;
 pub mod family;
@@ -20,4 +22,5 @@ pub mod media;
 pub mod proxy;
 pub mod scan;
 pub mod sip;
+pub mod socket;
 pub mod streams;
