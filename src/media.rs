@@ -7,8 +7,11 @@
 //! signalling; each stream lives with the thread that relays it, and
 //! [`command::Command`]s carry what the one tells the other.
 
+pub mod allowance;
 pub mod command;
 pub mod latch;
 pub mod packet;
+pub mod ports;
+pub mod quality;
 pub mod stream;
 pub mod table;

@@ -6,14 +6,19 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use super::allowance::Allowance;
 use super::command::LegDescription;
+use super::latch::Latch;
+use super::packet::Packet;
+use super::quality::Quality;
 use crate::config::LatchMode;
 use crate::family::{Family, PerFamily};
+use crate::streams::Transport;
 
 /// Which port of a pair.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Component {
-    /// The even one.
+    /// The even one. What comes here leaves here, multiplexed RTCP too (RFC 5761).
     Rtp,
     /// The odd one above it.
     Rtcp,
@@ -51,21 +56,22 @@ pub struct Report {
 }
 
 /// Both legs of one `m=` line.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Stream {
-    legs: PerFamily<Report>,
+    legs: PerFamily<Leg>,
 }
 
-#[allow(unused_variables)]
 impl Stream {
     /// A stream whose parties are not described yet: nothing passes, except
     /// with [`LatchMode::First`].
     pub fn new(mode: LatchMode) -> Self {
-        Self { legs: PerFamily::default() }
+        Self { legs: PerFamily::from_fn(|_| Leg::new(mode)) }
     }
 
     /// The leg on `side` is described anew ([`super::command::Command::Describe`]).
-    pub fn describe(&mut self, side: Family, leg: LegDescription) {}
+    pub fn describe(&mut self, side: Family, leg: LegDescription) {
+        self.legs[side].describe(leg);
+    }
 
     /// A packet came in on the socket of `component` on `side`. The answer is
     /// where it goes, out of the other side's socket of the same component;
@@ -78,17 +84,96 @@ impl Stream {
         from: SocketAddr,
         packet: &[u8],
     ) -> Option<SocketAddr> {
-        None
+        let heard = self.legs[side].hear(now, component, from, packet);
+        if heard { self.legs[side.other()].send(component) } else { None }
     }
 
     /// When a packet of either party was last let in: for
     /// [`super::command::Command::Query`], the latest of all streams of a session.
     pub fn last_heard(&self) -> Option<Duration> {
-        None
+        self.legs[Family::V4].report.last_heard.max(self.legs[Family::V6].report.last_heard)
     }
 
     /// What the leg on `side` has seen.
     pub fn report(&self, side: Family) -> Report {
-        self.legs[side]
+        let leg = &self.legs[side];
+        Report {
+            lost: leg.quality.lost(),
+            jitter: leg.quality.jitter(),
+            destination: leg.rtp.destination(),
+            ..leg.report
+        }
     }
 }
+
+/// One party's side of a stream.
+#[derive(Clone, Debug)]
+struct Leg {
+    rtp: Latch,
+    rtcp: Latch,
+    transport: Transport,
+    allowance: Allowance,
+    quality: Quality,
+    report: Report,
+}
+
+impl Leg {
+    fn new(mode: LatchMode) -> Self {
+        Self {
+            rtp: Latch::new(mode),
+            rtcp: Latch::new(mode),
+            transport: Transport::Rtp,
+            allowance: Allowance::default(),
+            quality: Quality::default(),
+            report: Report::default(),
+        }
+    }
+
+    fn latch(&mut self, component: Component) -> &mut Latch {
+        match component {
+            Component::Rtp => &mut self.rtp,
+            Component::Rtcp => &mut self.rtcp,
+        }
+    }
+
+    fn describe(&mut self, leg: LegDescription) {
+        self.rtp.describe(leg.rtp, leg.acceptable);
+        self.rtcp.describe(leg.rtcp, leg.acceptable);
+        self.transport = leg.transport;
+        self.allowance.describe(&leg);
+    }
+
+    /// Whether a packet from this party's side is let in.
+    fn hear(&mut self, now: Duration, component: Component, from: SocketAddr, bytes: &[u8]) -> bool {
+        let packet = Packet::read(bytes, self.transport);
+        if !self.latch(component).hear(now, from, packet) {
+            self.report.refused = self.report.refused.saturating_add(1);
+            self.report.last_refused = Some(from);
+            return false;
+        }
+        if packet != Packet::Other || self.transport == Transport::Udp {
+            self.allowance.heard(from.ip());
+        }
+        self.report.packets = self.report.packets.saturating_add(1);
+        self.report.bytes = self.report.bytes.saturating_add(bytes.len() as u64);
+        self.report.last_heard = Some(now);
+        if let (Component::Rtp, Packet::Rtp(rtp)) = (component, packet) {
+            self.quality.receive(now, rtp);
+        }
+        true
+    }
+
+    /// Where a packet for this party goes.
+    fn send(&mut self, component: Component) -> Option<SocketAddr> {
+        let latch = self.latch(component);
+        let (destination, spoke) = (latch.destination(), latch.learned().is_some());
+        let destination = destination.filter(|to| spoke || self.allowance.spend(to.ip()));
+        let count = if destination.is_some() { &mut self.report.sent } else { &mut self.report.withheld };
+        *count = count.saturating_add(1);
+        destination
+    }
+}
+
+#[cfg(test)]
+#[path = "tests/stream.rs"]
+mod tests;
