@@ -16,13 +16,16 @@
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod daemon;
 pub mod edit;
 pub mod escaped;
 pub mod family;
 pub mod media;
 pub mod proxy;
 pub mod relay;
+pub mod resolver;
 pub mod scan;
+pub mod signalling;
 pub mod sip;
 pub mod socket;
 pub mod streams;
