@@ -259,9 +259,10 @@ impl Worker {
 
     /// Takes a stream out; its sockets close when it is dropped.
     fn release(&mut self, key: Key) -> Option<Relayed> {
-        let relayed = self.streams.remove(key)?;
+        let mut relayed = self.streams.remove(key)?;
         self.keys.remove(&relayed.id);
         for socket in socket_keys(key) {
+            relayed.read_errors(socket, &mut self.buffer);
             // Closing would do, unless another process shares the socket.
             let _ = self.epoll.delete(relayed.sockets.of(socket.side, socket.component));
         }
