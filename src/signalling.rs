@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use nix::sys::epoll::EpollEvent;
-use tracing::{Level, debug, enabled, warn};
+use tracing::{Level, debug, enabled, trace, warn};
 
 pub use self::sockets::BoundSockets;
 use self::sockets::SipSockets;
@@ -185,6 +185,7 @@ impl Signalling {
                 call_id = %Escaped(call_id(datagram.bytes), 120),
                 "datagram"
             );
+            trace!(bytes = %Escaped(datagram.bytes, DATAGRAM), "in");
         }
         let trouble = match outcome {
             Some(Outcome::Send { refused: None, .. }) => return Ok(()),
@@ -202,6 +203,7 @@ impl Signalling {
     /// Sends what the proxy wrote, or prints it. What is for a socket of ours
     /// is only printed.
     fn send(&mut self, now: Duration, from: SocketAddr, to: SocketAddr) -> io::Result<()> {
+        trace!(%from, %to, bytes = %Escaped(&self.outgoing, DATAGRAM), "out");
         if self.output == Output::Paper {
             return paper::sent(&mut io::stdout().lock(), from, to, &self.outgoing);
         }

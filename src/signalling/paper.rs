@@ -21,3 +21,21 @@ pub(super) fn dropped(out: &mut impl Write, reason: Reason) -> io::Result<()> {
     writeln!(out, "-- {reason}")?;
     out.flush()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_line_on_paper_begins_a_line() {
+        let (from, to) = ("192.0.2.1:5060".parse().unwrap(), "[2001:db8::5]:5062".parse().unwrap());
+        let mut out = Vec::new();
+        sent(&mut out, from, to, b"BYE\r\n\r\nbody").unwrap();
+        sent(&mut out, to, from, b"ACK\r\n\r\n").unwrap();
+        dropped(&mut out, Reason::KeepAlive).unwrap();
+        let expected = "<< udp 192.0.2.1:5060 -> [2001:db8::5]:5062\nBYE\r\n\r\nbody\n\
+                        << udp [2001:db8::5]:5062 -> 192.0.2.1:5060\nACK\r\n\r\n\
+                        -- keep-alive\n";
+        assert_eq!(String::from_utf8(out).unwrap(), expected);
+    }
+}

@@ -124,3 +124,71 @@ impl SipSockets {
         self.sockets.clear();
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::disallowed_types, reason = "tests own sockets")]
+mod tests {
+    use super::*;
+    use crate::family::Family;
+
+    /// Sockets on loopback at ports that the system chose.
+    fn bound() -> BoundSockets {
+        let bind = |address: &str| {
+            let address = address.parse().unwrap();
+            let socket = bind_sip(address, Role::Listen(Family::of(address.ip())), SocketOptions::default()).unwrap();
+            SipSocket { address: socket.local_addr().unwrap(), socket }
+        };
+        BoundSockets { sockets: ["127.0.0.1:0", "[::1]:0", "[::1]:0"].map(bind).into() }
+    }
+
+    async fn next(sockets: &SipSockets, buffer: &mut [u8]) -> (usize, SocketAddr, SocketAddr) {
+        let mut events = [EpollEvent::empty(); 8];
+        let ready = sockets.readable(&mut events).await.unwrap();
+        events[..ready].iter().find_map(|&event| sockets.receive(event, buffer)).unwrap()
+    }
+
+    #[tokio::test]
+    async fn each_socket_is_heard_and_spoken_from() {
+        let sockets = SipSockets::watch(bound()).unwrap();
+        let mut buffer = vec![0; 65_535];
+        for SipSocket { address, .. } in &sockets.sockets {
+            let peer = UdpSocket::bind(SocketAddr::new(address.ip(), 0)).unwrap();
+            let there = peer.local_addr().unwrap();
+            for length in [0, 1, 1500, 65_507] {
+                peer.send_to(&vec![b'x'; length], address).unwrap();
+                assert_eq!(next(&sockets, &mut buffer).await, (length, *address, there));
+            }
+            sockets.send(*address, there, b"answer").unwrap();
+            let (length, from) = peer.recv_from(&mut buffer).unwrap();
+            assert_eq!((&buffer[..length], from), (&b"answer"[..], *address));
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_left_at_a_socket_is_told_again() {
+        let sockets = SipSockets::watch(bound()).unwrap();
+        let mut buffer = [0; 100];
+        let here = sockets.sockets[1].address;
+        let peer = UdpSocket::bind("[::1]:0").unwrap();
+        for message in [b"1", b"2", b"3"] {
+            peer.send_to(message, here).unwrap();
+        }
+        for message in [b"1", b"2", b"3"] {
+            // One datagram a waking, though more are there.
+            next(&sockets, &mut buffer).await;
+            assert_eq!(&buffer[..1], message);
+        }
+    }
+
+    #[tokio::test]
+    async fn closed_addresses_are_free_for_another_daemon() {
+        let mut sockets = SipSockets::watch(bound()).unwrap();
+        let address = sockets.sockets[0].address;
+        assert!(sockets.contains(address));
+        assert!(UdpSocket::bind(address).is_err());
+        sockets.close();
+        assert!(!sockets.contains(address));
+        assert!(UdpSocket::bind(address).is_ok());
+        assert!(sockets.send(address, address, b"x").is_err());
+    }
+}
