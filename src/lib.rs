@@ -6,7 +6,7 @@
 //!
 //! | layer  | modules | what |
 //! |--------|---------|------|
-//! | shell  | `main` [`cli`] [`logging`] [`socket`] [`resolver`] [`signalling`] [`relay`] [`daemon`] [`transcript`] | sockets, clocks, threads, logs |
+//! | shell  | `main` [`cli`] [`logging`] [`clock`] [`escaped`] [`socket`] [`resolver`] [`signalling`] [`relay`] [`daemon`] [`transcript`] | sockets, clocks, threads, logs |
 //! | proxy  | [`proxy`] | the daemon without sockets |
 //! | decide | [`route`] [`rewrite`], beside them [`media`] | where a message goes and how it leaves; who may speak on a stream |
 //! | ground | [`family`] [`config`] [`address`] [`token`] [`streams`] [`edit`] | values and bytes |

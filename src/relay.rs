@@ -7,6 +7,7 @@
 //! answer comes back as [`Notice`]s.
 
 mod ending;
+mod icmp;
 mod slab;
 mod sockets;
 mod worker;

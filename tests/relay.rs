@@ -1,5 +1,12 @@
 //! The relay threads on real sockets: 127.0.0.1 on one side, ::1 on the other.
 #![allow(clippy::disallowed_types, reason = "tests own sockets")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "helpers of tests"
+)]
 
 use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};

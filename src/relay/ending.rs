@@ -174,6 +174,9 @@ impl fmt::Display for Verdict<'_> {
         if self.0.streams.is_empty() {
             return f.write_str("no media was asked for");
         }
+        if !self.0.obituary.answered {
+            f.write_str("the call was not answered; ")?;
+        }
         f.write_str(match legs.map(|(_, leg)| leg.packets > 0) {
             [true, true] => "both parties sent media",
             [true, false] => "only the caller sent media",
@@ -199,7 +202,10 @@ impl Leg {
         }
         if self.withheld > 0 {
             let count = self.withheld;
-            write!(f, "; {count} packets for the {name} were held back: no usable address of the {name} was known")?;
+            write!(
+                f,
+                "; {count} packets for the {name} were held back: its address was not known, or nobody answered there"
+            )?;
         }
         if self.unsent > 0 {
             write!(f, "; {} packets for the {name} could not be sent: no route, or a full queue", self.unsent)?;

@@ -16,10 +16,10 @@ use std::time::Duration;
 use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use nix::sys::eventfd::EventFd;
-use nix::sys::socket::{MsgFlags, recv};
 use tokio::sync::mpsc::UnboundedSender;
 use tracing::error;
 
+use super::icmp::ErrorReader;
 use super::slab::{Key, Slab};
 use super::{Ending, Notice, StreamEnd, StreamSockets};
 use crate::clock::Clock;
@@ -117,6 +117,7 @@ pub(super) struct Worker {
     keys: HashMap<StreamId, Key>,
     sessions: HashMap<SessionId, Session>,
     buffer: Box<[u8]>,
+    errors: ErrorReader,
 }
 
 impl Worker {
@@ -139,6 +140,7 @@ impl Worker {
             keys: HashMap::new(),
             sessions: HashMap::new(),
             buffer: vec![0; BUFFER].into_boxed_slice(),
+            errors: ErrorReader::new(),
         })
     }
 
@@ -167,7 +169,7 @@ impl Worker {
         let key = SocketKey::from_datum(event.data());
         let Some(relayed) = self.streams.find(key.stream) else { return };
         if event.events().contains(EpollFlags::EPOLLERR) {
-            relayed.read_errors(key, &mut self.buffer);
+            relayed.read_errors(key, &mut self.errors);
         }
         let socket = relayed.sockets.of(key.side, key.component);
         // An error here is one from ICMP, which this very call takes off the
@@ -262,7 +264,7 @@ impl Worker {
         let mut relayed = self.streams.remove(key)?;
         self.keys.remove(&relayed.id);
         for socket in socket_keys(key) {
-            relayed.read_errors(socket, &mut self.buffer);
+            relayed.read_errors(socket, &mut self.errors);
             // Closing would do, unless another process shares the socket.
             let _ = self.epoll.delete(relayed.sockets.of(socket.side, socket.component));
         }
@@ -273,15 +275,12 @@ impl Worker {
 impl Relayed {
     /// Counts the ICMP errors that wait at a socket. As long as one is there
     /// epoll reports the socket.
-    fn read_errors(&mut self, key: SocketKey, buffer: &mut [u8]) {
+    fn read_errors(&mut self, key: SocketKey, errors: &mut ErrorReader) {
         let descriptor = self.sockets.of(key.side, key.component).as_raw_fd();
-        for _ in 0..ERRORS {
-            if recv(descriptor, buffer, MsgFlags::MSG_ERRQUEUE | MsgFlags::MSG_DONTWAIT).is_err() {
-                return;
-            }
-            let unreachable = &mut self.unreachable[key.side];
-            *unreachable = unreachable.saturating_add(1);
-        }
+        let waiting = std::iter::from_fn(|| errors.next(descriptor)).take(ERRORS);
+        let count = u64::try_from(waiting.filter(|&unreachable| unreachable).count()).unwrap_or(u64::MAX);
+        let unreachable = &mut self.unreachable[key.side];
+        *unreachable = unreachable.saturating_add(count);
     }
 
     fn end(&self) -> StreamEnd {
