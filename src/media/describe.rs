@@ -7,7 +7,7 @@ use super::command::LegDescription;
 use super::destination::{Destinations, RelaySocket};
 use super::ends::Named;
 use super::relays::{Owner, Relay, Relays};
-use super::session::{LegState, Line, MAX_LINES, Session};
+use super::session::{Heed, LegState, Line, MAX_LINES, Session, requester};
 use super::table::{Sender, Signal, is_relayed, is_untouched};
 use crate::family::Family;
 use crate::streams::{Grant, Transport, Wanted};
@@ -41,15 +41,14 @@ impl Description<'_> {
             self.session.invited(self.now, self.signal);
         }
         let answer = self.session.exchange.is_answer(self.signal);
-        let heeded = self.session.heeds(self.signal, self.named);
-        if heeded {
+        let heed = self.session.heed(self.signal, self.named);
+        if heed == Heed::Current {
             self.session.reoffered(self.signal);
             self.session.parties[self.signal.arrival] = Some(self.signal.source);
         }
         let share = self.share(wanted);
         for (index, wanted) in wanted.iter().enumerate() {
-            let grant =
-                if index < MAX_LINES { self.line(index, wanted, answer, heeded, share) } else { Grant::Refused };
+            let grant = if index < MAX_LINES { self.line(index, wanted, answer, heed, share) } else { Grant::Refused };
             grants.push(grant);
         }
     }
@@ -61,7 +60,7 @@ impl Description<'_> {
         BUDGET / u16::try_from(named.max(1)).unwrap_or(BUDGET)
     }
 
-    fn line(&mut self, index: usize, wanted: &Wanted, answer: bool, heeded: bool, share: u16) -> Grant {
+    fn line(&mut self, index: usize, wanted: &Wanted, answer: bool, heed: Heed, share: u16) -> Grant {
         if self.session.lines.len() <= index {
             self.session.lines.resize(index + 1, Line::default());
         }
@@ -72,21 +71,19 @@ impl Description<'_> {
             return Grant::Untouched;
         }
         if !is_relayed(self.signal, wanted) {
-            let closed = LegState { closed: true, ..line.legs[side] };
-            self.set(index, line.relay, closed, heeded);
+            let closed = LegState { description: None, described: true, held: false, closed: true };
+            self.set(index, line.relay, closed, heed);
             return Grant::Refused;
         }
         if answer && line.untouched_by == Some(out) {
             return Grant::Untouched;
         }
-        let Some(relay) = line.relay.or_else(|| self.open(index)) else { return Grant::Refused };
+        let Some(relay) = line.relay.or_else(|| self.open(index, &line)) else { return Grant::Refused };
+        if !answer {
+            self.update(index, |line| line.untouched_by = None);
+        }
         let description = Some(self.leg(wanted, share));
-        self.set(
-            index,
-            Some(relay),
-            LegState { description, described: true, held: wanted.held, closed: false },
-            heeded,
-        );
+        self.set(index, Some(relay), LegState { description, described: true, held: wanted.held, closed: false }, heed);
         self.expect(index, relay, wanted.transport);
         Grant::Relayed { port: relay.ports[out] }
     }
@@ -95,20 +92,29 @@ impl Description<'_> {
         self.session.lines.get_mut(index).map(change);
     }
 
-    fn open(&mut self, index: usize) -> Option<Relay> {
+    /// Ports for a line that has none. Where there were none for a request,
+    /// there are none for its retransmission, whatever was freed since.
+    fn open(&mut self, index: usize, line: &Line) -> Option<Relay> {
+        let request = Some((requester(self.signal), self.signal.cseq));
+        if line.refused == request {
+            return None;
+        }
         let relay = self.relays.open(self.now, Owner { line: index, ..self.owner });
         self.update(index, |line| {
             line.relay = relay;
-            line.untouched_by = None;
+            line.refused = if relay.is_none() { request } else { None };
         });
         relay
     }
 
     /// The sender's leg is this, if its description counts; else it is kept for
     /// when its dialog is the answered one.
-    fn set(&mut self, index: usize, relay: Option<Relay>, leg: LegState, heeded: bool) {
-        self.session.remember(self.signal, self.named, index, leg);
-        if heeded && self.session.set_leg(self.relays, index, relay, self.signal.arrival, leg) {
+    fn set(&mut self, index: usize, relay: Option<Relay>, leg: LegState, heed: Heed) {
+        let repeated = heed != Heed::Outdated && self.session.remember(self.signal, self.named, index, leg);
+        if heed == Heed::Current
+            && !repeated
+            && self.session.set_leg(self.relays, index, relay, self.signal.arrival, leg)
+        {
             self.session.touched(self.now);
         }
     }

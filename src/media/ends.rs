@@ -14,6 +14,7 @@ use super::command::SessionId;
 use super::table::Signal;
 use crate::config::Key;
 use crate::family::Family;
+use crate::sip::method::Method;
 
 /// A tag on a side of a Call-ID, as a keyed hash: nobody can make two that
 /// collide, and none costs more memory than another.
@@ -58,9 +59,15 @@ impl Ends {
         };
         let (arriving, leaving) = (signal.arrival, signal.arrival.other());
         let from = signal.from_tag.unwrap_or_default();
+        let to = match signal.method {
+            // The callee of RFC 2543 has no tag where a dialog has one.
+            Method::Bye => Some(signal.to_tag.unwrap_or_default()),
+            Method::Invite if matches!(signal.status, Some(200..=299)) => Some(signal.to_tag.unwrap_or_default()),
+            _ => signal.to_tag,
+        };
         let (sender, other) = match signal.status {
-            None => (Some(end(arriving, from)), signal.to_tag.map(|tag| end(leaving, tag))),
-            Some(_) => (signal.to_tag.map(|tag| end(arriving, tag)), Some(end(leaving, from))),
+            None => (Some(end(arriving, from)), to.map(|tag| end(leaving, tag))),
+            Some(_) => (to.map(|tag| end(arriving, tag)), Some(end(leaving, from))),
         };
         Named { call: call.finish128().as_u128(), sender, other }
     }

@@ -44,6 +44,8 @@ pub struct Session {
     pub began: Duration,
     /// When it is looked after next.
     pub deadline: Duration,
+    /// When a packet came last, as far as is known.
+    pub heard: Option<Duration>,
     /// How many questions when it was last heard are open.
     pub asked: u8,
     /// What finds it.
@@ -73,6 +75,8 @@ pub struct Line {
     pub relay: Option<Relay>,
     /// The side whose offer has an address of the other family already.
     pub untouched_by: Option<Family>,
+    /// The request for which there were no ports: its side and CSeq.
+    pub refused: Option<(Family, u32)>,
     /// What is known of each party.
     pub legs: PerFamily<LegState>,
 }
@@ -117,6 +121,12 @@ struct Reoffer {
     before: PerFamily<Option<Vec<LegState>>>,
 }
 
+impl Reoffer {
+    fn is_of(&self, signal: &Signal<'_>) -> bool {
+        self.cseq == signal.cseq && self.method == signal.method
+    }
+}
+
 impl Exchange {
     /// Takes in a message with a description; whether that is an answer.
     pub fn is_answer(&mut self, signal: &Signal<'_>) -> bool {
@@ -156,6 +166,7 @@ impl Session {
             asked_by,
             began: now,
             deadline: now,
+            heard: None,
             asked: 0,
             ends: Vec::new(),
             lines: Vec::new(),
@@ -222,16 +233,13 @@ impl Session {
         }
         self.branches.retain(|branch| *branch != signal.branch);
         let end = self.callee_end(signal, named)?;
-        let legs = self.dialog(end).map(|dialog| {
-            dialog.answered = true;
-            dialog.legs.clone()
-        });
-        if self.answered.is_some() {
-            return None;
-        }
+        let first = self.answered.is_none();
+        let dialog = self.dialog(end)?;
+        dialog.answered = true;
+        let legs = first.then(|| dialog.legs.clone())?;
         self.answered = Some(end);
         self.active = now;
-        legs
+        Some(legs)
     }
 
     /// Whether a BYE ends the answered dialog. Another answered one goes on, if
@@ -252,9 +260,9 @@ impl Session {
         HungUp::Next(next.legs.clone())
     }
 
-    /// Whether a description counts: it is not older than one of the same
-    /// requests, and its dialog has the legs.
-    pub fn heeds(&mut self, signal: &Signal<'_>, named: &Named) -> bool {
+    /// How far a description counts: older ones do not, nor do the legs of a
+    /// dialog that is not the answered one.
+    pub fn heed(&mut self, signal: &Signal<'_>, named: &Named) -> Heed {
         let side = requester(signal);
         let end = self.callee_end(signal, named);
         let answered = self.answered;
@@ -264,52 +272,48 @@ impl Session {
             None if answered.is_some() => None,
             None => Some(&mut self.latest[side]),
         };
-        let Some(latest) = latest else { return false };
-        let current = signal.cseq >= *latest;
-        *latest = signal.cseq.max(*latest);
-        current && (answered.is_none() || answered == end)
+        let Some(latest) = latest.filter(|latest| **latest <= signal.cseq) else { return Heed::Outdated };
+        *latest = signal.cseq;
+        if answered.is_none() || answered == end { Heed::Current } else { Heed::Aside }
     }
 
-    /// Keeps what a callee says of a line, for when its dialog gets the leg.
-    pub fn remember(&mut self, signal: &Signal<'_>, named: &Named, index: usize, leg: LegState) {
+    /// Keeps what a callee says of a line, for when its dialog gets the leg;
+    /// whether it said so before, and another fork's word may be newer.
+    pub fn remember(&mut self, signal: &Signal<'_>, named: &Named, index: usize, leg: LegState) -> bool {
         if signal.arrival == self.caller || index >= MAX_LINES {
-            return;
+            return false;
         }
-        let Some(dialog) = self.callee_end(signal, named).and_then(|end| self.dialog(end)) else { return };
+        let open = self.answered.is_none();
+        let Some(dialog) = self.callee_end(signal, named).and_then(|end| self.dialog(end)) else { return false };
         if dialog.legs.len() <= index {
             dialog.legs.resize(index + 1, None);
         }
-        if let Some(slot) = dialog.legs.get_mut(index) {
-            *slot = Some(leg);
-        }
+        let before = dialog.legs.get_mut(index).and_then(|slot| slot.replace(leg));
+        open && before == Some(leg)
     }
 
     /// Before a description within a dialog changes anything: keeps what was,
     /// until the response says whether it holds (RFC 3261 §14.1, RFC 3311 §5.1).
     pub fn reoffered(&mut self, signal: &Signal<'_>) {
-        let side = requester(signal);
-        let before = || self.lines.iter().map(|line| line.legs[signal.arrival]).collect();
-        let reoffer = self.reoffers[side].take_if(|old| old.cseq == signal.cseq && old.method == signal.method);
-        self.reoffers[side] = match (reoffer, signal.status) {
-            (Some(mut reoffer), _) => {
-                if reoffer.before[signal.arrival].is_none() {
-                    reoffer.before[signal.arrival] = Some(before());
-                }
-                Some(reoffer)
+        let legs = self.lines.iter().map(|line| line.legs[signal.arrival]).collect();
+        let changes = matches!(signal.method, Method::Invite | Method::Update) && signal.status.is_none();
+        match &mut self.reoffers[requester(signal)] {
+            Some(reoffer) if reoffer.is_of(signal) => {
+                reoffer.before[signal.arrival].get_or_insert(legs);
             }
-            (None, None) if matches!(signal.method, Method::Invite | Method::Update) && signal.to_tag.is_some() => {
-                let mut reoffer = Reoffer { method: signal.method, cseq: signal.cseq, before: PerFamily::default() };
-                reoffer.before[signal.arrival] = Some(before());
-                Some(reoffer)
+            slot if changes && signal.to_tag.is_some() => {
+                let mut before = PerFamily::default();
+                before[signal.arrival] = Some(legs);
+                *slot = Some(Reoffer { method: signal.method, cseq: signal.cseq, before });
             }
-            (None, _) => None,
-        };
+            _ => {}
+        }
     }
 
     /// The legs as they were before the request that `signal` refuses.
     pub fn taken_back(&mut self, signal: &Signal<'_>) -> PerFamily<Option<Vec<LegState>>> {
         self.reoffers[requester(signal)]
-            .take_if(|reoffer| reoffer.cseq == signal.cseq && reoffer.method == signal.method)
+            .take_if(|reoffer| reoffer.is_of(signal))
             .map_or_else(PerFamily::default, |reoffer| reoffer.before)
     }
 
@@ -323,20 +327,25 @@ impl Session {
         self.active = now;
     }
 
-    /// When silence ends it, if the last packet came then.
-    pub fn expires(&self, timeouts: &Timeouts, heard: Option<Duration>) -> Duration {
+    /// When silence ends it, if no packet came since.
+    pub fn expires(&self, timeouts: &Timeouts) -> Duration {
         let wait = match () {
             () if self.answered.is_some() && self.is_quiet() => timeouts.hold,
             () if self.answered.is_some() => timeouts.rtp,
             () if self.ringing => timeouts.ringing,
             () => TRYING,
         };
-        self.silent_since(heard).saturating_add(wait)
+        self.silent_since().saturating_add(wait)
     }
 
     /// Since when nothing put its end off.
-    pub fn silent_since(&self, heard: Option<Duration>) -> Duration {
-        self.active.max(heard.unwrap_or_default())
+    pub fn silent_since(&self) -> Duration {
+        self.active.max(self.heard.unwrap_or_default())
+    }
+
+    /// Whether nothing came back yet for the request that began it.
+    pub fn is_new(&self) -> bool {
+        self.answered.is_none() && !self.ringing
     }
 
     /// Whether any packets can be missed: none come where nothing is relayed,
@@ -365,6 +374,17 @@ impl Session {
     }
 }
 
+/// How far a description counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Heed {
+    /// It sets the leg of its sender.
+    Current,
+    /// Another dialog has the legs; it is kept.
+    Aside,
+    /// A newer one came before it.
+    Outdated,
+}
+
 /// What a BYE does to a session.
 #[derive(Debug)]
 pub enum HungUp {
@@ -377,6 +397,6 @@ pub enum HungUp {
 }
 
 /// The side whose request this is, or is answered.
-fn requester(signal: &Signal<'_>) -> Family {
+pub(super) fn requester(signal: &Signal<'_>) -> Family {
     if signal.status.is_none() { signal.arrival } else { signal.arrival.other() }
 }

@@ -136,39 +136,42 @@ impl Table {
         if let Some(end) = self.advance(now, id, signal, &named) {
             self.end(now, id, end);
         } else {
-            self.reschedule(id, None);
+            self.reschedule(id);
         }
         Ok(())
     }
 
     /// A port that [`Command::Open`] asked for cannot be bound: the stream that
     /// has it gets another one, by a further `Open`. `false` where no other is
-    /// left; the stream is closed then, and goes on with port 0.
+    /// left: a call that is only beginning ends, so that its request is refused
+    /// when it is handled again; later in a call the stream goes on with port 0.
     pub fn port_taken(&mut self, now: Duration, family: Family, port: u16) -> bool {
         let Some(owner) = self.relays.owner(family, port) else { return false };
-        let session = self.sessions.get_mut(&owner.session);
-        let Some(line) = session.and_then(|session| session.lines.get_mut(owner.line)) else { return false };
+        let Some(session) = self.sessions.get_mut(&owner.session) else { return false };
+        let Some(line) = session.lines.get_mut(owner.line) else { return false };
         let Some(relay) = line.relay else { return false };
         line.relay = self.relays.replace(now, owner, relay, family);
-        let Some(relay) = line.relay else {
-            line.legs = PerFamily::default();
-            return false;
-        };
-        for (side, leg) in line.legs.iter() {
-            if let Some(description) = leg.description {
-                self.relays.describe(relay, side, description);
+        if let Some(relay) = line.relay {
+            for (side, leg) in line.legs.iter() {
+                leg.description.into_iter().for_each(|leg| self.relays.describe(relay, side, leg));
             }
+            return true;
         }
-        true
+        line.legs = PerFamily::default();
+        if session.is_new() {
+            self.end(now, owner.session, End::Failed(503));
+        }
+        false
     }
 
     /// When a packet of a session last came: the answer to [`Command::Query`].
     pub fn heard(&mut self, now: Duration, session: SessionId, last: Option<Duration>) {
         let Some(found) = self.sessions.get_mut(&session) else { return };
         found.asked = 0;
-        let silence = now.saturating_sub(found.silent_since(last));
-        if found.expires(&self.timeouts, last) > now {
-            self.reschedule(session, last);
+        found.heard = found.heard.max(last);
+        let silence = now.saturating_sub(found.silent_since());
+        if found.expires(&self.timeouts) > now {
+            self.reschedule(session);
         } else {
             self.end(now, session, End::Silence(silence));
         }
@@ -186,7 +189,7 @@ impl Table {
         {
             self.deadlines.remove(&(deadline, id));
             let Some(session) = self.sessions.get_mut(&id) else { continue };
-            let silence = now.saturating_sub(session.silent_since(None));
+            let silence = now.saturating_sub(session.silent_since());
             let mute = session.lines.iter().all(|line| line.relay.is_none());
             if mute || session.asked >= MAX_QUERIES {
                 self.end(now, id, End::Silence(silence));
@@ -329,9 +332,10 @@ impl Table {
     }
 
     /// Looks after a session again when silence would end it.
-    fn reschedule(&mut self, id: SessionId, heard: Option<Duration>) {
-        let Some(session) = self.sessions.get(&id) else { return };
-        let expires = session.expires(&self.timeouts, heard);
+    fn reschedule(&mut self, id: SessionId) {
+        // While a question is open, its answer decides.
+        let Some(session) = self.sessions.get(&id).filter(|session| session.asked == 0) else { return };
+        let expires = session.expires(&self.timeouts);
         self.set_deadline(id, expires);
     }
 
