@@ -10,6 +10,9 @@
 //! * A packet from exactly the described address wins at any time.
 //! * The winner of the race before is still let in while the new one is open,
 //!   but cannot win it: its packets in flight must not pull the leg back.
+//! * A leg that returns to the address of the race before, while nobody has won
+//!   the new one, has that race's winner back: its re-offer was refused.
+//! * What was learned before the first description stays, if that accepts it.
 //! * A winner that has been silent for [`SILENCE`] is followed to another
 //!   acceptable address by its SSRC.
 //! * STUN and DTLS are easily made by anybody. They can win a race that nobody
@@ -49,8 +52,8 @@ pub struct Latch {
     acceptable: [Option<IpAddr>; 2],
     /// Who won the race.
     winner: Option<Speaker>,
-    /// Who won the race before.
-    former: Option<SocketAddr>,
+    /// Who won the race before, and the address described then.
+    former: Option<(Option<SocketAddr>, Speaker)>,
     /// The description says nothing of the address any more (the unspecified
     /// one of RFC 2543's hold, a host name): the winner stays until another
     /// acceptable packet comes, or the old address returns.
@@ -89,10 +92,21 @@ impl Latch {
         }
         self.described = address;
         self.reopened = address.is_none();
-        if address.is_some() && !is(self.last_described, address) {
-            self.former = self.winner.take().map(|winner| winner.address).or(self.former);
-            self.last_described = address;
+        if address.is_none() || is(self.last_described, address) {
+            return;
         }
+        let before = std::mem::replace(&mut self.last_described, address);
+        let loser = self.winner.take_if(|winner| before.is_some() || !accepts(self.mode, acceptable, winner.address));
+        match loser {
+            Some(winner) => self.former = Some((before, winner)),
+            None if self.winner.is_none() => self.return_to(address),
+            None => {}
+        }
+    }
+
+    /// Ends a race that nobody has won, if the race before was about this address.
+    fn return_to(&mut self, address: Option<SocketAddr>) {
+        self.winner = self.former.take_if(|(described, _)| is(*described, address)).map(|(_, winner)| winner);
     }
 
     /// A packet came from `from`: whether it is let in.
@@ -114,8 +128,12 @@ impl Latch {
             self.reopened = false;
             return true;
         }
+        if let Some((_, former)) = self.former.as_mut().filter(|(_, former)| same(former.address, from)) {
+            former.heard = now;
+            return true;
+        }
         let undecided = self.winner.is_none() && packet == Packet::Other && self.is_acceptable(from);
-        from_described || is(self.former, Some(from)) || undecided
+        from_described || undecided
     }
 
     /// Where packets for this party go.
@@ -138,7 +156,7 @@ impl Latch {
             Some(winner) if from_described => media || !winner.by_media,
             None if from_described => true,
             _ if !self.is_acceptable(from) => false,
-            None => !is(self.former, Some(from)),
+            None => !self.is_former(from),
             Some(winner) if !winner.by_media || self.reopened => media,
             Some(winner) => {
                 let silent = now.saturating_sub(winner.heard) >= SILENCE;
@@ -147,9 +165,17 @@ impl Latch {
         }
     }
 
-    fn is_acceptable(&self, from: SocketAddr) -> bool {
-        self.mode == LatchMode::First || self.acceptable.contains(&Some(from.ip()))
+    fn is_former(&self, from: SocketAddr) -> bool {
+        self.former.is_some_and(|(_, former)| same(former.address, from))
     }
+
+    fn is_acceptable(&self, from: SocketAddr) -> bool {
+        accepts(self.mode, self.acceptable, from)
+    }
+}
+
+fn accepts(mode: LatchMode, acceptable: [Option<IpAddr>; 2], from: SocketAddr) -> bool {
+    mode == LatchMode::First || acceptable.contains(&Some(from.ip()))
 }
 
 fn is_media(packet: Packet) -> bool {
