@@ -13,6 +13,7 @@ pub mod call;
 pub mod dialog;
 pub mod media;
 pub mod party;
+pub mod sipp;
 
 use std::time::Duration;
 
