@@ -1,0 +1,143 @@
+//! The daemon as a user starts it.
+
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::thread;
+use std::time::Instant;
+
+use super::picture::OPTIONS;
+use super::{LONG_PATIENCE, PATIENCE};
+
+/// The program under test.
+pub const PROGRAM: &str = env!("CARGO_BIN_EXE_sipproxy64");
+
+/// A running sipproxy64. It is killed with the test; its log is shown where the test fails.
+#[derive(Debug)]
+pub struct Daemon {
+    child: Child,
+    lines: Receiver<String>,
+    log: Vec<String>,
+}
+
+impl Daemon {
+    /// With the command line of the specification's picture.
+    pub fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// With these options behind those of the picture.
+    pub fn start_with(more: &[&str]) -> Self {
+        let options: Vec<&str> = OPTIONS.iter().chain(more).copied().collect();
+        Self::start_as(&options)
+    }
+
+    /// With these options alone, and ready for messages.
+    pub fn start_as(options: &[&str]) -> Self {
+        let mut daemon = Self::spawn(options);
+        daemon.await_line("ready");
+        daemon
+    }
+
+    fn spawn(options: &[&str]) -> Self {
+        let mut child = Command::new(PROGRAM)
+            .arg("-v")
+            .args(options)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let (sender, lines) = channel();
+        let stderr = BufReader::new(child.stderr.take().unwrap());
+        thread::spawn(move || {
+            let lines = stderr.split(b'\n').map_while(Result::ok);
+            // The test may be over before the log is.
+            lines.for_each(|line| drop(sender.send(String::from_utf8_lossy(&line).into_owned())));
+        });
+        Self { child, lines, log: Vec::new() }
+    }
+
+    /// Waits for a log line that contains `text`, also among those that came already.
+    pub fn await_line(&mut self, text: &str) -> String {
+        if let Some(line) = self.log.iter().find(|line| line.contains(text)) {
+            return line.clone();
+        }
+        let deadline = Instant::now() + LONG_PATIENCE;
+        loop {
+            match self.lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+                Ok(line) => self.log.push(line),
+                Err(RecvTimeoutError::Timeout) => panic!("the log never said `{text}`"),
+                Err(RecvTimeoutError::Disconnected) => panic!("the daemon ended without a word of `{text}`"),
+            }
+            let line = self.log.last().unwrap();
+            if line.contains(text) {
+                return line.clone();
+            }
+        }
+    }
+
+    /// Sends it a signal, as `kill` does.
+    pub fn signal(&self, name: &str) {
+        let kill = format!("kill -{name} {}", self.child.id());
+        assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
+    }
+
+    /// Waits for its end. The end of its log is that of the process.
+    pub fn wait(&mut self) -> ExitStatus {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            match self.lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+                Ok(line) => self.log.push(line),
+                Err(RecvTimeoutError::Timeout) => panic!("the daemon does not end"),
+                Err(RecvTimeoutError::Disconnected) => return self.child.wait().unwrap(),
+            }
+        }
+    }
+
+    /// Asserts that it has not ended.
+    pub fn assert_alive(&mut self) {
+        assert_eq!(self.child.try_wait().unwrap(), None, "the daemon has ended");
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        let ended = self.child.try_wait().ok().flatten();
+        // Both fail only where it has ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if thread::panicking() {
+            self.log.extend(self.lines.iter());
+            let state = ended.map_or("running".to_owned(), |status| status.to_string());
+            eprintln!("---- log of the daemon ({state}) ----\n{}\n----", self.log.join("\n"));
+        }
+    }
+}
+
+/// What became of a start that was to fail.
+#[derive(Debug)]
+pub struct Failure {
+    /// The exit status.
+    pub status: Option<i32>,
+    /// What it said on stderr.
+    pub said: String,
+}
+
+/// Starts the daemon with options that cannot work, and waits for its end.
+pub fn fail_to_start(options: &[&str]) -> Failure {
+    let mut child = Command::new(PROGRAM).args(options).stdin(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut stderr = child.stderr.take().unwrap();
+    let (sender, ended) = channel();
+    thread::spawn(move || {
+        let mut said = String::new();
+        stderr.read_to_string(&mut said).unwrap();
+        sender.send(said)
+    });
+    let said = ended.recv_timeout(PATIENCE);
+    if said.is_err() {
+        child.kill().unwrap();
+    }
+    let status = child.wait().unwrap().code();
+    Failure { status, said: said.expect("it runs although it should not") }
+}

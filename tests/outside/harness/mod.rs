@@ -1,0 +1,24 @@
+//! What the tests are made of, from the bottom up.
+
+pub mod namespace;
+pub mod picture;
+
+pub mod agent;
+pub mod daemon;
+pub mod message;
+pub mod pattern;
+pub mod uri;
+
+pub mod call;
+pub mod dialog;
+pub mod media;
+pub mod party;
+pub mod sipp;
+
+use std::time::Duration;
+
+/// How long an event may take that should come at once. Only a failing test waits this long.
+pub const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long something may take that has to wait for time itself: ports that rest, silence that ends a call.
+pub const LONG_PATIENCE: Duration = Duration::from_secs(45);

@@ -1,0 +1,109 @@
+//! A network namespace for each test.
+
+use std::any::type_name;
+use std::env;
+use std::io::{self, Write};
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use super::picture::{ADDRESSES4, ADDRESSES6};
+
+/// Set in the process that runs inside the namespace.
+const INSIDE: &str = "SIPPROXY64_TEST_INSIDE";
+
+/// The status of a namespace that could not be furnished.
+const UNFURNISHED: i32 = 77;
+
+/// Puts the addresses on lo, then becomes the test. IPv6 addresses are usable
+/// at once with `nodad`.
+const FURNISH: &str = r#"
+{ ip link set lo up &&
+  for address in $ADDRESSES4; do ip address add "$address/32" dev lo || exit 77; done &&
+  for address in $ADDRESSES6; do ip address add "$address/128" dev lo nodad || exit 77; done
+} || exit 77
+exec "$0" "$@"
+"#;
+
+/// Runs `test` in a network namespace of its own: the test program calls itself
+/// inside one, for this test alone. Where namespaces cannot be had the test is skipped.
+pub fn isolated<Test: FnOnce()>(test: Test) {
+    isolated_with(&[], test);
+}
+
+/// The same for a test that calls these programs.
+pub fn isolated_with<Test: FnOnce()>(programs: &[&str], test: Test) {
+    if env::var_os(INSIDE).is_some() {
+        return test();
+    }
+    let name = test_name::<Test>();
+    let Some(unshare) = find_unshare() else {
+        return skip(
+            &name,
+            "the right to make network namespaces: unshare (util-linux), as root or with user namespaces",
+        );
+    };
+    if let Some(missing) = programs.iter().chain(&["ip"]).find(|program| !is_installed(program)) {
+        return skip(&name, &format!("{missing} (Debian: iproute2 has ip, sip-tester has sipp)"));
+    }
+    let output = run_inside(unshare, &name);
+    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    if output.status.code() == Some(UNFURNISHED) {
+        return skip(&name, &format!("IPv4 and IPv6 in a network namespace: {}", err.trim()));
+    }
+    assert!(output.status.success(), "{name}, {}:\n{out}\n{err}", output.status);
+    assert!(out.contains("1 passed"), "{name} did not run in its namespace:\n{out}\n{err}");
+}
+
+/// Says that the test `name` is skipped and what it needs, past the capture of
+/// the test runner. In CI, where everything is to be had, that is a failure.
+fn skip(name: &str, needs: &str) {
+    static SKIPPED: AtomicUsize = AtomicUsize::new(0);
+    let count = SKIPPED.fetch_add(1, Ordering::Relaxed) + 1;
+    assert!(env::var("CI").as_deref() != Ok("true"), "{name} would be skipped in CI: needs {needs}");
+    say(&format!("skipped: {name} needs {needs} (skipped so far: {count})"));
+}
+
+/// Whether a program is to be had; those of the system's administrator count.
+fn is_installed(program: &str) -> bool {
+    let path = env::var("PATH").unwrap_or_default();
+    path.split(':').chain(["/usr/sbin", "/sbin"]).any(|folder| Path::new(folder).join(program).is_file())
+}
+
+fn say(line: &str) {
+    // Unlike eprintln! this is not captured; a closed stderr is no failure.
+    let _ = writeln!(io::stderr(), "{line}");
+}
+
+/// The options with which a namespace can be had here.
+fn find_unshare() -> Option<&'static str> {
+    ["-rn", "-n"].into_iter().find(|options| {
+        let quiet = || Stdio::null();
+        let probe = Command::new("unshare").args([options, "true"]).stdout(quiet()).stderr(quiet()).status();
+        probe.is_ok_and(|status| status.success())
+    })
+}
+
+fn run_inside(unshare: &str, name: &str) -> Output {
+    let program = env::current_exe().unwrap();
+    let path = format!("{}:/usr/sbin:/sbin", env::var("PATH").unwrap_or_default());
+    Command::new("unshare")
+        .args([unshare, "sh", "-c", FURNISH])
+        .arg(program)
+        .args(["--exact", name, "--nocapture", "--test-threads=1"])
+        .env("PATH", path)
+        .env("ADDRESSES4", ADDRESSES4.join(" "))
+        .env("ADDRESSES6", ADDRESSES6.join(" "))
+        .env(INSIDE, "1")
+        .stdin(Stdio::null())
+        .output()
+        .unwrap()
+}
+
+/// The name of the test as the test runner knows it: that of the function in
+/// which the closure stands, without the crate's. That it is right is checked
+/// above, by the one test that must have passed.
+fn test_name<Test>() -> String {
+    let path = type_name::<Test>().trim_end_matches("::{{closure}}");
+    path.split_once("::").map_or(path, |(_, name)| name).to_owned()
+}

@@ -1,0 +1,24 @@
+//! Tests from outside: the real binary on real sockets.
+//!
+//! Each test runs in a network namespace of its own, which holds the addresses
+//! of the specification's picture, so neither root nor any set-up is needed.
+//! The peers are user agents of UDP sockets and text; nothing of the crate
+//! itself is used, so that its mistakes cannot hide behind themselves.
+#![allow(clippy::disallowed_types, reason = "these are the peers: they own sockets")]
+#![allow(clippy::disallowed_methods, reason = "deadlines of the peers are real time")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(unreachable_pub, missing_docs, reason = "nothing of a test is reachable from elsewhere")]
+
+mod harness;
+
+mod cancel;
+mod garbage;
+mod generic;
+mod hairpin;
+mod harness_itself;
+mod latching;
+mod ports;
+mod refusals;
+mod sipp;
+mod start;
+mod uplink;

@@ -1,0 +1,120 @@
+//! Ports are a good that comes back: by BYE, by failure, by silence (spec section 5, "End").
+
+use std::time::{Duration, Instant};
+
+use crate::harness::LONG_PATIENCE;
+use crate::harness::call::{Call, Ringing, answer, establish, refuse, ring_with};
+use crate::harness::daemon::Daemon;
+use crate::harness::message::Message;
+use crate::harness::namespace::isolated;
+use crate::harness::party::Party;
+use crate::harness::picture::{F1, P1, X6};
+
+/// Room for two streams.
+const TWO: [&str; 2] = ["-p", "16384-16387"];
+const ALICE: &str = "sip:alice@[2001:db8::101]";
+
+fn parties() -> (Party, Party) {
+    (Party::new("bob", X6, 40000), Party::new("alice", P1, 30000))
+}
+
+/// Asserts that no port is left: 503, and when to try again (RFC 3261 §20.33).
+fn assert_used_up(bob: &Party) {
+    let invite = bob.invite(ALICE);
+    bob.agent.send(&invite, F1);
+    let refusal = bob.agent.receive_response(503, &invite).message;
+    let seconds: u32 = refusal.value("Retry-After").split([' ', ';', '(']).next().unwrap().parse().unwrap();
+    assert!(seconds > 0, "Retry-After of\n{refusal}");
+}
+
+/// Calls until the ports have rested and the phone rings. Only time brings them back.
+fn ring_in_the_end(bob: &Party, alice: &Party) -> Ringing {
+    let deadline = Instant::now() + LONG_PATIENCE;
+    loop {
+        let invite = bob.invite(ALICE);
+        bob.agent.send(&invite, F1);
+        // Either the phone rings or the proxy refuses, and both come at once;
+        // the wait for the phone is what paces the attempts.
+        if let Some(received) = alice.agent.receive_within(Duration::from_millis(300)) {
+            return rung(bob, alice, invite, received);
+        }
+        bob.agent.receive_response(503, &invite);
+        assert!(Instant::now() < deadline, "the ports never come back");
+    }
+}
+
+fn rung(bob: &Party, alice: &Party, invite: Message, received: crate::harness::agent::Received) -> Ringing {
+    assert_eq!(received.message.value("Call-ID"), invite.value("Call-ID"));
+    alice.respond(&received, 180, "Ringing", "again");
+    bob.agent.receive_response(180, &invite);
+    Ringing { invite, received, to_tag: "again".to_owned(), proxy: F1.to_owned() }
+}
+
+fn assert_can_call_twice(bob: &Party, alice: &Party) {
+    let mut calls: Vec<Call> = (0..2).map(|_| answer(bob, alice, &ring_in_the_end(bob, alice))).collect();
+    calls.iter().for_each(|call| call.assert_talks(bob, alice, 3));
+    calls.iter_mut().for_each(|call| call.end_by_caller(bob, alice));
+}
+
+#[test]
+fn bye_gives_the_ports_back() {
+    isolated(|| {
+        let _daemon = Daemon::start_with(&TWO);
+        let (bob, alice) = parties();
+        let mut first = establish(&bob, &alice, ALICE, F1);
+        let mut second = establish(&bob, &alice, ALICE, F1);
+        assert_ne!(first.caller.told, second.caller.told, "a stream owns its ports");
+        assert_used_up(&bob);
+        first.end_by_caller(&bob, &alice);
+        second.end_by_callee(&bob, &alice);
+        assert_can_call_twice(&bob, &alice);
+    });
+}
+
+#[test]
+fn a_refused_call_gives_the_ports_back() {
+    isolated(|| {
+        let _daemon = Daemon::start_with(&TWO);
+        let (bob, alice) = parties();
+        let ringing = [(); 2].map(|()| ring_with(&bob, &alice, bob.invite(ALICE), F1));
+        assert_used_up(&bob);
+        for (ringing, (status, reason)) in ringing.iter().zip([(486, "Busy Here"), (603, "Decline")]) {
+            refuse(&bob, &alice, ringing, status, reason);
+        }
+        assert_can_call_twice(&bob, &alice);
+    });
+}
+
+#[test]
+fn silence_gives_the_ports_back() {
+    isolated(|| {
+        let _daemon = Daemon::start_with(&["-p", "16384-16387", "--rtp-timeout", "1"]);
+        let (bob, alice) = parties();
+        let first = establish(&bob, &alice, ALICE, F1);
+        first.assert_talks(&bob, &alice, 5);
+        establish(&bob, &alice, ALICE, F1);
+        let ringing = [(); 2].map(|()| ring_in_the_end(&bob, &alice));
+        assert_used_up(&bob);
+        ringing.iter().for_each(|ringing| refuse(&bob, &alice, ringing, 486, "Busy Here"));
+    });
+}
+
+/// The same call is not a new one: a retransmission gets what it had.
+#[test]
+fn a_retransmitted_invite_takes_no_more_ports() {
+    isolated(|| {
+        let _daemon = Daemon::start_with(&TWO);
+        let (bob, alice) = parties();
+        let invite = bob.invite(ALICE);
+        let received = [(); 5].map(|()| {
+            bob.agent.send(&invite, F1);
+            alice.agent.receive_request("INVITE").message
+        });
+        for again in &received[1..] {
+            assert_eq!(again.to_string(), received[0].to_string(), "a retransmission is the same, byte for byte");
+        }
+        let other = ring_with(&bob, &alice, bob.invite(ALICE), F1);
+        assert_used_up(&bob);
+        refuse(&bob, &alice, &other, 486, "Busy Here");
+    });
+}

@@ -1,0 +1,96 @@
+//! Starts that fail say why; ends that are asked for come at once (spec sections 5 and 8).
+
+use crate::harness::agent::Agent;
+use crate::harness::daemon::{Daemon, Failure, fail_to_start};
+use crate::harness::namespace::isolated;
+use crate::harness::party::Party;
+use crate::harness::picture::{LISTEN4, LISTEN6, P1};
+
+/// One clear line with all these words.
+fn assert_says(failure: &Failure, status: i32, words: &[&str]) {
+    assert_eq!(failure.status, Some(status), "it said {}", failure.said);
+    for word in words {
+        assert!(failure.said.contains(word), "`{word}` is missing in: {}", failure.said);
+    }
+}
+
+#[test]
+fn an_address_that_this_machine_has_not_is_named() {
+    isolated(|| {
+        let listen = fail_to_start(&["-l", "192.0.2.99", "-L", "2001:db8::1"]);
+        assert_says(&listen, 1, &["192.0.2.99", "listen", "ip addr"]);
+        let listen = fail_to_start(&["-l", "192.0.2.1", "-L", "2001:db8::99"]);
+        assert_says(&listen, 1, &["2001:db8::99", "listen"]);
+        let map = "192.0.2.101=2001:db8::99";
+        let fake = fail_to_start(&["-l", "192.0.2.1", "-L", "2001:db8::1", "-m", map]);
+        assert_says(&fake, 1, &["2001:db8::99", "fake of 192.0.2.101"]);
+    });
+}
+
+#[test]
+fn an_address_that_another_program_has_is_named() {
+    isolated(|| {
+        let _other = Agent::bind("another program", LISTEN6);
+        let failure = fail_to_start(&["-l", "192.0.2.1", "-L", "2001:db8::1"]);
+        assert_says(&failure, 1, &["2001:db8::1", "listen", "in use"]);
+    });
+}
+
+#[test]
+fn a_wrong_option_is_status_2() {
+    isolated(|| {
+        let both = ["-l", "192.0.2.1", "-L", "2001:db8::1"];
+        let with = |more: &[&str]| fail_to_start(&[&both[..], more].concat());
+        assert_says(&with(&["--no-such-option"]), 2, &["--no-such-option"]);
+        assert_says(&with(&["-m", "192.0.2.101=192.0.2.5"]), 2, &["192.0.2.101=192.0.2.5"]);
+        assert_says(&with(&["-m", "192.0.2.101"]), 2, &["192.0.2.101", "PHONE=FAKE"]);
+        assert_says(&with(&["-p", "17000-16000"]), 2, &["17000-16000"]);
+        assert_says(&with(&["-U", "192.0.2.12"]), 2, &["192.0.2.12"]);
+        assert_says(&fail_to_start(&["-L", "2001:db8::1"]), 2, &["listen4"]);
+        assert_says(&fail_to_start(&["-l", "2001:db8::1", "-L", "2001:db8::1"]), 2, &["2001:db8::1"]);
+        assert_says(&fail_to_start(&["-l", "192.0.2.1", "-L", "192.0.2.2"]), 2, &["192.0.2.2"]);
+    });
+}
+
+/// Custom ports of the listen addresses, of fakes and phones.
+#[test]
+fn any_address_may_carry_a_port() {
+    isolated(|| {
+        let map = "192.0.2.101:5080=[2001:db8::101]:5090";
+        let _daemon = Daemon::start_as(&["-l", "192.0.2.1:5070", "-L", "[2001:db8::1]:5071", "-m", map]);
+        let (bob, alice) =
+            (Party::new("bob", "[2001:db8:9::55]:5062", 40000), Party::new("alice", "192.0.2.101:5080", 30000));
+        let uri = "sip:alice@[2001:db8::101]:5090";
+        let mut call = crate::harness::call::establish(&bob, &alice, uri, "[2001:db8::101]:5090");
+        call.assert_talks(&bob, &alice, 5);
+        call.end_by_callee(&bob, &alice);
+        let uri = "sip:bob@[2001:db8:9::55]:5062";
+        let mut call = crate::harness::call::establish(&alice, &bob, uri, "192.0.2.1:5070");
+        call.end_by_callee(&alice, &bob);
+    });
+}
+
+#[test]
+fn sigterm_and_sigint_end_it_now() {
+    isolated(|| {
+        for signal in ["TERM", "INT"] {
+            let mut daemon = Daemon::start();
+            daemon.signal(signal);
+            daemon.wait();
+            // Its sockets are free again.
+            let _sockets = (Agent::bind("IPv4", LISTEN4), Agent::bind("IPv6", LISTEN6));
+        }
+    });
+}
+
+/// Spec section 5, SIGHUP: nothing to relay, so it ends with status 0.
+#[test]
+fn sighup_ends_it_when_nothing_is_left_to_relay() {
+    isolated(|| {
+        let mut daemon = Daemon::start();
+        let phone = Party::new("alice", P1, 30000);
+        daemon.signal("HUP");
+        assert!(daemon.wait().success());
+        drop(phone);
+    });
+}

@@ -1,0 +1,155 @@
+//! Phones register at the uplink of the other side and are called back (spec section 7).
+
+use crate::harness::agent::{Received, response_to};
+use crate::harness::call::establish;
+use crate::harness::daemon::Daemon;
+use crate::harness::message::Message;
+use crate::harness::namespace::isolated;
+use crate::harness::party::Party;
+use crate::harness::pattern::assert_matches;
+use crate::harness::picture::{F1, LISTEN4, LISTEN6, NAT4, P1, U6};
+use crate::harness::uri::{address_of, next_hop, uri_of};
+
+const PROVIDER: &str = "sip:provider.example";
+const CHALLENGE: &str = r#"Digest realm="provider.example", nonce="84a4cc6f", algorithm=MD5, qop="auth""#;
+const CREDENTIALS: &str = r#"Digest username="alice", realm="provider.example", nonce="84a4cc6f", uri="sip:provider.example", response="7587245234b3434cc3412213e5f113a5", algorithm=MD5, cnonce="0a4f113b", qop=auth, nc=00000001"#;
+
+/// A REGISTER of a user at the provider.
+fn register(phone: &Party, uri: &str, number: u32) -> Message {
+    let address_of_record = format!("<sip:{}@provider.example>", phone.user);
+    phone
+        .request("REGISTER", uri)
+        .replacing("From", &format!("{address_of_record};tag=r{number}"))
+        .replacing("To", &address_of_record)
+        .replacing("CSeq", &format!("{number} REGISTER"))
+        .with("Expires", "3600")
+}
+
+/// The registrar's 200: it shows the Contacts as it has them.
+fn grant(uplink: &Party, register: &Received) {
+    let contact = format!("{};expires=3600", register.message.value("Contact"));
+    let response = response_to(&register.message, 200, "OK", "u1")
+        .with("Contact", contact)
+        .with("Service-Route", "<sip:[2001:db8:456::12];lr>")
+        .with("Date", "Sat, 13 Nov 2010 23:29:00 GMT")
+        .without_body();
+    uplink.agent.respond(register, &response);
+}
+
+/// Registers with the Contact that the phone has, and gives what the uplink
+/// keeps of it.
+fn registered(phone: &Party, uplink: &Party, source: &str) -> String {
+    let request = register(phone, PROVIDER, 1).without_body();
+    phone.agent.send(&request, LISTEN4);
+    let received = uplink.agent.receive_request("REGISTER");
+    assert_eq!(received.source, address_of(source), "the REGISTER comes from");
+    assert_eq!(received.message.all("Record-Route"), Vec::<&str>::new());
+    assert_eq!(received.message.request_uri(), PROVIDER);
+    assert_eq!(received.message.value("To"), request.value("To"), "names stay");
+    grant(uplink, &received);
+    let response = phone.agent.receive_response(200, &request).message;
+    let wanted = format!("{};expires=3600", phone.contact);
+    assert_eq!(response.value("Contact"), wanted, "the Contact comes back as written");
+    assert_eq!(response.value("Date"), "Sat, 13 Nov 2010 23:29:00 GMT");
+    received.message.value("Contact").to_owned()
+}
+
+/// Calls a Contact that was registered, talks, and hangs up.
+fn call_back(uplink: &Party, phone: &Party, contact: &str) {
+    let target = uri_of(contact);
+    let mut call = establish(uplink, phone, target, &next_hop(target).to_string());
+    call.assert_talks(uplink, phone, 50);
+    call.end_by_caller(uplink, phone);
+}
+
+#[test]
+fn a_phone_registers_and_is_called_back() {
+    isolated(|| {
+        let _daemon = Daemon::start();
+        let (alice, uplink) = (Party::new("alice", P1, 30000), Party::new("carol", U6, 40000));
+        let contact = registered(&alice, &uplink, F1);
+        assert_eq!(contact, "<sip:alice@[2001:db8::101]:5060>");
+        call_back(&uplink, &alice, &contact);
+    });
+}
+
+/// Spec section 1, rule 2: another port and more parameters are none of a fake's,
+/// and yet they come back.
+#[test]
+fn a_contact_at_another_port_comes_back_and_can_be_called() {
+    isolated(|| {
+        let _daemon = Daemon::start();
+        let mut alice = Party::new("alice", "192.0.2.101:5070", 30000);
+        let uplink = Party::new("carol", U6, 40000);
+        alice.contact = "<sip:alice@192.0.2.101:5070;transport=udp>;+sip.instance=\"<urn:uuid:0>\"".to_owned();
+        let contact = registered(&alice, &uplink, F1);
+        let pattern =
+            "<sip:alice@[2001:db8::101];transport=udp;s64=192.0.2.101~5070__<SIG>>;+sip.instance=\"<urn:uuid:0>\"";
+        assert_matches(&contact, pattern);
+        call_back(&uplink, &alice, &contact);
+    });
+}
+
+/// Spec section 1, case b of the tokens: a phone behind NAT without a map.
+#[test]
+fn a_phone_behind_nat_registers_and_is_called_back() {
+    isolated(|| {
+        let _daemon = Daemon::start();
+        let (mut dave, uplink) = (Party::new("dave", NAT4, 30000), Party::new("carol", U6, 40000));
+        dave.contact = "<sip:dave@10.0.0.5:5060>".to_owned();
+        let contact = registered(&dave, &uplink, LISTEN6);
+        assert_matches(&contact, "<sip:dave@[2001:db8::1];s64=10.0.0.5~5060_203.0.113.9~40123_<SIG>>");
+        call_back(&uplink, &dave, &contact);
+    });
+}
+
+/// Digest is signed by the phone: nothing of it may change (spec section 2, "never touched").
+#[test]
+fn a_challenged_register_is_sent_again_with_credentials() {
+    isolated(|| {
+        let _daemon = Daemon::start();
+        let (alice, uplink) = (Party::new("alice", P1, 30000), Party::new("carol", U6, 40000));
+        let first = register(&alice, PROVIDER, 1).without_body();
+        alice.agent.send(&first, LISTEN4);
+        let received = uplink.agent.receive_request("REGISTER");
+        let challenge = response_to(&received.message, 401, "Unauthorized", "u1").with("WWW-Authenticate", CHALLENGE);
+        uplink.agent.respond(&received, &challenge.without_body());
+        let refusal = alice.agent.receive_response(401, &first).message;
+        assert_eq!(refusal.value("WWW-Authenticate"), CHALLENGE);
+
+        let second = register(&alice, PROVIDER, 2).with("Authorization", CREDENTIALS).without_body();
+        alice.agent.send(&second, LISTEN4);
+        let received = uplink.agent.receive_request("REGISTER");
+        assert_eq!(received.message.value("Authorization"), CREDENTIALS);
+        grant(&uplink, &received);
+        let response = alice.agent.receive_response(200, &second).message;
+        assert_eq!(response.value("Contact"), "<sip:alice@192.0.2.101:5060>;expires=3600");
+    });
+}
+
+/// Spec section 2, rules 3f and 4: a phone that knows us alone registers with our address.
+#[test]
+fn a_register_for_our_listen_address_is_the_uplinks() {
+    isolated(|| {
+        let _daemon = Daemon::start();
+        let (alice, uplink) = (Party::new("alice", P1, 30000), Party::new("carol", U6, 40000));
+        let request = alice.request("REGISTER", "sip:192.0.2.1").without_body();
+        alice.agent.send(&request, LISTEN4);
+        let received = uplink.agent.receive_request("REGISTER");
+        assert_eq!(received.message.request_uri(), "sip:[2001:db8:456::12]");
+        grant(&uplink, &received);
+        alice.agent.receive_response(200, &request);
+    });
+}
+
+/// Spec section 2, rule 3f: what names nobody here goes to the uplink.
+#[test]
+fn a_phone_calls_a_name() {
+    isolated(|| {
+        let _daemon = Daemon::start();
+        let (alice, uplink) = (Party::new("alice", P1, 30000), Party::new("carol", U6, 40000));
+        let mut call = establish(&alice, &uplink, "sip:carol@provider.example", LISTEN4);
+        call.assert_talks(&alice, &uplink, 50);
+        call.end_by_callee(&alice, &uplink);
+    });
+}
