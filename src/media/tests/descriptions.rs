@@ -185,3 +185,54 @@ fn descriptions_elsewhere_do_not_count() {
     assert_eq!(bench.table.sessions(), 0);
     assert_eq!(bench.commands(), []);
 }
+
+#[test]
+fn crossing_re_invites_are_both_taken_back() {
+    let mut bench = Bench::answered();
+    let ours = in_dialog(Method::Invite, 2, &[]);
+    let theirs = Signal {
+        arrival: Family::V6,
+        from_tag: B,
+        to_tag: A,
+        source: at("[2001:db8:9::55]:5060"),
+        destination: at("192.0.2.101:5060"),
+        ..request(Method::Invite, 9, &[])
+    };
+    let (four, six) = ([audio("192.0.2.101:4002")], [audio("[2001:db8:9::55]:6002")]);
+    bench.signal(&Signal { wanted: Some(&four), ..ours });
+    bench.signal(&Signal { wanted: Some(&six), ..theirs });
+    assert_eq!(bench.aims().len(), 2);
+    bench.signal(&response(ours, 491, &[]));
+    assert_eq!(bench.aims(), [(Family::V4, Some(at(P4)))]);
+    let refusal = Signal { from_tag: B, to_tag: A, ..response(theirs, 491, &[]) };
+    bench.signal(&refusal);
+    assert_eq!(bench.aims(), [(Family::V6, Some(at(P6)))]);
+}
+
+#[test]
+fn a_name_is_relayed_to_whoever_is_learned() {
+    let mut bench = Bench::new(&config());
+    let named = [Wanted { address: None, ..audio(P4) }];
+    assert_eq!(bench.signal(&request(Method::Invite, 1, &named)), [Grant::Relayed { port: 16384 }]);
+    let (side, leg) = bench.legs()[0];
+    assert_eq!((side, leg.rtp, leg.acceptable), (Family::V4, None, [None, Some(at(P4).ip())]));
+}
+
+#[test]
+fn what_cannot_be_relayed_takes_no_ports() {
+    let mut bench = Bench::new(&config());
+    let tcp = Wanted { transport: Transport::NotRelayable, ..audio(P4) };
+    assert_eq!(bench.signal(&request(Method::Invite, 1, &[tcp])), [Grant::Refused]);
+    assert_eq!(bench.table.sessions(), 0);
+    let grants = bench.signal(&request(Method::Invite, 1, &[tcp, audio(P4)]));
+    assert_eq!(grants, [Grant::Refused, Grant::Relayed { port: 16384 }]);
+}
+
+#[test]
+fn a_fax_keeps_the_ports_of_its_stream() {
+    let mut bench = Bench::answered();
+    let fax = [Wanted { transport: Transport::Udptl, ..audio(P4) }];
+    assert_eq!(bench.signal(&in_dialog(Method::Invite, 2, &fax)), [Grant::Relayed { port: 16384 }]);
+    let (_, leg) = bench.legs()[0];
+    assert_eq!((leg.rtp, leg.rtcp, leg.transport), (Some(at(P4)), None, Transport::Udptl));
+}

@@ -1,5 +1,6 @@
 //! A table in pretended time, and a call through it.
 
+mod bleed;
 mod descriptions;
 mod endings;
 mod limits;
