@@ -5,6 +5,8 @@
 //! rule it shows). `BLESS=1 cargo test --test golden` writes `expected` anew; the
 //! difference is then read like code.
 
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+
 use std::fmt::Write;
 use std::fs;
 use std::path::{Path, PathBuf};
