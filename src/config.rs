@@ -10,8 +10,7 @@ use std::time::Duration;
 
 use crate::family::{Family, PerFamily, is_unicast};
 
-/// The port of SIP where none is written (RFC 3261 §19.1.2).
-pub const SIP_PORT: u16 = 5060;
+pub use crate::sip::host::SIP_PORT;
 
 /// Everything the core decides by. Make one with [`Config::new`], change what
 /// differs, then [`Config::check`] it.

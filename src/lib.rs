@@ -6,18 +6,38 @@
 //!
 //! | layer  | modules | what |
 //! |--------|---------|------|
-//! | shell  | `main` [`cli`] [`logging`] [`socket`] [`resolver`] [`signalling`] [`relay`] [`daemon`] [`transcript`] | sockets, clocks, threads, logs |
+//! | shell  | `main` [`cli`] [`secret`] [`logging`] [`clock`] [`escaped`] [`paper`] [`socket`] [`resolver`] [`signalling`] [`relay`] [`daemon`] [`transcript`] | sockets, clocks, threads, files, logs |
 //! | proxy  | [`proxy`] | the daemon without sockets |
 //! | decide | [`route`] [`rewrite`], beside them [`media`] | where a message goes and how it leaves; who may speak on a stream |
-//! | ground | [`family`] [`config`] [`address`] [`token`] [`streams`] [`edit`] | values and bytes |
+//! | ground | [`family`] [`config`] [`address`] [`token`] [`branch`] [`target`] [`reason`] [`streams`] [`edit`] | values and bytes |
 //! | read   | [`sip`] [`sdp`] | borrowed views of one datagram |
 //! | text   | [`scan`] | character classes and a cursor |
 
+pub mod address;
+pub mod branch;
+pub mod cli;
+pub mod clock;
 pub mod config;
+pub mod daemon;
 pub mod edit;
+pub mod escaped;
 pub mod family;
+pub mod logging;
 pub mod media;
+pub mod paper;
 pub mod proxy;
+pub mod reason;
+pub mod relay;
+pub mod resolver;
+pub mod rewrite;
+pub mod route;
 pub mod scan;
+pub mod sdp;
+pub mod secret;
+pub mod signalling;
 pub mod sip;
+pub mod socket;
 pub mod streams;
+pub mod target;
+pub mod token;
+pub mod transcript;

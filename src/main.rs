@@ -1,1 +1,31 @@
-fn main() {}
+//! The program: options, log, run, exit status.
+
+use std::error::Error;
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use sipproxy64::cli::{Mode, Options};
+use sipproxy64::logging::{self, Destination};
+use sipproxy64::{daemon, transcript};
+
+fn main() -> ExitCode {
+    let options = Options::parse();
+    let log = options.log;
+    logging::start(log, options.verbosity);
+    if let Mode::Transcript(files) = &options.mode {
+        let ended = transcript::run(options.config, files, &mut io::stdout().lock());
+        return exit_code(ended, log, 2);
+    }
+    exit_code(daemon::run(options), log, 1)
+}
+
+/// `status` and one line, where it did not end well.
+fn exit_code(ended: Result<(), impl Error>, log: Destination, status: u8) -> ExitCode {
+    let Err(error) = ended else { return ExitCode::SUCCESS };
+    if log == Destination::Syslog {
+        tracing::error!("{error}");
+    }
+    // Not eprintln!, which panics when stderr is gone.
+    let _ = writeln!(io::stderr(), "sipproxy64: {error}");
+    ExitCode::from(status)
+}

@@ -7,5 +7,17 @@
 //! signalling; each stream lives with the thread that relays it, and
 //! [`command::Command`]s carry what the one tells the other.
 
+pub mod allowance;
 pub mod command;
+pub mod describe;
+pub mod destination;
+pub mod ends;
+pub mod latch;
+pub mod limits;
+pub mod packet;
+pub mod ports;
+pub mod quality;
+pub mod relays;
+pub mod session;
+pub mod stream;
 pub mod table;

@@ -1,13 +1,26 @@
 //! The media table: which dialog has which streams, ports and parties.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use super::command::{Command, SessionId};
-use crate::config::Config;
-use crate::family::Family;
+use super::command::{Command, End, Obituary, SessionId};
+use super::describe::Description;
+use super::destination::Destinations;
+use super::ends::{Ends, Named};
+use super::limits::Limits;
+use super::relays::{Owner, Relays};
+use super::session::{HungUp, MAX_LINES, Session};
+use crate::config::{Config, Timeouts};
+use crate::family::{Family, PerFamily};
 use crate::sip::method::Method;
 use crate::streams::{Grant, Wanted};
+
+/// How long the shell may take to say when a session was last heard.
+const QUERY: Duration = Duration::from_secs(10);
+
+/// How many questions in a row may stay without an answer.
+const MAX_QUERIES: u8 = 3;
 
 /// What one SIP message that is about to be forwarded says to the table.
 #[derive(Clone, Copy, Debug)]
@@ -64,49 +77,307 @@ pub enum Refusal {
 
 /// Sessions, streams and ports.
 #[derive(Debug)]
-pub struct Table {}
+pub struct Table {
+    sessions: BTreeMap<SessionId, Session>,
+    ends: Ends,
+    relays: Relays,
+    destinations: Destinations,
+    limits: Limits,
+    timeouts: Timeouts,
+    deadlines: BTreeSet<(Duration, SessionId)>,
+    last_session: u64,
+}
 
-#[allow(unused_variables, clippy::todo)]
 impl Table {
     /// An empty table.
     pub fn new(config: &Config) -> Self {
-        Self {}
+        Self {
+            sessions: BTreeMap::new(),
+            ends: Ends::new(config.key),
+            relays: Relays::new(config),
+            destinations: Destinations::new(config),
+            limits: Limits::new(config),
+            timeouts: config.timeouts,
+            deadlines: BTreeSet::new(),
+            last_session: 0,
+        }
     }
 
     /// Takes in one message; where it carries a description, `grants` gets one
     /// entry for each of its `m=` lines. A retransmission changes nothing and
     /// gets the same grants.
+    ///
+    /// # Errors
+    ///
+    /// A request (but no ACK, which has no answer) that would begin a session
+    /// for which there are no ports, or over a limit.
     pub fn signal(&mut self, now: Duration, signal: &Signal<'_>, grants: &mut Vec<Grant>) -> Result<(), Refusal> {
+        grants.clear();
+        let named = self.ends.name(signal);
+        let description = signal.wanted.filter(|_| describes(signal.method));
+        let id = match (self.ends.find(&named), description) {
+            (Some(id), _) => id,
+            (None, Some(wanted)) if relays(signal, wanted) => match self.begin(now, signal, &named, wanted) {
+                Ok(id) => id,
+                Err(refusal) if signal.status.is_none() && signal.method != Method::Ack => return Err(refusal),
+                Err(_) => {
+                    grants.extend(wanted.iter().map(|wanted| without_relay(signal, wanted)));
+                    return Ok(());
+                }
+            },
+            (None, wanted) => {
+                grants.extend(wanted.into_iter().flatten().map(|wanted| without_relay(signal, wanted)));
+                return Ok(());
+            }
+        };
+        if let Some(wanted) = description {
+            self.describe(now, id, signal, &named, wanted, grants);
+        }
+        if let Some(end) = self.advance(now, id, signal, &named) {
+            self.end(now, id, end);
+        } else {
+            self.reschedule(id);
+        }
         Ok(())
     }
 
-    /// A port that [`Command::Open`] asked for cannot be bound: the streams that
-    /// have it get another one. `false` where no other is left.
+    /// A port that [`Command::Open`] asked for cannot be bound: the stream that
+    /// has it gets another one, by a further `Open`. `false` where no other is
+    /// left: a call that is only beginning ends, so that its request is refused
+    /// when it is handled again; later in a call the stream goes on with port 0.
     pub fn port_taken(&mut self, now: Duration, family: Family, port: u16) -> bool {
+        let Some(owner) = self.relays.owner(family, port) else { return false };
+        let Some(session) = self.sessions.get_mut(&owner.session) else { return false };
+        let Some(line) = session.lines.get_mut(owner.line) else { return false };
+        let Some(relay) = line.relay else { return false };
+        line.relay = self.relays.replace(now, owner, relay, family);
+        if let Some(relay) = line.relay {
+            for (side, leg) in line.legs.iter() {
+                leg.description.into_iter().for_each(|leg| self.relays.describe(relay, side, leg));
+            }
+            return true;
+        }
+        line.legs = PerFamily::default();
+        if session.is_new() {
+            self.end(now, owner.session, End::Failed(503));
+        }
         false
     }
 
     /// When a packet of a session last came: the answer to [`Command::Query`].
-    pub fn heard(&mut self, now: Duration, session: SessionId, last: Option<Duration>) {}
+    pub fn heard(&mut self, now: Duration, session: SessionId, last: Option<Duration>) {
+        let Some(found) = self.sessions.get_mut(&session) else { return };
+        found.asked = 0;
+        found.heard = found.heard.max(last);
+        let silence = now.saturating_sub(found.silent_since());
+        if found.expires(&self.timeouts) > now {
+            self.reschedule(session);
+        } else {
+            self.end(now, session, End::Silence(silence));
+        }
+    }
 
     /// The addresses of this machine, beside those of the configuration.
-    pub fn set_local_addresses(&mut self, addresses: Vec<IpAddr>) {}
+    pub fn set_local_addresses(&mut self, addresses: Vec<IpAddr>) {
+        self.destinations.set_local(addresses);
+    }
 
     /// Carries out what is due.
-    pub fn handle_timeout(&mut self, now: Duration) {}
+    pub fn handle_timeout(&mut self, now: Duration) {
+        while let Some(&(deadline, id)) = self.deadlines.first()
+            && deadline <= now
+        {
+            self.deadlines.remove(&(deadline, id));
+            let Some(session) = self.sessions.get_mut(&id) else { continue };
+            let silence = now.saturating_sub(session.silent_since());
+            let mute = session.lines.iter().all(|line| line.relay.is_none());
+            if mute || session.asked >= MAX_QUERIES {
+                self.end(now, id, End::Silence(silence));
+                continue;
+            }
+            session.asked = session.asked.saturating_add(1);
+            self.relays.push(Command::Query { session: id });
+            self.set_deadline(id, now.saturating_add(QUERY));
+        }
+    }
 
     /// When [`Table::handle_timeout`] is to be called next.
     pub fn poll_timeout(&self) -> Option<Duration> {
-        None
+        self.deadlines.first().map(|(deadline, _)| *deadline)
     }
 
     /// The next thing to do.
     pub fn next_command(&mut self) -> Option<Command> {
-        None
+        self.relays.next_command()
     }
 
     /// How many sessions there are.
     pub fn sessions(&self) -> usize {
-        0
+        self.sessions.len()
+    }
+
+    /// How many port pairs are in use on a side.
+    pub fn ports_in_use(&self, family: Family) -> usize {
+        self.relays.in_use(family)
+    }
+
+    /// Ends all sessions: the process ends.
+    pub fn shut_down(&mut self, now: Duration) {
+        while let Some((&id, _)) = self.sessions.first_key_value() {
+            self.end(now, id, End::Shutdown);
+        }
+    }
+
+    /// A new session for a description that no session has.
+    fn begin(
+        &mut self,
+        now: Duration,
+        signal: &Signal<'_>,
+        named: &Named,
+        wanted: &[Wanted],
+    ) -> Result<SessionId, Refusal> {
+        // Who sent a late offer did not ask for the call.
+        let sender = if signal.status.is_none() { signal.sender } else { Sender::Known };
+        let asked_by = self.limits.admit(self.sessions.len(), sender, signal.source.ip())?;
+        let needed = wanted.iter().take(MAX_LINES).filter(|wanted| is_relayed(signal, wanted)).count();
+        if self.relays.available(now) < needed {
+            self.limits.release(asked_by);
+            return Err(Refusal::NoPorts);
+        }
+        self.last_session = self.last_session.saturating_add(1);
+        let id = SessionId(self.last_session);
+        self.sessions.insert(id, Session::new(now, signal, named, asked_by));
+        Ok(id)
+    }
+
+    /// Lets a description set the leg of its sender.
+    fn describe(
+        &mut self,
+        now: Duration,
+        id: SessionId,
+        signal: &Signal<'_>,
+        named: &Named,
+        wanted: &[Wanted],
+        grants: &mut Vec<Grant>,
+    ) {
+        let Some(session) = self.sessions.get_mut(&id) else { return };
+        if signal.status.is_some_and(|status| status >= 300) {
+            // What the refusing party could do is no leg of this call.
+            grants.extend(wanted.iter().map(|wanted| without_relay(signal, wanted)));
+            return;
+        }
+        for end in [named.sender, named.other].into_iter().flatten() {
+            if session.add_end(end) && !self.ends.insert(end, id) {
+                session.ends.retain(|known| *known != end);
+            }
+        }
+        let owner = Owner { call: named.call, session: id, line: 0 };
+        Description { now, signal, named, owner, session, relays: &mut self.relays, destinations: &self.destinations }
+            .read(wanted, grants);
+    }
+
+    /// What a message says of the call itself; how it ended, if it did.
+    fn advance(&mut self, now: Duration, id: SessionId, signal: &Signal<'_>, named: &Named) -> Option<End> {
+        let session = self.sessions.get_mut(&id)?;
+        match (signal.method, signal.status) {
+            (Method::Invite, None) => session.invited(now, signal),
+            (Method::Bye, None) => match session.hung_up(named) {
+                HungUp::Last => return Some(End::Bye(signal.arrival)),
+                HungUp::Next(legs) => {
+                    let callee = session.caller.other();
+                    session.set_legs(&mut self.relays, callee, legs);
+                }
+                HungUp::Other => {}
+            },
+            (Method::Invite, Some(100..=199)) => session.rang(now, signal),
+            (Method::Invite, Some(200..=299)) => {
+                if let Some(legs) = session.answered(now, signal, named) {
+                    session.set_legs(&mut self.relays, signal.arrival, legs);
+                }
+            }
+            (Method::Update, Some(200..=299)) => session.reoffer_done(signal),
+            (Method::Invite | Method::Update, Some(status @ 300..)) => {
+                for (side, legs) in session.taken_back(signal).iter() {
+                    let legs = legs.iter().flatten().copied().map(Some).collect();
+                    session.set_legs(&mut self.relays, side, legs);
+                }
+                if signal.method == Method::Invite && session.failed(signal) {
+                    return Some(End::Failed(status));
+                }
+            }
+            _ => {}
+        }
+        None
+    }
+
+    fn end(&mut self, now: Duration, id: SessionId, end: End) {
+        let Some(session) = self.sessions.remove(&id) else { return };
+        self.deadlines.remove(&(session.deadline, id));
+        self.limits.release(session.asked_by);
+        for end in &session.ends {
+            self.ends.remove(*end);
+        }
+        for relay in session.lines.iter().filter_map(|line| line.relay) {
+            self.relays.give_back(now, relay);
+        }
+        let obituary = Obituary {
+            end,
+            parties: session.parties,
+            caller: session.caller,
+            duration: now.saturating_sub(session.began),
+            answered: session.answered.is_some(),
+            call_id: session.call_id.into_vec(),
+        };
+        self.relays.push(Command::Close { session: id, obituary: Box::new(obituary) });
+    }
+
+    /// Looks after a session again when silence would end it.
+    fn reschedule(&mut self, id: SessionId) {
+        // While a question is open, its answer decides.
+        let Some(session) = self.sessions.get(&id).filter(|session| session.asked == 0) else { return };
+        let expires = session.expires(&self.timeouts);
+        self.set_deadline(id, expires);
+    }
+
+    fn set_deadline(&mut self, id: SessionId, deadline: Duration) {
+        let Some(session) = self.sessions.get_mut(&id) else { return };
+        self.deadlines.remove(&(session.deadline, id));
+        session.deadline = deadline;
+        self.deadlines.insert((deadline, id));
     }
 }
+
+/// Whether a description in such a message, or a response to it, counts.
+fn describes(method: Method) -> bool {
+    matches!(method, Method::Invite | Method::Ack | Method::Prack | Method::Update)
+}
+
+/// Whether a description needs a session: it has a line that is relayed or
+/// untouched, and is not in a refusal.
+fn relays(signal: &Signal<'_>, wanted: &[Wanted]) -> bool {
+    signal.status.is_none_or(|status| status < 300)
+        && wanted.iter().any(|wanted| is_relayed(signal, wanted) || is_untouched(signal, wanted))
+}
+
+fn is_open(wanted: &Wanted) -> bool {
+    wanted.port != 0 && wanted.transport != crate::streams::Transport::NotRelayable
+}
+
+/// Whether a line's address is in the outgoing family already.
+pub(super) fn is_untouched(signal: &Signal<'_>, wanted: &Wanted) -> bool {
+    is_open(wanted) && wanted.address.is_some_and(|address| Family::of(address) != signal.arrival)
+}
+
+/// Whether a line needs ports of ours.
+pub(super) fn is_relayed(signal: &Signal<'_>, wanted: &Wanted) -> bool {
+    is_open(wanted) && !is_untouched(signal, wanted)
+}
+
+/// What a line gets where there is no session.
+fn without_relay(signal: &Signal<'_>, wanted: &Wanted) -> Grant {
+    if is_untouched(signal, wanted) { Grant::Untouched } else { Grant::Refused }
+}
+
+#[cfg(test)]
+#[path = "tests/table.rs"]
+mod tests;

@@ -1,0 +1,281 @@
+//! The values of the options, one function for each kind.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use super::endpoint::{Endpoint, EndpointError, Host, parse_port};
+use crate::config::{LatchMode, Map, Name, PortRange, Uplink, UplinkHost};
+use crate::family::{Family, is_unicast};
+use crate::logging::Destination;
+
+/// The longest timeout, a week: beyond it a slip of the pen is more likely than a wish.
+const LONGEST_TIMEOUT: u64 = 7 * 24 * 3600;
+
+/// Why a value does not do, and what would. The option and the value stand
+/// before it in the line that the user sees.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ValueError {
+    /// No address and no name.
+    #[error(transparent)]
+    Endpoint(#[from] EndpointError),
+    /// An address where one of the other family is wanted.
+    #[error("an {0} address; {1} is the option for it")]
+    OtherFamily(Family, &'static str),
+    /// A name where only an address can be bound.
+    #[error("not an {0} address; write one of this machine, for example {1}")]
+    NotAddress(Family, &'static str),
+    /// An address that packets cannot be sent to.
+    #[error("not the address of one host: it is multicast, broadcast, unspecified or reserved")]
+    NotUnicast,
+    /// A map without '='.
+    #[error("missing '='; write PHONE=FAKE, for example {0}")]
+    NoEquals(String),
+    /// A map with several '='.
+    #[error("more than one '='; write --map PHONE=FAKE once for each phone")]
+    ManyEquals,
+    /// One half of a map.
+    #[error("{half} '{text}': {why}")]
+    Half {
+        /// `phone` or `fake`.
+        half: &'static str,
+        /// What was written.
+        text: String,
+        /// What is wrong with it.
+        why: Box<Self>,
+    },
+    /// A name in a map.
+    #[error("a name; write the IPv4 or IPv6 address, as no name is looked up here")]
+    NameInMap,
+    /// An address for `--name`.
+    #[error("an address; --name takes a host name, as the addresses of the other options are known anyway")]
+    AddressAsName,
+    /// A port range without '-'.
+    #[error("missing '-'; write LOW-HIGH, for example 16384-32767")]
+    NoRange,
+    /// One end of a port range.
+    #[error("'{0}' is no port; write LOW-HIGH, for example 16384-32767")]
+    RangeEnd(String),
+    /// A port range upside down.
+    #[error("the first port is above the second; write {0}-{1}")]
+    RangeOrder(u16, u16),
+    /// A port range of the system.
+    #[error("ports below 1024 belong to the system; write LOW-HIGH, for example 16384-32767")]
+    RangeLow,
+    /// A port range without a pair.
+    #[error("no even port with the odd one above it in there; each stream needs such a pair")]
+    RangePair,
+    /// A number out of its bounds.
+    #[error("write {0}")]
+    Number(&'static str),
+    /// None of the words.
+    #[error("write one of {0}")]
+    Word(&'static str),
+}
+
+/// `--listen4`
+pub fn listen4(text: &str) -> Result<SocketAddr, ValueError> {
+    listen(text, Family::V4)
+}
+
+/// `--listen6`
+pub fn listen6(text: &str) -> Result<SocketAddr, ValueError> {
+    listen(text, Family::V6)
+}
+
+fn listen(text: &str, family: Family) -> Result<SocketAddr, ValueError> {
+    let (other_option, example) = match family {
+        Family::V4 => ("--listen6", "192.0.2.1"),
+        Family::V6 => ("--listen4", "2001:db8::1"),
+    };
+    let address = match Endpoint::parse(text) {
+        Ok(endpoint) => endpoint.socket_address(),
+        Err(EndpointError::Empty | EndpointError::Host | EndpointError::Ipv6) => None,
+        Err(error) => return Err(error.into()),
+    };
+    let address = unicast(address.ok_or(ValueError::NotAddress(family, example))?)?;
+    of_family(address.ip(), family, other_option)?;
+    Ok(address)
+}
+
+/// `--uplink4`
+pub fn uplink4(text: &str) -> Result<Uplink, ValueError> {
+    uplink(text, Family::V4)
+}
+
+/// `--uplink6`
+pub fn uplink6(text: &str) -> Result<Uplink, ValueError> {
+    uplink(text, Family::V6)
+}
+
+fn uplink(text: &str, family: Family) -> Result<Uplink, ValueError> {
+    let other_option = match family {
+        Family::V4 => "--uplink6",
+        Family::V6 => "--uplink4",
+    };
+    let endpoint = Endpoint::parse(text)?;
+    if let Some(address) = endpoint.socket_address() {
+        of_family(unicast(address)?.ip(), family, other_option)?;
+    }
+    // In a URI an IPv6 address has brackets (RFC 3261 §25.1, IPv6reference).
+    let bare_ipv6 = matches!(endpoint.host, Host::Address(IpAddr::V6(_))) && !text.starts_with('[');
+    let written = if bare_ipv6 { format!("[{text}]") } else { text.to_owned() };
+    let port = endpoint.port_or_default();
+    let host = match endpoint.host {
+        Host::Address(address) => UplinkHost::Address(address),
+        Host::Name(name) => UplinkHost::Name(name),
+    };
+    Ok(Uplink { host, port, written })
+}
+
+fn of_family(address: IpAddr, family: Family, other_option: &'static str) -> Result<(), ValueError> {
+    let is = Family::of(address);
+    if is == family { Ok(()) } else { Err(ValueError::OtherFamily(is, other_option)) }
+}
+
+fn unicast(address: SocketAddr) -> Result<SocketAddr, ValueError> {
+    if is_unicast(address.ip()) { Ok(address) } else { Err(ValueError::NotUnicast) }
+}
+
+/// `--map`
+pub fn map(text: &str) -> Result<Map, ValueError> {
+    let Some((phone, fake)) = text.split_once('=') else {
+        return Err(ValueError::NoEquals(map_example(text)));
+    };
+    if fake.contains('=') {
+        return Err(ValueError::ManyEquals);
+    }
+    Ok(Map { phone: half("phone", phone)?, fake: half("fake", fake)? })
+}
+
+/// What somebody who wrote only the phone may have meant.
+fn map_example(phone: &str) -> String {
+    match Endpoint::parse(phone).ok().and_then(|endpoint| endpoint.socket_address()) {
+        Some(SocketAddr::V4(_)) => format!("{phone}=2001:db8::101"),
+        Some(SocketAddr::V6(_)) => format!("{phone}=192.0.2.201"),
+        None => "192.0.2.101=2001:db8::101".to_owned(),
+    }
+}
+
+fn half(half: &'static str, text: &str) -> Result<SocketAddr, ValueError> {
+    let address = || unicast(Endpoint::parse(text)?.socket_address().ok_or(ValueError::NameInMap)?);
+    address().map_err(|why| ValueError::Half { half, text: text.to_owned(), why: Box::new(why) })
+}
+
+/// `--name`
+pub fn name(text: &str) -> Result<Name, ValueError> {
+    let endpoint = Endpoint::parse(text)?;
+    let port = endpoint.port_or_default();
+    match endpoint.host {
+        Host::Address(_) => Err(ValueError::AddressAsName),
+        Host::Name(name) => Ok(Name { host: name.trim_end_matches('.').to_ascii_lowercase(), port }),
+    }
+}
+
+/// `--rtp-ports`
+pub fn port_range(text: &str) -> Result<PortRange, ValueError> {
+    let (low, high) = text.split_once('-').ok_or(ValueError::NoRange)?;
+    let end = |text: &str| parse_port(text).map_err(|_| ValueError::RangeEnd(text.to_owned()));
+    let (low, high) = (end(low)?, end(high)?);
+    if low > high {
+        return Err(ValueError::RangeOrder(high, low));
+    }
+    if low < 1024 {
+        return Err(ValueError::RangeLow);
+    }
+    PortRange::new(low, high).ok_or(ValueError::RangePair)
+}
+
+/// `--rtp-timeout`, `--ringing-timeout`, `--hold-timeout`
+pub fn seconds(text: &str) -> Result<Duration, ValueError> {
+    let seconds = number(text).filter(|seconds| (1..=LONGEST_TIMEOUT).contains(seconds));
+    seconds.map(Duration::from_secs).ok_or(ValueError::Number("seconds, from 1 to 604800 (a week)"))
+}
+
+/// `--max-calls`, `--max-calls-per-source`
+pub fn count(text: &str) -> Result<usize, ValueError> {
+    let count = number(text).and_then(|count| usize::try_from(count).ok()).filter(|&count| count > 0);
+    count.ok_or(ValueError::Number("a number of calls, 1 or more"))
+}
+
+/// `--dscp`
+pub fn dscp(text: &str) -> Result<u8, ValueError> {
+    let code = number(text).and_then(|code| u8::try_from(code).ok()).filter(|&code| code < 64);
+    code.ok_or(ValueError::Number("a code point from 0 to 63, for example 46 for expedited forwarding"))
+}
+
+/// Decimal digits and nothing else.
+fn number(text: &str) -> Option<u64> {
+    if text.bytes().all(|byte| byte.is_ascii_digit()) { text.parse().ok() } else { None }
+}
+
+/// `--latch`
+pub fn latch(text: &str) -> Result<LatchMode, ValueError> {
+    match text {
+        "signalled" => Ok(LatchMode::Signalled),
+        "first" => Ok(LatchMode::First),
+        "off" => Ok(LatchMode::Off),
+        _ => Err(ValueError::Word("signalled, first, off")),
+    }
+}
+
+/// `--log`
+pub fn destination(text: &str) -> Result<Destination, ValueError> {
+    match text {
+        "stderr" => Ok(Destination::Stderr),
+        "syslog" => Ok(Destination::Syslog),
+        _ => Err(ValueError::Word("stderr, syslog")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_uplink_is_written_as_in_a_uri() {
+        for (text, port, written) in [
+            ("192.0.2.9", 5060, "192.0.2.9"),
+            ("192.0.2.9:5060", 5060, "192.0.2.9:5060"),
+            ("PBX.example:5070", 5070, "PBX.example:5070"),
+        ] {
+            let uplink = uplink4(text).unwrap();
+            assert_eq!((uplink.port, uplink.written.as_str()), (port, written));
+        }
+        for (text, port, written) in [
+            ("2001:db8::9", 5060, "[2001:db8::9]"),
+            ("[2001:db8::9]", 5060, "[2001:db8::9]"),
+            ("[2001:DB8::9]:5070", 5070, "[2001:DB8::9]:5070"),
+        ] {
+            let uplink = uplink6(text).unwrap();
+            assert_eq!((uplink.port, uplink.written.as_str()), (port, written));
+        }
+    }
+
+    #[test]
+    fn a_map_takes_either_family_on_the_left() {
+        let there = map("192.0.2.101:5070=[2001:db8::101]:5064").unwrap();
+        assert_eq!(there.to_string(), "192.0.2.101:5070=[2001:db8::101]:5064");
+        assert_eq!(map("2001:db8:6::7=192.0.2.207").unwrap().to_string(), "2001:db8:6::7=192.0.2.207");
+    }
+
+    #[test]
+    fn what_a_map_lacks_is_shown_with_its_own_address() {
+        assert_eq!(map("192.0.2.7"), Err(ValueError::NoEquals("192.0.2.7=2001:db8::101".to_owned())));
+        assert_eq!(map("2001:db8::7"), Err(ValueError::NoEquals("2001:db8::7=192.0.2.201".to_owned())));
+    }
+
+    #[test]
+    fn names_are_kept_in_lower_case() {
+        assert_eq!(name("Proxy.Example."), Ok(Name { host: "proxy.example".to_owned(), port: 5060 }));
+        assert_eq!(name("proxy.example:5070"), Ok(Name { host: "proxy.example".to_owned(), port: 5070 }));
+        assert_eq!(name("192.0.2.1"), Err(ValueError::AddressAsName));
+    }
+
+    #[test]
+    fn a_week_is_the_longest_timeout() {
+        assert_eq!(seconds("604800"), Ok(Duration::from_secs(604_800)));
+        for bad in ["0", "604801", "", "-1", "+1", "1.5", "60s"] {
+            assert!(seconds(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! The daemon: its runtime, its signals, its start and its end.
+
+mod limits;
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use nix::sys::epoll::EpollEvent;
+use tokio::runtime::{Builder, Runtime};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
+use tracing::info;
+
+use crate::cli::{Mode, Options};
+use crate::clock::Clock;
+use crate::config::{Config, Plain, Uplink};
+use crate::family::Family;
+use crate::relay::{Notice, Relay, usual_threads};
+use crate::resolver::{self, Answer};
+use crate::signalling::{BoundSockets, Output, Parts, Signalling};
+use crate::socket::{BindError, SocketOptions};
+
+/// SIP sockets served at a waking.
+const EVENTS: usize = 64;
+/// When to look again where nothing is due.
+const FAR: Duration = Duration::from_secs(3600);
+
+/// Why the daemon does not start, or cannot go on. Each text is one clear line.
+#[derive(Debug, thiserror::Error)]
+pub enum DaemonError {
+    /// A SIP address cannot be had.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// The system refuses something else that the daemon needs.
+    #[error("cannot {what}: {error}")]
+    System {
+        /// What was to be done.
+        what: &'static str,
+        /// What the system says.
+        #[source]
+        error: io::Error,
+    },
+}
+
+impl DaemonError {
+    fn system(what: &'static str) -> impl FnOnce(io::Error) -> Self {
+        move |error| Self::System { what, error }
+    }
+}
+
+/// Runs the daemon until a signal ends it: SIGTERM and SIGINT at once, SIGHUP
+/// when the last media session has ended.
+///
+/// # Errors
+/// Where an address cannot be bound, or the system refuses threads, signals and
+/// the like at the start.
+pub fn run(options: Options) -> Result<(), DaemonError> {
+    let clock = Clock::start();
+    let config = Arc::new(options.config);
+    limits::raise_files(&config);
+    let socket_options = SocketOptions { freebind: options.freebind, dscp: options.dscp };
+    let sockets = BoundSockets::bind(&config, socket_options)?;
+    let output = if matches!(options.mode, Mode::Print) { Output::Paper } else { Output::Network };
+    let (relay, notices) = Relay::start(usual_threads(), clock).map_err(DaemonError::system("start the relay"))?;
+    let runtime = runtime().map_err(DaemonError::system("start the runtime"))?;
+    summary(&config, &sockets);
+    let parts = Parts { config: Arc::clone(&config), clock, sockets, options: socket_options, relay, output };
+    let result = runtime.block_on(async {
+        let (answers, found) = unbounded_channel();
+        let signalling = Signalling::new(parts).map_err(DaemonError::system("watch the SIP sockets"))?;
+        let signals = Signals::catch().map_err(DaemonError::system("catch signals"))?;
+        resolver::start(&config, &answers);
+        info!("ready");
+        Daemon { signalling, clock, signals, leaving: false }.serve(notices, found).await
+    });
+    // A look-up may hang in the system's resolver; nobody waits for it any more.
+    runtime.shutdown_background();
+    result
+}
+
+/// The control side needs one thread only: this one.
+fn runtime() -> io::Result<Runtime> {
+    Builder::new_current_thread().enable_all().max_blocking_threads(4).build()
+}
+
+/// What the daemon will do, for the log.
+fn summary(config: &Config, sockets: &BoundSockets) {
+    let uplink = |side: Family| config.uplinks[side].as_ref().map_or("none", |Uplink { written, .. }| written);
+    let (low, high) = config.rtp_ports.bounds();
+    info!(
+        version = env!("CARGO_PKG_VERSION"),
+        listen4 = %Plain(config.listen[Family::V4]),
+        listen6 = %Plain(config.listen[Family::V6]),
+        uplink4 = uplink(Family::V4),
+        uplink6 = uplink(Family::V6),
+        maps = config.maps.len(),
+        sip_sockets = sockets.count(),
+        rtp_ports = %format_args!("{low}-{high}"),
+        max_streams = config.rtp_ports.pairs(),
+        max_calls = %config.max_calls.map_or_else(|| "by the ports".to_owned(), |calls| calls.to_string()),
+        max_calls_per_source = config.max_calls_per_source,
+        "start"
+    );
+    for map in &config.maps {
+        info!(phone = %Plain(map.phone), fake = %Plain(map.fake), "map");
+    }
+}
+
+/// The signals that end a daemon.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hang_up: Signal,
+}
+
+impl Signals {
+    fn catch() -> io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hang_up: signal(SignalKind::hangup())?,
+        })
+    }
+}
+
+struct Daemon {
+    signalling: Signalling,
+    clock: Clock,
+    signals: Signals,
+    /// SIGHUP came: the SIP sockets are closed, media goes on.
+    leaving: bool,
+}
+
+impl Daemon {
+    async fn serve(
+        mut self,
+        mut notices: UnboundedReceiver<Notice>,
+        mut answers: UnboundedReceiver<Answer>,
+    ) -> Result<(), DaemonError> {
+        let mut events = [EpollEvent::empty(); EVENTS];
+        let mut minute = interval(Duration::from_secs(60));
+        minute.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        while !(self.leaving && self.signalling.is_idle()) {
+            let deadline = self.deadline();
+            tokio::select! {
+                ready = self.signalling.readable(&mut events) => {
+                    let ready = ready.map_err(DaemonError::system("wait for SIP"))?;
+                    let events = events.get(..ready).unwrap_or_default();
+                    self.signalling.receive(events).map_err(DaemonError::system("write to standard output"))?;
+                }
+                Some(notice) = notices.recv() => self.signalling.notice(notice),
+                Some(Answer { side, addresses }) = answers.recv() => self.signalling.set_uplink(side, addresses),
+                () = sleep_until(deadline) => self.signalling.timers(),
+                _ = minute.tick() => self.signalling.every_minute(),
+                _ = self.signals.hang_up.recv() => self.leave(),
+                _ = self.signals.terminate.recv() => break,
+                _ = self.signals.interrupt.recv() => break,
+            }
+        }
+        info!(calls_cut_off = self.signalling.sessions(), "stopped");
+        Ok(())
+    }
+
+    /// When the signalling wants to be called next.
+    fn deadline(&self) -> Instant {
+        let far = self.clock.now().saturating_add(FAR);
+        let wanted = self.signalling.deadline().map_or(far, |deadline| deadline.min(far));
+        self.clock.instant(wanted).map_or_else(Instant::now, Instant::from_std)
+    }
+
+    fn leave(&mut self) {
+        if !self.leaving {
+            self.leaving = true;
+            self.signalling.stop_listening();
+            info!(calls = self.signalling.sessions(), "SIP sockets closed; media is relayed until the last call ends");
+        }
+    }
+}

@@ -1,0 +1,198 @@
+//! One description: what it says of each leg, and what each of its lines gets.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::command::LegDescription;
+use super::destination::{Destinations, RelaySocket};
+use super::ends::Named;
+use super::relays::{Owner, Relay, Relays};
+use super::session::{Heed, LegState, Line, MAX_LINES, Session, requester};
+use super::table::{Sender, Signal, is_relayed, is_untouched};
+use crate::family::Family;
+use crate::streams::{Grant, Transport, Wanted};
+
+/// How many packets go to a generic sender's word for an address until one comes back.
+const BUDGET: u16 = 200;
+
+/// A description on its way into a session.
+#[derive(Debug)]
+pub struct Description<'a> {
+    /// The time.
+    pub now: Duration,
+    /// The message that carries it.
+    pub signal: &'a Signal<'a>,
+    /// The ends of that.
+    pub named: &'a Named,
+    /// Whose new ports would be.
+    pub owner: Owner,
+    /// The session.
+    pub session: &'a mut Session,
+    /// Ports and commands.
+    pub relays: &'a mut Relays,
+    /// Where the relay may be aimed.
+    pub destinations: &'a Destinations,
+}
+
+impl Description<'_> {
+    /// Lets each line set its sender's leg, and says what it gets.
+    pub fn read(mut self, wanted: &[Wanted], grants: &mut Vec<Grant>) {
+        if self.signal.status.is_none() && self.signal.method == crate::sip::method::Method::Invite {
+            self.session.invited(self.now, self.signal);
+        }
+        let answer = self.session.exchange.is_answer(self.signal);
+        let heed = self.session.heed(self.signal, self.named);
+        if heed == Heed::Current {
+            self.session.reoffered(self.signal);
+            self.session.parties[self.signal.arrival] = Some(self.signal.source);
+        }
+        let share = self.share(wanted);
+        for (index, wanted) in wanted.iter().enumerate() {
+            let grant = if index < MAX_LINES { self.line(index, wanted, answer, heed, share) } else { Grant::Refused };
+            grants.push(grant);
+        }
+    }
+
+    /// The packets that each line may send to an address that has not answered:
+    /// all lines together have one budget, whomever they name.
+    fn share(&self, wanted: &[Wanted]) -> u16 {
+        let named = wanted.iter().filter(|wanted| is_relayed(self.signal, wanted)).take(MAX_LINES).count();
+        BUDGET / u16::try_from(named.max(1)).unwrap_or(BUDGET)
+    }
+
+    fn line(&mut self, index: usize, wanted: &Wanted, answer: bool, heed: Heed, share: u16) -> Grant {
+        if self.session.lines.len() <= index {
+            self.session.lines.resize(index + 1, Line::default());
+        }
+        let (side, out) = (self.signal.arrival, self.signal.arrival.other());
+        let Some(&line) = self.session.lines.get(index) else { return Grant::Refused };
+        if is_untouched(self.signal, wanted) {
+            self.update(index, |line| line.untouched_by = Some(side));
+            return Grant::Untouched;
+        }
+        if !is_relayed(self.signal, wanted) {
+            let closed = LegState { description: None, described: true, held: false, closed: true };
+            self.set(index, line.relay, closed, heed);
+            return Grant::Refused;
+        }
+        if answer && line.untouched_by == Some(out) {
+            return Grant::Untouched;
+        }
+        let Some(relay) = line.relay.or_else(|| self.open(index, &line)) else { return Grant::Refused };
+        if !answer {
+            self.update(index, |line| line.untouched_by = None);
+        }
+        let description = Some(self.leg(wanted, share));
+        self.set(index, Some(relay), LegState { description, described: true, held: wanted.held, closed: false }, heed);
+        self.expect(index, relay, wanted.transport);
+        Grant::Relayed { port: relay.ports[out] }
+    }
+
+    fn update(&mut self, index: usize, change: impl FnOnce(&mut Line)) {
+        self.session.lines.get_mut(index).map(change);
+    }
+
+    /// Ports for a line that has none. Where there were none for a request,
+    /// there are none for its retransmission, whatever was freed since.
+    fn open(&mut self, index: usize, line: &Line) -> Option<Relay> {
+        let request = Some((requester(self.signal), self.signal.cseq));
+        if line.refused == request {
+            return None;
+        }
+        let relay = self.relays.open(self.now, Owner { line: index, ..self.owner });
+        self.update(index, |line| {
+            line.relay = relay;
+            line.refused = if relay.is_none() { request } else { None };
+        });
+        relay
+    }
+
+    /// The sender's leg is this, if its description counts; else it is kept for
+    /// when its dialog is the answered one.
+    fn set(&mut self, index: usize, relay: Option<Relay>, leg: LegState, heed: Heed) {
+        let repeated = heed != Heed::Outdated && self.session.remember(self.signal, self.named, index, leg);
+        if heed == Heed::Current
+            && !repeated
+            && self.session.set_leg(self.relays, index, relay, self.signal.arrival, leg)
+        {
+            self.session.touched(self.now);
+        }
+    }
+
+    /// Before the other party describes its leg, media may come from where its
+    /// SIP is; of a forked offer, from the last two such places.
+    fn expect(&mut self, index: usize, relay: Relay, transport: Transport) {
+        let out = self.signal.arrival.other();
+        let Some(leg) = self.session.lines.get(index).map(|line| line.legs[out]) else { return };
+        let destination = Some(self.signal.destination.ip());
+        let before = leg.description.map_or([None; 2], |description| description.acceptable);
+        if leg.described || before.contains(&destination) {
+            return;
+        }
+        let [last, _] = before;
+        let description =
+            LegDescription { rtp: None, rtcp: None, acceptable: [destination, last], transport, budget: None };
+        self.session.set_leg(self.relays, index, Some(relay), out, LegState { description: Some(description), ..leg });
+    }
+
+    /// What a line says of its sender's leg.
+    fn leg(&self, wanted: &Wanted, share: u16) -> LegDescription {
+        let rtp = wanted.address.map(|address| SocketAddr::new(address, wanted.port)).filter(|&to| self.allows(to));
+        let next = || Some(SocketAddr::new(rtp?.ip(), rtp?.port().checked_add(1)?));
+        let rtcp = match wanted.transport {
+            Transport::Rtp => wanted.rtcp.filter(|&to| self.allows(to)).or_else(next),
+            Transport::Udptl | Transport::Udp | Transport::NotRelayable => None,
+        };
+        let source = self.signal.source.ip();
+        let is_elsewhere = |to: Option<SocketAddr>| to.is_some_and(|to| to.ip() != source);
+        let doubtful = self.signal.sender == Sender::Generic;
+        // RTCP to somebody who gets no RTP: nothing that a stranger may ask for.
+        let rtcp = rtcp.filter(|to| !doubtful || rtp.is_none_or(|rtp| rtp.ip() == to.ip()));
+        let budget = (doubtful && (is_elsewhere(rtp) || is_elsewhere(rtcp))).then_some(share);
+        LegDescription {
+            rtp,
+            rtcp,
+            acceptable: [rtp.map(|to| to.ip()), Some(source)],
+            transport: wanted.transport,
+            budget,
+        }
+    }
+
+    /// Whether the sender may have packets sent there.
+    fn allows(&self, to: SocketAddr) -> bool {
+        let other_pass = self.relays.is_other_pass(to, self.owner.call, self.owner.session);
+        let relay = if other_pass { RelaySocket::SameCall } else { RelaySocket::No };
+        self.destinations.allows(self.signal.arrival, self.signal.source, to, relay)
+    }
+}
+
+impl Session {
+    /// Sets one leg; whether that changed anything.
+    fn set_leg(
+        &mut self,
+        relays: &mut Relays,
+        index: usize,
+        relay: Option<Relay>,
+        side: Family,
+        leg: LegState,
+    ) -> bool {
+        let Some(line) = self.lines.get_mut(index) else { return false };
+        let before = std::mem::replace(&mut line.legs[side], leg);
+        if before.description != leg.description
+            && let (Some(relay), Some(description)) = (relay, leg.description)
+        {
+            relays.describe(relay, side, description);
+        }
+        before != leg
+    }
+
+    /// Sets the legs of one side; a line that is not named stays as it is.
+    pub fn set_legs(&mut self, relays: &mut Relays, side: Family, legs: Vec<Option<LegState>>) {
+        for (index, leg) in legs.into_iter().enumerate() {
+            let relay = self.lines.get(index).and_then(|line| line.relay);
+            if let Some(leg) = leg {
+                self.set_leg(relays, index, relay, side, leg);
+            }
+        }
+    }
+}

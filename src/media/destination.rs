@@ -1,0 +1,150 @@
+//! Where the relay may be aimed.
+//!
+//! Whoever describes a leg tells a machine in a trusted place where to send
+//! packets. So nothing is sent to what is not one host, to this machine itself
+//! (unless the party is there), or to a socket of ours (unless it is the other
+//! pass of a hairpin, which only we ourselves describe).
+
+use std::net::{IpAddr, SocketAddr};
+
+use crate::config::{Config, PortRange};
+use crate::family::{Family, PerFamily, is_unicast};
+
+/// The addresses of this machine, by what the relay may send to them.
+#[derive(Debug)]
+pub struct Destinations {
+    listen: PerFamily<IpAddr>,
+    /// Where our SIP sockets are: listen addresses and fakes.
+    sip: Vec<SocketAddr>,
+    local: Vec<IpAddr>,
+    rtp_ports: PortRange,
+}
+
+/// Whose relay socket an endpoint is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RelaySocket {
+    /// Of another session of the same call.
+    SameCall,
+    /// Of this session, another call, or nobody.
+    No,
+}
+
+impl Destinations {
+    /// By the configuration, before anything is known of the interfaces.
+    pub fn new(config: &Config) -> Self {
+        let fakes = config.maps.iter().map(|map| map.fake);
+        Self {
+            listen: PerFamily::from_fn(|family| config.listen[family].ip()),
+            sip: config.listen.iter().map(|(_, &listen)| listen).chain(fakes).collect(),
+            local: Vec::new(),
+            rtp_ports: config.rtp_ports,
+        }
+    }
+
+    /// The addresses of this machine, beside those of the configuration.
+    pub fn set_local(&mut self, mut addresses: Vec<IpAddr>) {
+        addresses.sort_unstable();
+        addresses.dedup();
+        self.local = addresses;
+    }
+
+    /// Whether this endpoint is one of our SIP sockets.
+    pub fn is_ourselves(&self, endpoint: SocketAddr) -> bool {
+        self.sip.contains(&endpoint)
+    }
+
+    /// Whether this endpoint is where a relay socket of ours may be.
+    pub fn is_relay_socket(&self, endpoint: SocketAddr) -> bool {
+        let (low, high) = self.rtp_ports.bounds();
+        self.listen[Family::of(endpoint.ip())] == endpoint.ip() && (low..=high).contains(&endpoint.port())
+    }
+
+    /// Whether a party on `side` whose SIP comes from `source` may have packets
+    /// sent to `endpoint`.
+    pub fn allows(&self, side: Family, source: SocketAddr, endpoint: SocketAddr, relay: RelaySocket) -> bool {
+        if endpoint.port() == 0 || !is_unicast(endpoint.ip()) || Family::of(endpoint.ip()) != side {
+            return false;
+        }
+        if self.is_relay_socket(endpoint) {
+            return relay == RelaySocket::SameCall && self.is_ourselves(source);
+        }
+        !self.is_ourselves(endpoint) && self.shares_machine(source.ip(), endpoint.ip())
+    }
+
+    /// An address of this machine is for a party on it: a loopback address or
+    /// one of our SIP sockets for whoever is there too, any other for all of them.
+    fn shares_machine(&self, source: IpAddr, address: IpAddr) -> bool {
+        if address.is_loopback() {
+            source.is_loopback()
+        } else if self.has_sip(address) {
+            source == address
+        } else {
+            !self.is_local(address) || self.is_local(source)
+        }
+    }
+
+    fn has_sip(&self, address: IpAddr) -> bool {
+        self.sip.iter().any(|ours| ours.ip() == address)
+    }
+
+    fn is_local(&self, address: IpAddr) -> bool {
+        self.local.binary_search(&address).is_ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Map;
+
+    fn destinations() -> Destinations {
+        let mut config = Config::new("192.0.2.1:5060".parse().unwrap(), "[2001:db8::1]:5060".parse().unwrap());
+        config
+            .maps
+            .push(Map { phone: "192.0.2.101:5060".parse().unwrap(), fake: "[2001:db8::101]:5060".parse().unwrap() });
+        let mut destinations = Destinations::new(&config);
+        destinations.set_local(vec!["198.51.100.1".parse().unwrap()]);
+        destinations
+    }
+
+    fn allows(source: &str, endpoint: &str, relay: RelaySocket) -> bool {
+        let endpoint: SocketAddr = endpoint.parse().unwrap();
+        destinations().allows(Family::of(endpoint.ip()), source.parse().unwrap(), endpoint, relay)
+    }
+
+    #[test]
+    fn other_hosts_are_free_and_what_is_no_host_is_not() {
+        let phone = "192.0.2.101:5060";
+        assert!(allows(phone, "192.0.2.101:4000", RelaySocket::No));
+        assert!(allows(phone, "203.0.113.5:4000", RelaySocket::No));
+        for no in [
+            "224.0.0.1:4000",
+            "255.255.255.255:4000",
+            "0.0.0.0:4000",
+            "192.0.2.101:0",
+            "[::]:4000",
+            "[ff02::1]:4000",
+            "[::ffff:192.0.2.5]:4000",
+        ] {
+            assert!(!allows(phone, no, RelaySocket::No), "{no}");
+        }
+    }
+
+    #[test]
+    fn this_machine_is_for_those_who_are_on_it() {
+        for here in ["127.0.0.1", "[::1]", "198.51.100.1", "[2001:db8::101]", "192.0.2.1"] {
+            assert!(!allows("192.0.2.101:5060", &format!("{here}:4000"), RelaySocket::No), "{here}");
+            assert!(allows(&format!("{here}:5070"), &format!("{here}:4000"), RelaySocket::No), "{here}");
+        }
+    }
+
+    #[test]
+    fn our_own_sockets_are_for_hairpins() {
+        let fake = "[2001:db8::101]:5060";
+        assert!(!allows("192.0.2.1:5070", "192.0.2.1:5060", RelaySocket::No));
+        assert!(!allows("192.0.2.1:5070", "192.0.2.1:16384", RelaySocket::No));
+        assert!(!allows(fake, "[2001:db8::1]:16384", RelaySocket::No));
+        assert!(!allows("[2001:db8::7]:5060", "[2001:db8::1]:16384", RelaySocket::SameCall));
+        assert!(allows(fake, "[2001:db8::1]:16384", RelaySocket::SameCall));
+    }
+}

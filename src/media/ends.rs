@@ -1,0 +1,94 @@
+//! Which session a message belongs to.
+//!
+//! A session joins two *ends*, each a tag on a side, of one Call-ID. A message
+//! belongs to the session that has its sender's tag on the arriving side, else
+//! to the one that has the other party's tag on the leaving side. The two
+//! passes of a hairpin have the same Call-ID and tags, but the sides swapped.
+
+use std::collections::HashMap;
+use std::hash::Hasher;
+
+use siphasher::sip128::{Hasher128, SipHasher24};
+
+use super::command::SessionId;
+use super::table::Signal;
+use crate::config::Key;
+use crate::family::Family;
+use crate::sip::method::Method;
+
+/// A tag on a side of a Call-ID, as a keyed hash: nobody can make two that
+/// collide, and none costs more memory than another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct End(u128);
+
+/// The ends that one message names.
+#[derive(Clone, Copy, Debug)]
+pub struct Named {
+    /// Call-ID alone.
+    pub call: u128,
+    /// The sender on the arriving side; `None` in a response without To-tag.
+    pub sender: Option<End>,
+    /// The other party on the leaving side; `None` in a request without To-tag.
+    pub other: Option<End>,
+}
+
+/// All ends of all sessions.
+#[derive(Debug)]
+pub struct Ends {
+    key: Key,
+    sessions: HashMap<End, SessionId>,
+}
+
+impl Ends {
+    /// None yet.
+    pub fn new(key: Key) -> Self {
+        Self { key, sessions: HashMap::new() }
+    }
+
+    /// The ends of a message. From has a tag always; where an old one has none
+    /// (RFC 2543), that stands for a tag.
+    pub fn name(&self, signal: &Signal<'_>) -> Named {
+        let mut call = SipHasher24::new_with_key(&self.key.0);
+        call.write(&(signal.call_id.len() as u64).to_be_bytes());
+        call.write(signal.call_id);
+        let end = |side: Family, tag: &[u8]| {
+            let mut end = call;
+            end.write(&[side as u8]);
+            end.write(tag);
+            End(end.finish128().as_u128())
+        };
+        let (arriving, leaving) = (signal.arrival, signal.arrival.other());
+        let from = signal.from_tag.unwrap_or_default();
+        let to = match signal.method {
+            // The callee of RFC 2543 has no tag where a dialog has one.
+            Method::Bye => Some(signal.to_tag.unwrap_or_default()),
+            Method::Invite if matches!(signal.status, Some(200..=299)) => Some(signal.to_tag.unwrap_or_default()),
+            _ => signal.to_tag,
+        };
+        let (sender, other) = match signal.status {
+            None => (Some(end(arriving, from)), to.map(|tag| end(leaving, tag))),
+            Some(_) => (to.map(|tag| end(arriving, tag)), Some(end(leaving, from))),
+        };
+        Named { call: call.finish128().as_u128(), sender, other }
+    }
+
+    /// The session that a message belongs to.
+    pub fn find(&self, named: &Named) -> Option<SessionId> {
+        let find = |end: Option<End>| self.sessions.get(&end?).copied();
+        find(named.sender).or_else(|| find(named.other))
+    }
+
+    /// Makes an end one of a session's; `false`: it is somebody's already.
+    pub fn insert(&mut self, end: End, session: SessionId) -> bool {
+        let vacant = !self.sessions.contains_key(&end);
+        if vacant {
+            self.sessions.insert(end, session);
+        }
+        vacant
+    }
+
+    /// Forgets an end.
+    pub fn remove(&mut self, end: End) {
+        self.sessions.remove(&end);
+    }
+}

@@ -1,0 +1,201 @@
+//! Who may speak on one component of a leg, and where packets for it go.
+//!
+//! Signalling says where a party *wants* its media ([`Latch::describe`]); behind
+//! a NAT it *sends* from elsewhere (RFC 4961, RFC 7362). A latch learns that
+//! place from the packets ([`Latch::hear`]) without letting strangers in:
+//!
+//! * Each description that moves the leg opens a *race*. The first acceptable
+//!   packet wins it and becomes the destination; until then the destination is
+//!   the described address.
+//! * A packet from exactly the described address wins at any time.
+//! * The winner of the race before is still let in while the new one is open,
+//!   but cannot win it: its packets in flight must not pull the leg back.
+//! * A leg that returns to the address of the race before, while nobody has won
+//!   the new one, has that race's winner back: its re-offer was refused.
+//! * What was learned before the first description stays, if that accepts it.
+//! * A winner that has been silent for [`SILENCE`] is followed to another
+//!   acceptable address by its SSRC.
+//! * STUN and DTLS are easily made by anybody. They can win a race that nobody
+//!   has won, but yield to the first acceptable media, and move nothing else.
+//! * What is neither of these never latches, and is let in from whoever spoke
+//!   or was described.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use super::packet::Packet;
+use crate::config::LatchMode;
+
+/// How long a winner must be silent before its SSRC is believed from elsewhere.
+pub const SILENCE: Duration = Duration::from_secs(2);
+
+/// The latch of one component (RTP or RTCP) of one leg.
+///
+/// ```
+/// use std::time::Duration;
+/// use sipproxy64::{config::LatchMode, media::{latch::Latch, packet::Packet}};
+/// let (described, behind_nat) = ("10.0.0.5:4000".parse()?, "203.0.113.9:40123".parse()?);
+/// let mut latch = Latch::new(LatchMode::Signalled);
+/// latch.describe(Some(described), [Some(described.ip()), Some("203.0.113.9".parse()?)]);
+/// assert_eq!(latch.destination(), Some(described));
+/// assert!(latch.hear(Duration::ZERO, behind_nat, Packet::Rtcp { ssrc: 7 }));
+/// assert_eq!(latch.destination(), Some(behind_nat));
+/// # Ok::<(), std::net::AddrParseError>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Latch {
+    mode: LatchMode,
+    /// Where the party wants its packets, if it says.
+    described: Option<SocketAddr>,
+    /// The last address that it did say: coming back to it is no move.
+    last_described: Option<SocketAddr>,
+    acceptable: [Option<IpAddr>; 2],
+    /// Who won the race.
+    winner: Option<Speaker>,
+    /// Who won the race before, and the address described then.
+    former: Option<(Option<SocketAddr>, Speaker)>,
+    /// The description says nothing of the address any more (the unspecified
+    /// one of RFC 2543's hold, a host name): the winner stays until another
+    /// acceptable packet comes, or the old address returns.
+    reopened: bool,
+}
+
+/// Somebody who won a race.
+#[derive(Clone, Copy, Debug)]
+struct Speaker {
+    address: SocketAddr,
+    ssrc: Option<u32>,
+    /// By media; `false`: by STUN or DTLS so far.
+    by_media: bool,
+    heard: Duration,
+}
+
+impl Latch {
+    /// A latch before any description: only [`LatchMode::First`] lets somebody in.
+    pub fn new(mode: LatchMode) -> Self {
+        Self {
+            mode,
+            described: None,
+            last_described: None,
+            acceptable: [None; 2],
+            winner: None,
+            former: None,
+            reopened: false,
+        }
+    }
+
+    /// Takes in a description. One that repeats the address opens no race.
+    pub fn describe(&mut self, address: Option<SocketAddr>, acceptable: [Option<IpAddr>; 2]) {
+        self.acceptable = acceptable;
+        if is(self.described, address) {
+            return;
+        }
+        self.described = address;
+        self.reopened = address.is_none();
+        if address.is_none() || is(self.last_described, address) {
+            return;
+        }
+        let before = std::mem::replace(&mut self.last_described, address);
+        let loser = self.winner.take_if(|winner| before.is_some() || !accepts(self.mode, acceptable, winner.address));
+        match loser {
+            Some(winner) => self.former = Some((before, winner)),
+            None if self.winner.is_none() => self.return_to(address),
+            None => {}
+        }
+    }
+
+    /// Ends a race that nobody has won, if the race before was about this address.
+    fn return_to(&mut self, address: Option<SocketAddr>) {
+        self.winner = self.former.take_if(|(described, _)| is(*described, address)).map(|(_, winner)| winner);
+    }
+
+    /// A packet came from `from`: whether it is let in.
+    pub fn hear(&mut self, now: Duration, from: SocketAddr, packet: Packet) -> bool {
+        let from_described = is(self.described, Some(from));
+        if self.mode == LatchMode::Off {
+            return from_described || self.is_acceptable(from);
+        }
+        if let Some(winner) = self.winner.as_mut().filter(|winner| same(winner.address, from)) {
+            winner.heard = now;
+            winner.ssrc = packet.ssrc().or(winner.ssrc);
+            winner.by_media |= is_media(packet);
+            return true;
+        }
+        if self.wins(now, from, from_described, packet) {
+            let by_media = is_media(packet);
+            self.winner = Some(Speaker { address: from, ssrc: packet.ssrc(), by_media, heard: now });
+            self.former = None;
+            self.reopened = false;
+            return true;
+        }
+        if let Some((_, former)) = self.former.as_mut().filter(|(_, former)| same(former.address, from)) {
+            former.heard = now;
+            return true;
+        }
+        let undecided = self.winner.is_none() && packet == Packet::Other && self.is_acceptable(from);
+        from_described || undecided
+    }
+
+    /// Where packets for this party go.
+    pub fn destination(&self) -> Option<SocketAddr> {
+        self.learned().or(self.described)
+    }
+
+    /// Where the party was found to send from; `None`: not heard since it moved.
+    pub fn learned(&self) -> Option<SocketAddr> {
+        self.winner.map(|winner| winner.address)
+    }
+
+    /// Whether a packet from somebody who is not the winner makes him it.
+    fn wins(&self, now: Duration, from: SocketAddr, from_described: bool, packet: Packet) -> bool {
+        if packet == Packet::Other || from.port() == 0 {
+            return false;
+        }
+        let media = is_media(packet);
+        match self.winner {
+            Some(winner) if from_described => media || !winner.by_media,
+            None if from_described => true,
+            _ if !self.is_acceptable(from) => false,
+            None => !self.is_former(from),
+            Some(winner) if !winner.by_media || self.reopened => media,
+            Some(winner) => {
+                let silent = now.saturating_sub(winner.heard) >= SILENCE;
+                silent && winner.ssrc.is_some() && winner.ssrc == packet.ssrc()
+            }
+        }
+    }
+
+    fn is_former(&self, from: SocketAddr) -> bool {
+        self.former.is_some_and(|(_, former)| same(former.address, from))
+    }
+
+    fn is_acceptable(&self, from: SocketAddr) -> bool {
+        accepts(self.mode, self.acceptable, from)
+    }
+}
+
+fn accepts(mode: LatchMode, acceptable: [Option<IpAddr>; 2], from: SocketAddr) -> bool {
+    mode == LatchMode::First || acceptable.contains(&Some(from.ip()))
+}
+
+fn is_media(packet: Packet) -> bool {
+    matches!(packet, Packet::Rtp(_) | Packet::Rtcp { .. } | Packet::Udptl)
+}
+
+/// Address and port; the scope of a link-local address (RFC 4007) is known of
+/// packets but not of descriptions.
+fn same(one: SocketAddr, other: SocketAddr) -> bool {
+    one.ip() == other.ip() && one.port() == other.port()
+}
+
+fn is(one: Option<SocketAddr>, other: Option<SocketAddr>) -> bool {
+    match (one, other) {
+        (Some(one), Some(other)) => same(one, other),
+        (None, None) => true,
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+#[path = "tests/latch.rs"]
+mod tests;

@@ -1,0 +1,207 @@
+//! How well RTP arrives: loss and jitter, as RFC 3550 counts them (§6.4.1, A.3, A.8).
+
+use std::time::Duration;
+
+use super::packet::Rtp;
+
+/// A jump of the sequence number by more than this is a new start (RFC 3550 A.1).
+const MAX_DROPOUT: u16 = 3000;
+
+/// How long timestamps are watched before a clock rate is told from them.
+const WATCH: Duration = Duration::from_secs(2);
+
+/// Loss and jitter of what one party sends.
+#[derive(Clone, Debug, Default)]
+pub struct Quality {
+    source: Option<Source>,
+    /// Lost of the sources before.
+    lost: u64,
+    jitter: Jitter,
+}
+
+/// One run of sequence numbers.
+#[derive(Clone, Copy, Debug)]
+struct Source {
+    ssrc: u32,
+    highest: u16,
+    /// Sequence numbers from the first to the highest.
+    expected: u64,
+    received: u64,
+}
+
+impl Source {
+    fn new(rtp: Rtp) -> Self {
+        Self { ssrc: rtp.ssrc, highest: rtp.sequence, expected: 1, received: 1 }
+    }
+
+    /// Takes in one packet; `false`: it is of another run.
+    fn receive(&mut self, rtp: Rtp) -> bool {
+        let ahead = rtp.sequence.wrapping_sub(self.highest);
+        let behind = self.highest.wrapping_sub(rtp.sequence);
+        if rtp.ssrc != self.ssrc || ahead.min(behind) > MAX_DROPOUT {
+            return false;
+        }
+        self.received = self.received.saturating_add(1);
+        if ahead <= MAX_DROPOUT {
+            self.expected = self.expected.saturating_add(u64::from(ahead));
+            self.highest = rtp.sequence;
+        }
+        true
+    }
+
+    fn lost(self) -> u64 {
+        self.expected.saturating_sub(self.received)
+    }
+}
+
+impl Quality {
+    /// Takes in one RTP packet.
+    pub fn receive(&mut self, now: Duration, rtp: Rtp) {
+        if !self.source.as_mut().is_some_and(|source| source.receive(rtp)) {
+            let before = self.source.replace(Source::new(rtp));
+            self.lost = self.lost.saturating_add(before.map_or(0, Source::lost));
+            self.jitter.run = None;
+        }
+        self.jitter.receive(now, rtp);
+    }
+
+    /// Packets that never came. One that came twice makes up for one that did not.
+    pub fn lost(&self) -> u64 {
+        self.lost.saturating_add(self.source.map_or(0, Source::lost))
+    }
+
+    /// Interarrival jitter in milliseconds, where the clock rate is known.
+    pub fn jitter(&self) -> Option<f32> {
+        self.jitter.milliseconds
+    }
+}
+
+/// The estimator of RFC 3550 A.8, in milliseconds instead of timestamp units.
+#[derive(Clone, Copy, Debug, Default)]
+struct Jitter {
+    milliseconds: Option<f32>,
+    /// Of the payload type that is measured.
+    run: Option<Run>,
+}
+
+/// Packets of one payload type in a row.
+#[derive(Clone, Copy, Debug)]
+struct Run {
+    payload_type: u8,
+    /// The first packet: when it came, and its timestamp.
+    start: (Duration, u32),
+    /// The packet before.
+    last: (Duration, u32),
+    clock_rate: Option<u32>,
+}
+
+impl Jitter {
+    fn receive(&mut self, now: Duration, rtp: Rtp) {
+        let here = (now, rtp.timestamp);
+        let Some(run) = self.run.as_mut().filter(|run| run.payload_type == rtp.payload_type) else {
+            let clock_rate = static_clock_rate(rtp.payload_type);
+            self.run = Some(Run { payload_type: rtp.payload_type, start: here, last: here, clock_rate });
+            return;
+        };
+        if run.clock_rate.is_none() && now.saturating_sub(run.start.0) >= WATCH {
+            run.clock_rate = watched_clock_rate(run.start, here);
+            run.start = here;
+        }
+        let last = std::mem::replace(&mut run.last, here);
+        let Some(clock_rate) = run.clock_rate else { return };
+        // Later than the packet before, by our clock and by the sender's.
+        let ours = now.saturating_sub(last.0).as_secs_f64();
+        let theirs = f64::from(rtp.timestamp.wrapping_sub(last.1).cast_signed()) / f64::from(clock_rate);
+        let difference = ((ours - theirs).abs() * 1000.0) as f32;
+        let jitter = self.milliseconds.unwrap_or(0.0);
+        self.milliseconds = Some(jitter + (difference - jitter) / 16.0);
+    }
+}
+
+/// The clock rate of a static payload type (RFC 3551 §6).
+fn static_clock_rate(payload_type: u8) -> Option<u32> {
+    match payload_type {
+        6 => Some(16_000),
+        10 | 11 => Some(44_100),
+        16 => Some(11_025),
+        17 => Some(22_050),
+        14 | 25 | 26 | 28 | 31..=34 => Some(90_000),
+        0 | 3..=5 | 7..=9 | 12 | 13 | 15 | 18 => Some(8_000),
+        _ => None,
+    }
+}
+
+/// The usual clock rate that timestamps have followed between two packets.
+fn watched_clock_rate(start: (Duration, u32), end: (Duration, u32)) -> Option<u32> {
+    let seconds = end.0.saturating_sub(start.0).as_secs_f64();
+    let rate = f64::from(end.1.wrapping_sub(start.1)) / seconds;
+    let usual = [8_000, 16_000, 24_000, 32_000, 44_100, 48_000, 90_000];
+    // 44.1 and 48 kHz are less than a tenth apart.
+    usual.into_iter().find(|&usual| (rate / f64::from(usual) - 1.0).abs() < 0.04)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rtp(sequence: u16, timestamp: u32) -> Rtp {
+        Rtp { ssrc: 1, sequence, timestamp, payload_type: 0 }
+    }
+
+    fn arrive(quality: &mut Quality, sequences: impl IntoIterator<Item = u16>) {
+        for sequence in sequences {
+            quality.receive(Duration::ZERO, rtp(sequence, 0));
+        }
+    }
+
+    #[test]
+    fn a_gap_is_loss_and_disorder_is_none() {
+        let mut quality = Quality::default();
+        arrive(&mut quality, [10, 11, 13, 12, 14]);
+        assert_eq!(quality.lost(), 0);
+        arrive(&mut quality, [18]);
+        assert_eq!(quality.lost(), 3);
+    }
+
+    #[test]
+    fn sequence_numbers_wrap() {
+        let mut quality = Quality::default();
+        arrive(&mut quality, [65534, 65535, 0, 2]);
+        assert_eq!(quality.lost(), 1);
+    }
+
+    #[test]
+    fn a_new_source_starts_anew_and_old_loss_stays() {
+        let mut quality = Quality::default();
+        arrive(&mut quality, [1, 3]);
+        quality.receive(Duration::ZERO, Rtp { ssrc: 2, ..rtp(40_000, 0) });
+        arrive(&mut quality, [50_000]);
+        assert_eq!(quality.lost(), 1);
+    }
+
+    #[test]
+    fn an_even_pace_has_no_jitter_and_an_uneven_one_has() {
+        let mut quality = Quality::default();
+        for n in 0..100u16 {
+            quality.receive(Duration::from_millis(u64::from(n) * 20), rtp(n, u32::from(n) * 160));
+        }
+        assert!(quality.jitter().unwrap() < 0.001);
+        // Every second packet ten milliseconds late: the difference is always ten.
+        for n in 100..300u16 {
+            let late = u64::from(n % 2) * 10;
+            quality.receive(Duration::from_millis(u64::from(n) * 20 + late), rtp(n, u32::from(n) * 160));
+        }
+        let jitter = quality.jitter().unwrap();
+        assert!((9.9..10.1).contains(&jitter), "{jitter}");
+    }
+
+    #[test]
+    fn the_clock_of_a_dynamic_payload_type_is_found_out() {
+        let mut quality = Quality::default();
+        for n in 0..200u16 {
+            let at = Duration::from_millis(u64::from(n) * 20);
+            quality.receive(at, Rtp { payload_type: 96, ..rtp(n, u32::from(n) * 960) });
+        }
+        assert!(quality.jitter().unwrap() < 0.1);
+    }
+}

@@ -1,0 +1,135 @@
+//! The sockets of all sessions: who has which ports, and what the shell is to do.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::command::{Command, LegDescription, SessionId, StreamId};
+use super::ports::PortPool;
+use crate::config::{Config, LatchMode};
+use crate::family::{Family, PerFamily};
+
+/// The sockets of one stream.
+#[derive(Clone, Copy, Debug)]
+pub struct Relay {
+    /// Their stream.
+    pub stream: StreamId,
+    /// The RTP port of each side.
+    pub ports: PerFamily<u16>,
+}
+
+/// Whose a port is.
+#[derive(Clone, Copy, Debug)]
+pub struct Owner {
+    /// The Call-ID of the session.
+    pub call: u128,
+    /// The session.
+    pub session: SessionId,
+    /// Which of its `m=` lines.
+    pub line: usize,
+}
+
+/// The ports of both families, and the commands that are not carried out yet.
+#[derive(Debug)]
+pub struct Relays {
+    pools: PerFamily<PortPool>,
+    owners: PerFamily<BTreeMap<u16, Owner>>,
+    commands: VecDeque<Command>,
+    latch: LatchMode,
+    last_stream: u64,
+}
+
+impl Relays {
+    /// All ports free.
+    pub fn new(config: &Config) -> Self {
+        Self {
+            pools: PerFamily::from_fn(|family| PortPool::new(config.rtp_ports, config.port_order, family)),
+            owners: PerFamily::default(),
+            commands: VecDeque::new(),
+            latch: config.latch,
+            last_stream: 0,
+        }
+    }
+
+    /// How many streams could be opened.
+    pub fn available(&mut self, now: Duration) -> usize {
+        Family::BOTH.into_iter().map(|family| self.pools[family].available(now)).min().unwrap_or(0)
+    }
+
+    /// Opens a stream, if there are ports for it.
+    pub fn open(&mut self, now: Duration, owner: Owner) -> Option<Relay> {
+        let v4 = self.pools[Family::V4].take(now)?;
+        let Some(v6) = self.pools[Family::V6].take(now) else {
+            self.pools[Family::V4].free(now, v4);
+            return None;
+        };
+        self.last_stream = self.last_stream.saturating_add(1);
+        let relay = Relay { stream: StreamId(self.last_stream), ports: PerFamily::new(v4, v6) };
+        for family in Family::BOTH {
+            self.owners[family].insert(relay.ports[family], owner);
+        }
+        self.push_open(owner.session, relay);
+        Some(relay)
+    }
+
+    /// Another process has a port of this stream: it gets another one, or loses all.
+    pub fn replace(&mut self, now: Duration, owner: Owner, relay: Relay, family: Family) -> Option<Relay> {
+        let mut relay = relay;
+        let port = relay.ports[family];
+        self.owners[family].remove(&port);
+        self.pools[family].taken(now, port);
+        let Some(another) = self.pools[family].take(now) else {
+            self.give_back(now, relay);
+            self.commands.push_back(Command::CloseStream { stream: relay.stream });
+            return None;
+        };
+        relay.ports[family] = another;
+        self.owners[family].insert(another, owner);
+        self.push_open(owner.session, relay);
+        Some(relay)
+    }
+
+    /// The ports of an ended stream begin their rest.
+    pub fn give_back(&mut self, now: Duration, relay: Relay) {
+        for (family, port) in relay.ports.iter() {
+            if self.owners[family].remove(port).is_some() {
+                self.pools[family].free(now, *port);
+            }
+        }
+    }
+
+    /// Whose the RTP or RTCP port is.
+    pub fn owner(&self, family: Family, port: u16) -> Option<Owner> {
+        self.owners[family].get(&(port & !1)).copied()
+    }
+
+    /// Tells a stream of a leg.
+    pub fn describe(&mut self, relay: Relay, side: Family, leg: LegDescription) {
+        self.commands.push_back(Command::Describe { stream: relay.stream, side, leg });
+    }
+
+    /// Asks for something else.
+    pub fn push(&mut self, command: Command) {
+        self.commands.push_back(command);
+    }
+
+    /// The oldest command.
+    pub fn next_command(&mut self) -> Option<Command> {
+        self.commands.pop_front()
+    }
+
+    /// How many port pairs are in use on a side.
+    pub fn in_use(&self, family: Family) -> usize {
+        self.owners[family].len()
+    }
+
+    /// Whether an endpoint of `family` is a socket of another session of `call`.
+    pub fn is_other_pass(&self, endpoint: SocketAddr, call: u128, session: SessionId) -> bool {
+        self.owner(Family::of(endpoint.ip()), endpoint.port())
+            .is_some_and(|owner| owner.call == call && owner.session != session)
+    }
+
+    fn push_open(&mut self, session: SessionId, relay: Relay) {
+        self.commands.push_back(Command::Open { session, stream: relay.stream, ports: relay.ports, latch: self.latch });
+    }
+}

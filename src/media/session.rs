@@ -1,0 +1,402 @@
+//! A session: what the messages of one call have said of its media.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use super::command::LegDescription;
+use super::ends::{End, Named};
+use super::relays::Relay;
+use super::table::Signal;
+use crate::config::Timeouts;
+use crate::family::{Family, PerFamily};
+use crate::sip::method::Method;
+
+/// How many `m=` lines of a session are relayed.
+pub const MAX_LINES: usize = 64;
+
+/// How many dialogs of a forked call are remembered.
+const MAX_DIALOGS: usize = 8;
+
+/// How many branches of a forked INVITE are remembered.
+const MAX_BRANCHES: usize = 16;
+
+/// How many tags find a session.
+const MAX_ENDS: usize = 32;
+
+/// As much of a Call-ID as the log shows.
+const MAX_CALL_ID: usize = 256;
+
+/// How long an INVITE may go without any answer (RFC 3261 §17.1.1: timer B is 32 s).
+const TRYING: Duration = Duration::from_secs(40);
+
+/// One session.
+#[derive(Debug)]
+pub struct Session {
+    /// The Call-ID, for the log.
+    pub call_id: Box<[u8]>,
+    /// The side that called.
+    pub caller: Family,
+    /// Each side's party, by the address of its SIP.
+    pub parties: PerFamily<Option<SocketAddr>>,
+    /// For whom it counts.
+    pub asked_by: Option<IpAddr>,
+    /// When it began.
+    pub began: Duration,
+    /// When it is looked after next.
+    pub deadline: Duration,
+    /// When a packet came last, as far as is known.
+    pub heard: Option<Duration>,
+    /// How many questions when it was last heard are open.
+    pub asked: u8,
+    /// What finds it.
+    pub ends: Vec<End>,
+    /// Its `m=` lines, in order.
+    pub lines: Vec<Line>,
+    /// The dialog that was answered first and lasts.
+    pub answered: Option<End>,
+    /// Where offer and answer stand.
+    pub exchange: Exchange,
+    caller_end: Option<End>,
+    dialogs: Vec<Dialog>,
+    branches: Vec<u64>,
+    /// A provisional response came.
+    ringing: bool,
+    /// The last message that put the end off.
+    active: Duration,
+    reoffers: PerFamily<Option<Reoffer>>,
+    /// The highest CSeq of a description outside a dialog, of each side's requests.
+    latest: PerFamily<u32>,
+}
+
+/// One `m=` line.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Line {
+    /// Its sockets; `None`: it never needed or never got any.
+    pub relay: Option<Relay>,
+    /// The side whose offer has an address of the other family already.
+    pub untouched_by: Option<Family>,
+    /// The request for which there were no ports: its side and CSeq.
+    pub refused: Option<(Family, u32)>,
+    /// What is known of each party.
+    pub legs: PerFamily<LegState>,
+}
+
+/// What is known of one party of one `m=` line.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct LegState {
+    /// What the stream was told.
+    pub description: Option<LegDescription>,
+    /// That came from the party itself, not from where an offer went.
+    pub described: bool,
+    /// The party holds the stream back.
+    pub held: bool,
+    /// The party refused or removed the stream.
+    pub closed: bool,
+}
+
+/// A dialog of the session, by the callee's tag (RFC 3261 §12).
+#[derive(Debug)]
+struct Dialog {
+    callee: End,
+    answered: bool,
+    /// The callee's description, by line.
+    legs: Vec<Option<LegState>>,
+    latest: PerFamily<u32>,
+}
+
+/// Where offer and answer stand (RFC 3264, RFC 6337 §2).
+#[derive(Clone, Copy, Debug)]
+pub struct Exchange {
+    /// Who sent the INVITE, and its CSeq.
+    invite: (Family, u32),
+    offerer: Option<Family>,
+}
+
+/// A description that is taken back if its request fails.
+#[derive(Debug)]
+struct Reoffer {
+    method: Method,
+    cseq: u32,
+    /// What it replaced, on its sender's side, and its answer on the other.
+    before: PerFamily<Option<Vec<LegState>>>,
+}
+
+impl Reoffer {
+    fn is_of(&self, signal: &Signal<'_>) -> bool {
+        self.cseq == signal.cseq && self.method == signal.method
+    }
+}
+
+impl Exchange {
+    /// Takes in a message with a description; whether that is an answer.
+    pub fn is_answer(&mut self, signal: &Signal<'_>) -> bool {
+        let side = signal.arrival;
+        match (signal.method, signal.status) {
+            (Method::Invite | Method::Update, None) => {
+                self.offerer = Some(side);
+                false
+            }
+            (Method::Update | Method::Prack, Some(_)) | (Method::Ack, _) => true,
+            _ => *self.offerer.get_or_insert(side) != side,
+        }
+    }
+
+    /// An INVITE that is not a retransmission begins anew.
+    fn begin(&mut self, signal: &Signal<'_>) {
+        let invite = (signal.arrival, signal.cseq);
+        if self.invite != invite {
+            *self = Self { invite, offerer: None };
+        }
+    }
+}
+
+impl Session {
+    /// The session that `signal`, with a description, begins.
+    pub fn new(now: Duration, signal: &Signal<'_>, named: &Named, asked_by: Option<IpAddr>) -> Self {
+        let caller = requester(signal);
+        let caller_end = if signal.status.is_none() { named.sender } else { named.other };
+        let call_id = signal.call_id.get(..MAX_CALL_ID).unwrap_or(signal.call_id);
+        let mut parties = PerFamily::new(None, None);
+        parties[signal.arrival] = Some(signal.source);
+        parties[signal.arrival.other()] = Some(signal.destination);
+        let mut session = Self {
+            call_id: call_id.into(),
+            caller,
+            parties,
+            asked_by,
+            began: now,
+            deadline: now,
+            heard: None,
+            asked: 0,
+            ends: Vec::new(),
+            lines: Vec::new(),
+            answered: None,
+            exchange: Exchange { invite: (caller, signal.cseq), offerer: None },
+            caller_end,
+            dialogs: Vec::new(),
+            branches: Vec::new(),
+            ringing: false,
+            active: now,
+            reoffers: PerFamily::default(),
+            latest: PerFamily::default(),
+        };
+        // In the middle of a call (we were restarted): it is answered already.
+        if signal.method != Method::Invite {
+            session.answered = session.callee_end(signal, named);
+        }
+        session
+    }
+
+    /// Notes an end of this session; `false`: it is known or one too many.
+    pub fn add_end(&mut self, end: End) -> bool {
+        let new = self.ends.len() < MAX_ENDS && !self.ends.contains(&end);
+        if new {
+            self.ends.push(end);
+        }
+        new
+    }
+
+    /// An INVITE request is under way.
+    pub fn invited(&mut self, now: Duration, signal: &Signal<'_>) {
+        self.exchange.begin(signal);
+        let new = !self.branches.contains(&signal.branch);
+        if self.answered.is_none() && signal.arrival == self.caller && new && self.branches.len() < MAX_BRANCHES {
+            self.branches.push(signal.branch);
+            self.active = now;
+        }
+    }
+
+    /// A provisional response to the INVITE came.
+    pub fn rang(&mut self, now: Duration, signal: &Signal<'_>) {
+        if self.answered.is_some() || signal.arrival == self.caller {
+            return;
+        }
+        self.ringing = true;
+        self.active = now;
+    }
+
+    /// The INVITE failed on one branch; whether that was the last hope.
+    pub fn failed(&mut self, signal: &Signal<'_>) -> bool {
+        if self.answered.is_some() || signal.arrival == self.caller {
+            return false;
+        }
+        self.branches.retain(|branch| *branch != signal.branch);
+        self.branches.is_empty()
+    }
+
+    /// A 2xx to the INVITE came: the first one's dialog has the callee's leg from
+    /// now on. The answer is the callee's description if it is another one's now.
+    pub fn answered(&mut self, now: Duration, signal: &Signal<'_>, named: &Named) -> Option<Vec<Option<LegState>>> {
+        self.reoffer_done(signal);
+        if signal.arrival == self.caller {
+            return None;
+        }
+        self.branches.retain(|branch| *branch != signal.branch);
+        let end = self.callee_end(signal, named)?;
+        let first = self.answered.is_none();
+        let dialog = self.dialog(end)?;
+        dialog.answered = true;
+        let legs = first.then(|| dialog.legs.clone())?;
+        self.answered = Some(end);
+        self.active = now;
+        Some(legs)
+    }
+
+    /// Whether a BYE ends the answered dialog. Another answered one goes on, if
+    /// there is one: its callee's description is in the answer.
+    pub fn hung_up(&mut self, named: &Named) -> HungUp {
+        let (Some(answered), Some(caller)) = (self.answered, self.caller_end) else { return HungUp::Other };
+        let tags = [named.sender, named.other];
+        if !tags.contains(&Some(caller)) {
+            return HungUp::Other;
+        }
+        let Some(gone) = tags.into_iter().flatten().find(|&end| end != caller) else { return HungUp::Other };
+        self.dialogs.retain(|dialog| dialog.callee != gone);
+        if gone != answered {
+            return HungUp::Other;
+        }
+        let Some(next) = self.dialogs.iter().find(|dialog| dialog.answered) else { return HungUp::Last };
+        self.answered = Some(next.callee);
+        HungUp::Next(next.legs.clone())
+    }
+
+    /// How far a description counts: older ones do not, nor do the legs of a
+    /// dialog that is not the answered one.
+    pub fn heed(&mut self, signal: &Signal<'_>, named: &Named) -> Heed {
+        let side = requester(signal);
+        let end = self.callee_end(signal, named);
+        let answered = self.answered;
+        let latest = match end {
+            Some(end) => self.dialog(end).map(|dialog| &mut dialog.latest[side]),
+            // An INVITE outside a dialog says nothing of one that was answered.
+            None if answered.is_some() => None,
+            None => Some(&mut self.latest[side]),
+        };
+        let Some(latest) = latest.filter(|latest| **latest <= signal.cseq) else { return Heed::Outdated };
+        *latest = signal.cseq;
+        if answered.is_none() || answered == end { Heed::Current } else { Heed::Aside }
+    }
+
+    /// Keeps what a callee says of a line, for when its dialog gets the leg;
+    /// whether it said so before, and another fork's word may be newer.
+    pub fn remember(&mut self, signal: &Signal<'_>, named: &Named, index: usize, leg: LegState) -> bool {
+        if signal.arrival == self.caller || index >= MAX_LINES {
+            return false;
+        }
+        let open = self.answered.is_none();
+        let Some(dialog) = self.callee_end(signal, named).and_then(|end| self.dialog(end)) else { return false };
+        if dialog.legs.len() <= index {
+            dialog.legs.resize(index + 1, None);
+        }
+        let before = dialog.legs.get_mut(index).and_then(|slot| slot.replace(leg));
+        open && before == Some(leg)
+    }
+
+    /// Before a description within a dialog changes anything: keeps what was,
+    /// until the response says whether it holds (RFC 3261 §14.1, RFC 3311 §5.1).
+    pub fn reoffered(&mut self, signal: &Signal<'_>) {
+        let legs = self.lines.iter().map(|line| line.legs[signal.arrival]).collect();
+        let changes = matches!(signal.method, Method::Invite | Method::Update) && signal.status.is_none();
+        match &mut self.reoffers[requester(signal)] {
+            Some(reoffer) if reoffer.is_of(signal) => {
+                reoffer.before[signal.arrival].get_or_insert(legs);
+            }
+            slot if changes && signal.to_tag.is_some() => {
+                let mut before = PerFamily::default();
+                before[signal.arrival] = Some(legs);
+                *slot = Some(Reoffer { method: signal.method, cseq: signal.cseq, before });
+            }
+            _ => {}
+        }
+    }
+
+    /// The legs as they were before the request that `signal` refuses.
+    pub fn taken_back(&mut self, signal: &Signal<'_>) -> PerFamily<Option<Vec<LegState>>> {
+        self.reoffers[requester(signal)]
+            .take_if(|reoffer| reoffer.is_of(signal))
+            .map_or_else(PerFamily::default, |reoffer| reoffer.before)
+    }
+
+    /// The request that `signal` accepts needs no taking back any more.
+    pub fn reoffer_done(&mut self, signal: &Signal<'_>) {
+        self.taken_back(signal);
+    }
+
+    /// Something new was said of the media at this time.
+    pub fn touched(&mut self, now: Duration) {
+        self.active = now;
+    }
+
+    /// When silence ends it, if no packet came since.
+    pub fn expires(&self, timeouts: &Timeouts) -> Duration {
+        let wait = match () {
+            () if self.answered.is_some() && self.is_quiet() => timeouts.hold,
+            () if self.answered.is_some() => timeouts.rtp,
+            () if self.ringing => timeouts.ringing,
+            () => TRYING,
+        };
+        self.silent_since().saturating_add(wait)
+    }
+
+    /// Since when nothing put its end off.
+    pub fn silent_since(&self) -> Duration {
+        self.active.max(self.heard.unwrap_or_default())
+    }
+
+    /// Whether nothing came back yet for the request that began it.
+    pub fn is_new(&self) -> bool {
+        self.answered.is_none() && !self.ringing
+    }
+
+    /// Whether any packets can be missed: none come where nothing is relayed,
+    /// and none need to come where every stream is held back.
+    fn is_quiet(&self) -> bool {
+        let live = |line: &&Line| line.relay.is_some() && !line.legs.iter().any(|(_, leg)| leg.closed);
+        self.lines.iter().filter(live).all(|line| line.legs.iter().any(|(_, leg)| leg.held))
+    }
+
+    /// The callee's tag in a message.
+    fn callee_end(&self, signal: &Signal<'_>, named: &Named) -> Option<End> {
+        if signal.arrival == self.caller { named.other } else { named.sender }
+    }
+
+    /// The dialog with this callee; one that was never answered makes room.
+    fn dialog(&mut self, callee: End) -> Option<&mut Dialog> {
+        if let Some(index) = self.dialogs.iter().position(|dialog| dialog.callee == callee) {
+            return self.dialogs.get_mut(index);
+        }
+        if self.dialogs.len() >= MAX_DIALOGS {
+            let oldest = self.dialogs.iter().position(|dialog| !dialog.answered)?;
+            self.dialogs.remove(oldest);
+        }
+        self.dialogs.push(Dialog { callee, answered: false, legs: Vec::new(), latest: PerFamily::default() });
+        self.dialogs.last_mut()
+    }
+}
+
+/// How far a description counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Heed {
+    /// It sets the leg of its sender.
+    Current,
+    /// Another dialog has the legs; it is kept.
+    Aside,
+    /// A newer one came before it.
+    Outdated,
+}
+
+/// What a BYE does to a session.
+#[derive(Debug)]
+pub enum HungUp {
+    /// It ends.
+    Last,
+    /// It goes on with another dialog, whose callee described its legs so.
+    Next(Vec<Option<LegState>>),
+    /// Nothing: it was not the dialog that has the media.
+    Other,
+}
+
+/// The side whose request this is, or is answered.
+pub(super) fn requester(signal: &Signal<'_>) -> Family {
+    if signal.status.is_none() { signal.arrival } else { signal.arrival.other() }
+}

@@ -1,0 +1,179 @@
+//! A stream: one `m=` line, relayed between its two legs.
+//!
+//! A [`Stream`] is owned by the thread that relays it. It is asked once for
+//! each packet, allocates nothing and looks nothing up.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::allowance::Allowance;
+use super::command::LegDescription;
+use super::latch::Latch;
+use super::packet::Packet;
+use super::quality::Quality;
+use crate::config::LatchMode;
+use crate::family::{Family, PerFamily};
+use crate::streams::Transport;
+
+/// Which port of a pair.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Component {
+    /// The even one. What comes here leaves here, multiplexed RTCP too (RFC 5761).
+    Rtp,
+    /// The odd one above it.
+    Rtcp,
+}
+
+impl Component {
+    /// Both components.
+    pub const BOTH: [Self; 2] = [Self::Rtp, Self::Rtcp];
+}
+
+/// What one leg of a stream has seen, for the log line at the end.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Report {
+    /// Packets of this leg's party that were let in, RTCP among them.
+    pub packets: u64,
+    /// Their UDP payload, in octets.
+    pub bytes: u64,
+    /// RTP packets that never came, by the sequence numbers.
+    pub lost: u64,
+    /// Interarrival jitter in milliseconds (RFC 3550 §6.4.1), the last value;
+    /// `None` where the clock rate is not known.
+    pub jitter: Option<f32>,
+    /// Packets to this leg that went out.
+    pub sent: u64,
+    /// Packets to this leg that were held back: its address never answered, or none is known.
+    pub withheld: u64,
+    /// Packets that the latch refused.
+    pub refused: u64,
+    /// Where the last of those came from.
+    pub last_refused: Option<SocketAddr>,
+    /// When the party was last heard.
+    pub last_heard: Option<Duration>,
+    /// Where its RTP is sent.
+    pub destination: Option<SocketAddr>,
+}
+
+/// Both legs of one `m=` line.
+#[derive(Clone, Debug)]
+pub struct Stream {
+    legs: PerFamily<Leg>,
+}
+
+impl Stream {
+    /// A stream whose parties are not described yet: nothing passes, except
+    /// with [`LatchMode::First`].
+    pub fn new(mode: LatchMode) -> Self {
+        Self { legs: PerFamily::from_fn(|_| Leg::new(mode)) }
+    }
+
+    /// The leg on `side` is described anew ([`super::command::Command::Describe`]).
+    pub fn describe(&mut self, side: Family, leg: LegDescription) {
+        self.legs[side].describe(leg);
+    }
+
+    /// A packet came in on the socket of `component` on `side`. The answer is
+    /// where it goes, out of the other side's socket of the same component;
+    /// `None`: nowhere.
+    pub fn packet(
+        &mut self,
+        now: Duration,
+        side: Family,
+        component: Component,
+        from: SocketAddr,
+        packet: &[u8],
+    ) -> Option<SocketAddr> {
+        let heard = self.legs[side].hear(now, component, from, packet);
+        if heard { self.legs[side.other()].send(component) } else { None }
+    }
+
+    /// When a packet of either party was last let in: for
+    /// [`super::command::Command::Query`], the latest of all streams of a session.
+    pub fn last_heard(&self) -> Option<Duration> {
+        self.legs[Family::V4].report.last_heard.max(self.legs[Family::V6].report.last_heard)
+    }
+
+    /// What the leg on `side` has seen.
+    pub fn report(&self, side: Family) -> Report {
+        let leg = &self.legs[side];
+        Report {
+            lost: leg.quality.lost(),
+            jitter: leg.quality.jitter(),
+            destination: leg.rtp.destination(),
+            ..leg.report
+        }
+    }
+}
+
+/// One party's side of a stream.
+#[derive(Clone, Debug)]
+struct Leg {
+    rtp: Latch,
+    rtcp: Latch,
+    transport: Transport,
+    allowance: Allowance,
+    quality: Quality,
+    report: Report,
+}
+
+impl Leg {
+    fn new(mode: LatchMode) -> Self {
+        Self {
+            rtp: Latch::new(mode),
+            rtcp: Latch::new(mode),
+            transport: Transport::Rtp,
+            allowance: Allowance::default(),
+            quality: Quality::default(),
+            report: Report::default(),
+        }
+    }
+
+    fn latch(&mut self, component: Component) -> &mut Latch {
+        match component {
+            Component::Rtp => &mut self.rtp,
+            Component::Rtcp => &mut self.rtcp,
+        }
+    }
+
+    fn describe(&mut self, leg: LegDescription) {
+        self.rtp.describe(leg.rtp, leg.acceptable);
+        self.rtcp.describe(leg.rtcp, leg.acceptable);
+        self.transport = leg.transport;
+        self.allowance.describe(&leg);
+    }
+
+    /// Whether a packet from this party's side is let in.
+    fn hear(&mut self, now: Duration, component: Component, from: SocketAddr, bytes: &[u8]) -> bool {
+        let packet = Packet::read(bytes, self.transport);
+        if !self.latch(component).hear(now, from, packet) {
+            self.report.refused = self.report.refused.saturating_add(1);
+            self.report.last_refused = Some(from);
+            return false;
+        }
+        if packet != Packet::Other || self.transport == Transport::Udp {
+            self.allowance.heard(from.ip());
+        }
+        self.report.packets = self.report.packets.saturating_add(1);
+        self.report.bytes = self.report.bytes.saturating_add(bytes.len() as u64);
+        self.report.last_heard = Some(now);
+        if let (Component::Rtp, Packet::Rtp(rtp)) = (component, packet) {
+            self.quality.receive(now, rtp);
+        }
+        true
+    }
+
+    /// Where a packet for this party goes.
+    fn send(&mut self, component: Component) -> Option<SocketAddr> {
+        let latch = self.latch(component);
+        let (destination, spoke) = (latch.destination(), latch.learned().is_some());
+        let destination = destination.filter(|to| spoke || self.allowance.spend(to.ip()));
+        let count = if destination.is_some() { &mut self.report.sent } else { &mut self.report.withheld };
+        *count = count.saturating_add(1);
+        destination
+    }
+}
+
+#[cfg(test)]
+#[path = "tests/stream.rs"]
+mod tests;

@@ -1,0 +1,167 @@
+//! A request, from its topmost Via to the next hop or a refusal.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::{Datagram, Outcome, Passage, Proxy, Reason, Room, cross_media, largest_payload};
+use crate::address::{Directory, Rights, Source};
+use crate::branch::Below;
+use crate::family::Family;
+use crate::media::table::{Sender, Table};
+use crate::rewrite::request::{Vias as OurVias, lay_path, max_forwards, request_uri, take_up_routes};
+use crate::rewrite::response::OurVia;
+use crate::rewrite::uri::Crossing;
+use crate::rewrite::{body, fields, reply};
+use crate::route::{self, Request};
+use crate::scan::Span;
+use crate::sip::fault::Fault;
+use crate::sip::header::HeaderName;
+use crate::sip::message::Message;
+use crate::sip::method::Method;
+use crate::sip::name_addr::tag;
+use crate::sip::via::{Via, Vias};
+use crate::token::Seal;
+
+impl Proxy {
+    /// Forwards a request, or answers it.
+    pub(super) fn request(
+        &mut self,
+        now: Duration,
+        datagram: &Datagram<'_>,
+        message: &Message<'_>,
+        method: Method,
+        uri: Span,
+        out: &mut Vec<u8>,
+    ) -> Outcome {
+        let Some(Ok(via)) = Vias::new(message).next() else {
+            return Outcome::Drop(Reason::NotSip(Fault::Value("Via")));
+        };
+        let Datagram { local, remote, .. } = *datagram;
+        let Self { directory, table, room } = self;
+        let source = directory.source(remote);
+        let Some(rights) = rights(source, message, remote, directory) else {
+            return Outcome::Drop(Reason::NotFromOurselves);
+        };
+        if method == Method::Ack && is_ack_of_ours(message, directory) {
+            return Outcome::Drop(Reason::AckOfOurs);
+        }
+        let below = Below::completed(message.bytes, &via, remote, source != Source::Uplink);
+        let request = Request { message, method, uri, local, remote, source, rights };
+        let mut forwarding = Forwarding { now, request, via: &via, below, directory, table, room };
+        match forwarding.forward(out) {
+            Ok(outcome) => outcome,
+            Err(reason) if method == Method::Ack => Outcome::Drop(reason),
+            Err(reason) => forwarding.answer(reason, out).unwrap_or(Outcome::Drop(reason)),
+        }
+    }
+}
+
+/// What the sender of a request may do; `None`: it claims to come from ourselves
+/// and does not.
+fn rights(source: Source, message: &Message<'_>, remote: SocketAddr, directory: &Directory) -> Option<Rights> {
+    match source {
+        Source::Ourselves => OurVia::verify(message, remote, directory).map(|via| via.branch.rights),
+        Source::Phone(_) => Some(Rights::Phone),
+        Source::Uplink => Some(Rights::Uplink),
+        Source::Generic => Some(Rights::Generic),
+    }
+}
+
+/// The ACK of an answer of ours carries its To-tag (RFC 3261 §8.2.7, §17.1.1.3).
+fn is_ack_of_ours(message: &Message<'_>, directory: &Directory) -> bool {
+    let Some(to_tag) = message.value(HeaderName::TO).and_then(tag).and_then(Seal::parse) else { return false };
+    let (Ok(call_id), Ok((cseq, _))) = (message.call_id(), message.cseq()) else { return false };
+    to_tag == reply::to_tag(directory.key(), call_id, cseq)
+}
+
+/// One request on its way.
+struct Forwarding<'a> {
+    now: Duration,
+    request: Request<'a>,
+    via: &'a Via,
+    below: Below<'a>,
+    directory: &'a Directory,
+    table: &'a mut Table,
+    room: &'a mut Room,
+}
+
+impl Forwarding<'_> {
+    fn forward(&mut self, out: &mut Vec<u8>) -> Result<Outcome, Reason> {
+        let Self { now, request, via, below, directory, .. } = *self;
+        let (table, room) = (&mut *self.table, &mut *self.room);
+        let message = request.message;
+        let (call_id, cseq) = validate(&request)?;
+        let max_forwards = max_forwards(message)?;
+        let hop = route::route(&request, directory, &mut room.routes)?;
+        let crossing = Crossing {
+            directory,
+            arrival: Family::of(request.local.ip()),
+            source: request.remote,
+            rights: request.rights,
+            destination: hop.to.ip(),
+            redirect: false,
+        };
+        let last = room.routes.values.last().filter(|_| room.routes.last_is_request_uri);
+        let uri = last.map_or(request.uri, |value| value.uri.span);
+        request_uri(uri.of(message.bytes), &hop, &crossing, &mut room.uri_edits, &mut room.uri);
+
+        let edits = &mut room.edits;
+        edits.clear();
+        let seal = below.seal(directory.key(), request.local, request.rights, call_id, cseq);
+        lay_path(&request, &hop, &OurVias { topmost: via, below, seal }, max_forwards, directory.key(), edits);
+        take_up_routes(&request, &room.routes, &room.uri, edits);
+        fields::map(message, &crossing, edits).map_err(Reason::Malformed)?;
+        let sender = if request.source == Source::Generic { Sender::Generic } else { Sender::Known };
+        let passage =
+            Passage { local: request.local, source: request.remote, destination: hop.to, sender, branch: seal.0, cseq };
+        match cross_media(now, message, &passage, (directory, table), &mut room.body, edits) {
+            // An ACK cannot be answered; what it says of media is its receiver's to judge.
+            Err(_) if request.method == Method::Ack => {}
+            crossed => crossed?,
+        }
+        body::finish(message, edits);
+        edits.apply(message.bytes, out);
+        if out.len() > largest_payload(crossing.arrival.other()) {
+            return Err(Reason::TooLarge);
+        }
+        Ok(Outcome::Send { from: hop.from, to: hop.to, refused: None })
+    }
+
+    /// Answers the request ourselves, without keeping anything.
+    fn answer(&mut self, reason: Reason, out: &mut Vec<u8>) -> Option<Outcome> {
+        let to = self.below.response_address()?;
+        let (message, edits) = (self.request.message, &mut self.room.edits);
+        if !Directory::is_callable(to) {
+            return None;
+        }
+        reply::write(message, self.via, &self.below, reason, self.directory.key(), edits, out)?;
+        Some(Outcome::Send { from: self.request.local, to, refused: Some(reason) })
+    }
+}
+
+/// Whether a request can be understood as far as a proxy must (RFC 3261 §16.3):
+/// its Call-ID and CSeq number if so.
+fn validate<'a>(request: &Request<'a>) -> Result<(&'a [u8], u32), Reason> {
+    let message = request.message;
+    if let Some(fault) = message.fault {
+        return Err(Reason::Malformed(fault));
+    }
+    if message.other_version {
+        return Err(Reason::Version);
+    }
+    for name in [HeaderName::FROM, HeaderName::TO] {
+        message.first(name).ok_or(Reason::Malformed(Fault::Missing(name.name())))?;
+    }
+    let call_id = message.call_id().map_err(Reason::Malformed)?;
+    let (cseq, method) = message.cseq().map_err(Reason::Malformed)?;
+    let crate::sip::message::StartLine::Request { method_name, .. } = message.start_line else {
+        return Err(Reason::NotSip(Fault::StartLine));
+    };
+    if method != method_name.of(message.bytes) {
+        return Err(Reason::Malformed(Fault::CSeqMethod));
+    }
+    if !matches!(request.method, Method::Ack | Method::Cancel) && message.first(HeaderName::PROXY_REQUIRE).is_some() {
+        return Err(Reason::ProxyRequire);
+    }
+    Ok((call_id, cseq))
+}

@@ -1,0 +1,94 @@
+//! A response, back by the way of its request.
+
+use std::time::Duration;
+
+use super::{Datagram, Outcome, Passage, Proxy, Reason, cross_media, largest_payload};
+use crate::address::{Directory, Rights, Source};
+use crate::family::Family;
+use crate::media::table::Sender;
+use crate::rewrite::response::{OurVia, lay_service_route};
+use crate::rewrite::uri::Crossing;
+use crate::rewrite::{body, fields};
+use crate::sip::fault::Fault;
+use crate::sip::header::HeaderName;
+use crate::sip::message::Message;
+
+impl Proxy {
+    /// Forwards a response to where its request came from.
+    pub(super) fn response(
+        &mut self,
+        now: Duration,
+        datagram: &Datagram<'_>,
+        message: &Message<'_>,
+        code: u16,
+        out: &mut Vec<u8>,
+    ) -> Outcome {
+        self.forward_response(now, datagram, message, code, out).unwrap_or_else(Outcome::Drop)
+    }
+
+    fn forward_response(
+        &mut self,
+        now: Duration,
+        datagram: &Datagram<'_>,
+        message: &Message<'_>,
+        code: u16,
+        out: &mut Vec<u8>,
+    ) -> Result<Outcome, Reason> {
+        let Self { directory, table, room } = self;
+        let Datagram { local, remote, .. } = *datagram;
+        let via = OurVia::verify(message, local, directory).ok_or(Reason::ForeignResponse)?;
+        let cseq = validate(message)?;
+        let from = via.branch.arrival;
+        let to = via.below.response_address().filter(|&to| Directory::is_callable(to));
+        let to = to.filter(|to| Family::of(to.ip()) == Family::of(from.ip()) && from.is_ipv4() != local.is_ipv4());
+        let to = to.ok_or(Reason::ForeignResponse)?;
+        let source = directory.source(remote);
+        let crossing = Crossing {
+            directory,
+            arrival: Family::of(local.ip()),
+            source: remote,
+            rights: rights(source),
+            destination: to.ip(),
+            redirect: (300..400).contains(&code),
+        };
+        let edits = &mut room.edits;
+        edits.clear();
+        via.remove(edits);
+        lay_service_route(message, from, edits);
+        fields::map(message, &crossing, edits).map_err(Reason::Malformed)?;
+        let sender = if source == Source::Generic { Sender::Generic } else { Sender::Known };
+        let passage = Passage { local, source: remote, destination: to, sender, branch: via.branch.seal.0, cseq };
+        // A response cannot be refused; one with a bad description is its receiver's to judge.
+        let _ = cross_media(now, message, &passage, (directory, table), &mut room.body, edits);
+        body::finish(message, edits);
+        edits.apply(message.bytes, out);
+        if out.len() > largest_payload(Family::of(from.ip())) {
+            return Err(Reason::TooLarge);
+        }
+        Ok(Outcome::Send { from, to, refused: None })
+    }
+}
+
+/// By whose word a response is written. One from ourselves has crossed once
+/// already, so that nothing in it needs a new proof.
+fn rights(source: Source) -> Rights {
+    match source {
+        Source::Phone(_) => Rights::Phone,
+        Source::Uplink => Rights::Uplink,
+        Source::Ourselves | Source::Generic => Rights::Generic,
+    }
+}
+
+/// Whether a response can be understood as far as a proxy must: its CSeq number.
+fn validate(message: &Message<'_>) -> Result<u32, Reason> {
+    if let Some(fault) = message.fault {
+        return Err(Reason::Malformed(fault));
+    }
+    if message.other_version {
+        return Err(Reason::Version);
+    }
+    for name in [HeaderName::FROM, HeaderName::TO] {
+        message.first(name).ok_or(Reason::Malformed(Fault::Missing(name.name())))?;
+    }
+    message.cseq().map(|(cseq, _)| cseq).map_err(Reason::Malformed)
+}

@@ -1,0 +1,213 @@
+//! The relay: threads that carry media packets from one family to the other.
+//!
+//! Each thread owns its streams, their sockets and an epoll instance of its
+//! own, so that nothing is locked or shared for a packet. All streams of a
+//! session live on one thread. [`Relay`] is the handle that the signalling
+//! holds: what it says goes to the threads as orders, in order; what they
+//! answer comes back as [`Notice`]s.
+
+mod ending;
+mod icmp;
+mod slab;
+mod sockets;
+mod worker;
+
+use std::collections::HashMap;
+use std::io;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::sync::mpsc;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use nix::sys::eventfd::{EfdFlags, EventFd};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+pub use self::ending::{Ending, StreamEnd};
+pub use self::sockets::{PortTaken, StreamSockets};
+use self::worker::{Order, Worker};
+use crate::clock::Clock;
+use crate::config::LatchMode;
+use crate::family::Family;
+use crate::media::command::{LegDescription, Obituary, SessionId, StreamId};
+
+/// More threads than this have never been worth it for one proxy.
+const MOST_THREADS: usize = 8;
+
+/// What the relay threads tell.
+#[derive(Debug)]
+pub enum Notice {
+    /// The answer to [`Relay::query`].
+    Heard {
+        /// The session.
+        session: SessionId,
+        /// When a packet of it last came; `None`: never.
+        last: Option<Duration>,
+    },
+    /// The answer to [`Relay::close`].
+    Ended(Box<Ending>),
+}
+
+/// The handle of all relay threads. They end when it is dropped.
+#[derive(Debug)]
+pub struct Relay {
+    threads: Vec<Thread>,
+    /// The thread of each session, and its streams.
+    sessions: HashMap<SessionId, Placement>,
+    /// The thread of each stream.
+    streams: HashMap<StreamId, (SessionId, usize)>,
+    /// Sessions whose [`Notice::Ended`] is still under way.
+    ending: usize,
+}
+
+#[derive(Debug)]
+struct Placement {
+    thread: usize,
+    streams: Vec<StreamId>,
+}
+
+#[derive(Debug)]
+struct Thread {
+    /// `None` only while it is being ended.
+    orders: Option<mpsc::Sender<Order>>,
+    wake: Arc<EventFd>,
+    /// Orders were sent since it was last woken.
+    unread: bool,
+    /// How many streams it has.
+    streams: usize,
+    handle: Option<JoinHandle<()>>,
+}
+
+/// How many threads do for this machine: one for each core, at most eight.
+pub fn usual_threads() -> usize {
+    thread::available_parallelism().map_or(1, NonZeroUsize::get).min(MOST_THREADS)
+}
+
+impl Relay {
+    /// Starts so many threads, at least one, and gives the end at which what they tell comes out.
+    pub fn start(threads: usize, clock: Clock) -> io::Result<(Self, UnboundedReceiver<Notice>)> {
+        let (notices, told) = unbounded_channel();
+        let threads = (0..threads.max(1))
+            .map(|number| Thread::start(number, clock, notices.clone()))
+            .collect::<io::Result<_>>()?;
+        Ok((Self { threads, sessions: HashMap::new(), streams: HashMap::new(), ending: 0 }, told))
+    }
+
+    /// Relays a stream from now on. The first of a session chooses its thread.
+    pub fn open(&mut self, session: SessionId, stream: StreamId, latch: LatchMode, sockets: StreamSockets) {
+        let idlest = (0..self.threads.len()).min_by_key(|&at| self.threads.get(at).map_or(0, |thread| thread.streams));
+        let placement = self
+            .sessions
+            .entry(session)
+            .or_insert_with(|| Placement { thread: idlest.unwrap_or(0), streams: Vec::new() });
+        placement.streams.push(stream);
+        let at = placement.thread;
+        self.streams.insert(stream, (session, at));
+        if let Some(thread) = self.threads.get_mut(at) {
+            thread.streams = thread.streams.saturating_add(1);
+        }
+        self.order(at, Order::Open { session, stream, latch, sockets: Box::new(sockets) });
+    }
+
+    /// Whether a stream is relayed.
+    pub fn knows(&self, stream: StreamId) -> bool {
+        self.streams.contains_key(&stream)
+    }
+
+    /// Describes a leg anew; of a stream that is not relayed nothing is kept.
+    pub fn describe(&mut self, stream: StreamId, side: Family, leg: LegDescription) {
+        if let Some(&(_, at)) = self.streams.get(&stream) {
+            self.order(at, Order::Describe { stream, side, leg });
+        }
+    }
+
+    /// Asks when a packet of a session last came: [`Notice::Heard`].
+    pub fn query(&mut self, session: SessionId) {
+        let at = self.sessions.get(&session).map_or(0, |placement| placement.thread);
+        self.order(at, Order::Query { session });
+    }
+
+    /// Ends one stream; what it counted is kept for the end of its session.
+    pub fn close_stream(&mut self, stream: StreamId) {
+        let Some((session, at)) = self.streams.remove(&stream) else { return };
+        if let Some(placement) = self.sessions.get_mut(&session) {
+            placement.streams.retain(|&other| other != stream);
+        }
+        self.forget(at, 1);
+        self.order(at, Order::CloseStream { stream });
+    }
+
+    /// Ends all streams of a session: [`Notice::Ended`].
+    pub fn close(&mut self, session: SessionId, obituary: Box<Obituary>) {
+        let placement = self.sessions.remove(&session).unwrap_or(Placement { thread: 0, streams: Vec::new() });
+        for stream in &placement.streams {
+            self.streams.remove(stream);
+        }
+        self.forget(placement.thread, placement.streams.len());
+        self.ending = self.ending.saturating_add(1);
+        self.order(placement.thread, Order::Close { session, obituary });
+    }
+
+    /// To be called for each [`Notice::Ended`] that was taken in.
+    pub fn ended(&mut self) {
+        self.ending = self.ending.saturating_sub(1);
+    }
+
+    /// Whether there is no session left, nor one whose end was not told yet.
+    pub fn is_idle(&self) -> bool {
+        self.sessions.is_empty() && self.ending == 0
+    }
+
+    /// How many streams are relayed.
+    pub fn streams(&self) -> usize {
+        self.streams.len()
+    }
+
+    /// Wakes the threads that have orders to read. Several orders in a row
+    /// cost one waking.
+    pub fn wake(&mut self) {
+        for thread in self.threads.iter_mut().filter(|thread| thread.unread) {
+            thread.unread = false;
+            // It fails only when it was written 2^64 times without a reading.
+            let _ = thread.wake.write(1);
+        }
+    }
+
+    fn order(&mut self, at: usize, order: Order) {
+        if let Some(thread) = self.threads.get_mut(at)
+            && let Some(orders) = &thread.orders
+        {
+            // A thread that has ended has nothing left to order.
+            thread.unread |= orders.send(order).is_ok();
+        }
+    }
+
+    fn forget(&mut self, at: usize, streams: usize) {
+        if let Some(thread) = self.threads.get_mut(at) {
+            thread.streams = thread.streams.saturating_sub(streams);
+        }
+    }
+}
+
+impl Drop for Relay {
+    fn drop(&mut self) {
+        for thread in &mut self.threads {
+            thread.orders = None;
+            thread.unread = true;
+        }
+        self.wake();
+        for handle in self.threads.iter_mut().filter_map(|thread| thread.handle.take()) {
+            let _ = handle.join();
+        }
+    }
+}
+
+impl Thread {
+    fn start(number: usize, clock: Clock, notices: UnboundedSender<Notice>) -> io::Result<Self> {
+        let wake = Arc::new(EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?);
+        let (orders, incoming) = mpsc::channel();
+        let worker = Worker::new(Arc::clone(&wake), incoming, notices, clock)?;
+        let handle = thread::Builder::new().name(format!("relay{number}")).spawn(move || worker.run())?;
+        Ok(Self { orders: Some(orders), wake, unread: false, streams: 0, handle: Some(handle) })
+    }
+}

@@ -1,0 +1,134 @@
+//! Uplinks that are host names, looked up again and again.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use tokio::net::lookup_host;
+use tokio::sync::mpsc::UnboundedSender;
+use tokio::time::sleep;
+use tracing::{info, warn};
+
+use crate::config::{Config, Uplink, UplinkHost};
+use crate::family::Family;
+
+/// How long an answer is good for.
+const PAUSE: Duration = Duration::from_secs(60);
+/// The pause between tries while there never was an answer.
+const FIRST_PAUSE: Duration = Duration::from_secs(5);
+
+/// The addresses of an uplink, all of its side's family, at least one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// The side.
+    pub side: Family,
+    /// In the order in which the system prefers them.
+    pub addresses: Vec<IpAddr>,
+}
+
+/// Starts a task for each uplink that is a name; each tells every change. A
+/// tokio runtime must be there.
+pub fn start(config: &Config, answers: &UnboundedSender<Answer>) {
+    for (side, uplink) in config.uplinks.iter() {
+        if let Some(Uplink { host: UplinkHost::Name(name), port, .. }) = uplink {
+            tokio::spawn(keep_looking(side, name.clone(), *port, answers.clone()));
+        }
+    }
+}
+
+async fn keep_looking(side: Family, name: String, port: u16, answers: UnboundedSender<Answer>) {
+    let mut known = Known::default();
+    loop {
+        match look_up(side, &name, port).await {
+            Ok(addresses) => {
+                if let Some(addresses) = known.found(addresses) {
+                    info!(%name, %side, ?addresses, "uplink found");
+                    if answers.send(Answer { side, addresses }).is_err() {
+                        return;
+                    }
+                }
+            }
+            Err(reason) => {
+                if known.failed() {
+                    let kept = known.is_any();
+                    warn!(%name, %side, %reason, last_answer_kept = kept, "uplink cannot be looked up; trying again");
+                }
+            }
+        }
+        sleep(if known.is_any() { PAUSE } else { FIRST_PAUSE }).await;
+    }
+}
+
+/// The addresses of a name in the family of its side.
+async fn look_up(side: Family, name: &str, port: u16) -> Result<Vec<IpAddr>, String> {
+    let all = lookup_host((name, port)).await.map_err(|error| error.to_string())?;
+    let mut addresses = Vec::new();
+    for address in all.map(|endpoint| endpoint.ip()) {
+        if Family::of(address) == side && !addresses.contains(&address) {
+            addresses.push(address);
+        }
+    }
+    if addresses.is_empty() {
+        return Err(format!("it has no {side} address"));
+    }
+    Ok(addresses)
+}
+
+/// What is known of a name. The last good answer stays in use.
+#[derive(Debug, Default)]
+struct Known {
+    addresses: Vec<IpAddr>,
+    failing: bool,
+}
+
+impl Known {
+    /// Takes in an answer; gives it back if it is another one. The order says
+    /// nothing: name servers turn it round each time.
+    fn found(&mut self, addresses: Vec<IpAddr>) -> Option<Vec<IpAddr>> {
+        self.failing = false;
+        let same = addresses.len() == self.addresses.len() && addresses.iter().all(|one| self.addresses.contains(one));
+        if same {
+            return None;
+        }
+        self.addresses.clone_from(&addresses);
+        Some(addresses)
+    }
+
+    /// Takes in a failure; whether it is the first one in a row.
+    fn failed(&mut self) -> bool {
+        !std::mem::replace(&mut self.failing, true)
+    }
+
+    fn is_any(&self) -> bool {
+        !self.addresses.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ips(texts: &[&str]) -> Vec<IpAddr> {
+        texts.iter().map(|text| text.parse().unwrap()).collect()
+    }
+
+    #[test]
+    fn only_changes_are_told_and_the_last_answer_stays() {
+        let mut known = Known::default();
+        assert!(known.failed());
+        assert!(!known.failed());
+        assert!(!known.is_any());
+        let first = ips(&["192.0.2.1", "192.0.2.2"]);
+        assert_eq!(known.found(first.clone()), Some(first));
+        assert_eq!(known.found(ips(&["192.0.2.2", "192.0.2.1"])), None);
+        assert!(known.failed());
+        assert!(known.is_any());
+        let second = ips(&["192.0.2.3", "192.0.2.1"]);
+        assert_eq!(known.found(second.clone()), Some(second));
+    }
+
+    #[tokio::test]
+    async fn a_side_takes_addresses_of_its_family_only() {
+        assert_eq!(look_up(Family::V4, "127.0.0.1", 5060).await, Ok(ips(&["127.0.0.1"])));
+        assert_eq!(look_up(Family::V6, "127.0.0.1", 5060).await, Err("it has no IPv6 address".to_owned()));
+    }
+}

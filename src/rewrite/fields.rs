@@ -1,0 +1,79 @@
+//! The header fields of the table: each URI by the rule of [`super::uri`].
+
+use super::uri::{Crossing, Place};
+use crate::edit::Edits;
+use crate::scan::Span;
+use crate::sip::fault::Fault;
+use crate::sip::header::{HeaderName, Kind};
+use crate::sip::message::{Field, Message};
+use crate::sip::name_addr::{NameAddr, NameAddrs};
+use crate::sip::uri::{Parameters, Scheme, Uri};
+
+/// What this proxy calls itself.
+pub const PRODUCT: &str = concat!("SIPproxy64/", env!("CARGO_PKG_VERSION"));
+
+/// Maps all header fields that the table says carry URIs, and names this proxy
+/// in a User-Agent. An error: From, To or Contact cannot be read.
+pub fn map(message: &Message<'_>, crossing: &Crossing<'_>, edits: &mut Edits) -> Result<(), Fault> {
+    for field in message.fields {
+        let kind = field.name.kind();
+        let place = match kind {
+            Kind::Uris => Place::Elsewhere,
+            Kind::Identity => Place::Identity,
+            Kind::Contact if crossing.directory.config().wrapper => continue,
+            Kind::Contact => Place::Contact,
+            Kind::Bare => Place::Bare,
+            Kind::Left | Kind::Path => {
+                name_product(field, edits);
+                continue;
+            }
+        };
+        let read = map_field(message.bytes, field, place, crossing, edits);
+        // A header field that nothing depends on passes as it is.
+        if matches!(kind, Kind::Identity | Kind::Contact) && !read {
+            return Err(Fault::Value(field.name.name()));
+        }
+    }
+    Ok(())
+}
+
+fn name_product(field: &Field, edits: &mut Edits) {
+    if field.name == HeaderName::USER_AGENT {
+        edits.replace(field.value.range(), format_args!("{PRODUCT}"));
+    }
+}
+
+/// Maps the values of one field. `false`: there was one that cannot be read, or
+/// none where there must be one.
+fn map_field(text: &[u8], field: &Field, place: Place, crossing: &Crossing<'_>, edits: &mut Edits) -> bool {
+    let mut any = false;
+    for value in NameAddrs::new(text, field.value, field.name.is_list()) {
+        let Ok(value) = value else { return false };
+        if !is_readable(text, &value) {
+            return false;
+        }
+        any = true;
+        crossing.map(text, value.uri, place, value.bracketed, edits);
+        if place == Place::Contact {
+            map_quoted(text, &value, crossing, edits);
+        }
+    }
+    any
+}
+
+/// A `sip:` URI that is none could be read in two ways.
+fn is_readable(text: &[u8], value: &NameAddr) -> bool {
+    let uri = value.uri.of(text);
+    Uri::scheme(uri) != Scheme::Sip || Uri::parse(uri).is_some()
+}
+
+/// URIs in quoted parameters of a Contact, as in `pub-gruu="sip:..."` (RFC 5627).
+fn map_quoted(text: &[u8], value: &NameAddr, crossing: &Crossing<'_>, edits: &mut Edits) {
+    for parameter in Parameters::new(text, value.parameters) {
+        let quoted = parameter.value;
+        if quoted.len() > 2 && quoted.of(text).starts_with(b"\"") {
+            let inside = Span::new(quoted.start.saturating_add(1), quoted.end.saturating_sub(1));
+            crossing.map(text, inside, Place::Elsewhere, true, edits);
+        }
+    }
+}

@@ -1,0 +1,220 @@
+//! What a proxy does to a request that it forwards (RFC 3261 §16.6).
+
+use super::uri::{Crossing, Place, put_host, rename_down, restore};
+use crate::address::{Plainly, Source};
+use crate::branch::{Below, Branch};
+use crate::edit::Edits;
+use crate::family::Family;
+use crate::reason::Reason;
+use crate::route::{Hop, Request, RequestUri, Routes};
+use crate::scan::{Span, number};
+use crate::sip::fault::Fault;
+use crate::sip::header::{HeaderName, is_record_routed};
+use crate::sip::message::Message;
+use crate::sip::method::Method;
+use crate::sip::uri::Uri;
+use crate::sip::via::Via;
+use crate::target::{Numeric, token};
+use crate::token::{Seal, Tilde, seal_route};
+
+/// The Max-Forwards of a request that came without (RFC 3261 §16.6 step 3).
+const DEFAULT_MAX_FORWARDS: u32 = 70;
+
+/// What Max-Forwards becomes; an error: it is used up, or no number up to 255.
+pub fn max_forwards(message: &Message<'_>) -> Result<u32, Reason> {
+    let Some(value) = message.value(HeaderName::MAX_FORWARDS) else { return Ok(DEFAULT_MAX_FORWARDS) };
+    let before = number(value).filter(|&hops| hops <= 255);
+    let before = before.ok_or(Reason::Malformed(Fault::Value("Max-Forwards")))?;
+    before.checked_sub(1).filter(|&hops| hops > 0).ok_or(Reason::MaxForwards)
+}
+
+/// What our Via and the one below it say.
+#[derive(Clone, Copy, Debug)]
+pub struct Vias<'a> {
+    /// The received topmost Via.
+    pub topmost: &'a Via,
+    /// The same as completed by us.
+    pub below: Below<'a>,
+    /// The seal of our branch.
+    pub seal: Seal,
+}
+
+/// Writes `received` and `rport` into the topmost Via of a request (RFC 3261
+/// §18.2.1, RFC 3581 §4).
+pub fn complete_via(via: &Via, below: &Below<'_>, edits: &mut Edits) {
+    match (via.rport, below.rport) {
+        (Some((rport, _)), Some(port)) => edits.replace(rport.whole.range(), format_args!(";rport={port}")),
+        (None, Some(port)) => edits.insert(via.whole.end, format_args!(";rport={port}")),
+        (_, None) => {}
+    }
+    if let Some((received, _)) = via.received {
+        edits.remove(received.whole.range());
+    }
+    if let Some(address) = below.received {
+        edits.insert(via.whole.end, format_args!(";received={address}"));
+    }
+}
+
+/// All that a proxy adds, apart from the mapping of header fields: Via,
+/// Record-Route or Path, Max-Forwards.
+pub fn lay_path(
+    request: &Request<'_>,
+    hop: &Hop,
+    vias: &Vias<'_>,
+    max_forwards: u32,
+    key: &crate::config::Key,
+    edits: &mut Edits,
+) {
+    let branch = Branch { arrival: request.local, rights: request.rights, seal: vias.seal };
+    let top = vias.topmost.field.line.start;
+    edits.insert(top, format_args!("Via: SIP/2.0/UDP {};branch={branch}\r\n", hop.from));
+    complete_via(vias.topmost, &vias.below, edits);
+    let message = request.message;
+    let at = behind_vias(message, vias.topmost);
+    let record_route = message.first(HeaderName::RECORD_ROUTE).map_or(at, |field| field.line.start.min(at));
+    if is_record_routed(request.method) {
+        lay_routes("Record-Route", record_route, request, hop, key, edits);
+    } else if request.method == Method::Register
+        && let Some(path) = message.first(HeaderName::PATH)
+    {
+        lay_routes("Path", path.line.start, request, hop, key, edits);
+    }
+    match message.first(HeaderName::MAX_FORWARDS) {
+        Some(field) => edits.replace(field.value.range(), format_args!("{max_forwards}")),
+        None => edits.insert(record_route, format_args!("Max-Forwards: {max_forwards}\r\n")),
+    }
+}
+
+/// Where the Via fields that begin with the topmost one end.
+fn behind_vias(message: &Message<'_>, topmost: &Via) -> usize {
+    let from_topmost = message.fields.iter().skip_while(|field| field.line != topmost.field.line);
+    let block = from_topmost.take_while(|field| field.name == HeaderName::VIA);
+    block.last().map_or(topmost.field.line.end, |field| field.line.end)
+}
+
+/// Ours of the outgoing side, below it ours of the incoming one (RFC 5658), which
+/// for a generic sender says where its request came from.
+fn lay_routes(name: &str, at: usize, request: &Request<'_>, hop: &Hop, key: &crate::config::Key, edits: &mut Edits) {
+    let local = request.local;
+    edits.insert(at, format_args!("{name}: <sip:{};lr>\r\n", hop.from));
+    if request.source == Source::Generic {
+        let seal = seal_route(key, local, request.remote);
+        let received = Tilde(request.remote);
+        edits.insert(at, format_args!("{name}: <sip:{local};lr;received={received};sig={seal}>\r\n"));
+    } else {
+        edits.insert(at, format_args!("{name}: <sip:{local};lr>\r\n"));
+    }
+}
+
+/// Takes out the Routes that are used up, and does what strict routers need
+/// (RFC 3261 §16.4, §16.6 step 6). `request_uri` is the Request-URI as it would
+/// leave if there were no strict router.
+pub fn take_up_routes(request: &Request<'_>, routes: &Routes, request_uri: &[u8], edits: &mut Edits) {
+    let strict = routes.next().filter(|_| routes.next_is_strict);
+    let text = request.message.bytes;
+    match strict {
+        Some(next) => {
+            let last_line = routes.values.last().map_or(next.field.line, |value| value.field.line);
+            edits.insert(last_line.end, format_args!("Route: <"));
+            edits.replace_bytes(last_line.end..last_line.end, request_uri);
+            edits.insert(last_line.end, format_args!(">\r\n"));
+            edits.replace_bytes(request.uri.range(), next.uri.span.of(text));
+        }
+        None if request_uri == request.uri.of(text) => {}
+        None => edits.replace_bytes(request.uri.range(), request_uri),
+    }
+    remove_values(routes, routes.popped.saturating_add(usize::from(strict.is_some())), edits);
+}
+
+/// Removes the first `used` Routes, and the last one if it became the Request-URI:
+/// whole lines where all values of one go.
+fn remove_values(routes: &Routes, used: usize, edits: &mut Edits) {
+    let count = routes.values.len();
+    let goes = |index: usize| index < used || (routes.last_is_request_uri && index.saturating_add(1) == count);
+    let mut index = 0;
+    while let Some(first) = routes.values.get(index) {
+        let line = first.field.line;
+        let in_line = routes.values.iter().skip(index).take_while(|value| value.field.line == line).count();
+        let end = index.saturating_add(in_line);
+        let kept = (index..end).filter(|&index| !goes(index));
+        let (first_kept, last_kept) = (kept.clone().next(), kept.last());
+        match first_kept.zip(last_kept).and_then(|(first, last)| routes.values.get(first).zip(routes.values.get(last)))
+        {
+            None => edits.remove(line.range()),
+            Some((first_kept, last_kept)) => {
+                cut(Span::new(first.whole.start, first_kept.whole.start), edits);
+                let last = routes.values.get(end.saturating_sub(1)).unwrap_or(last_kept);
+                cut(Span::new(last_kept.whole.end, last.whole.end), edits);
+            }
+        }
+        index = end;
+    }
+}
+
+fn cut(span: Span, edits: &mut Edits) {
+    if !span.is_empty() {
+        edits.remove(span.range());
+    }
+}
+
+/// The Request-URI with which a request leaves, written into `out`. `uri` is the
+/// one that decided: that of the Request-Line, or a strict router's last Route.
+pub fn request_uri(uri: &[u8], hop: &Hop, crossing: &Crossing<'_>, edits: &mut Edits, out: &mut Vec<u8>) {
+    out.clear();
+    edits.clear();
+    let whole = Span::new(0, uri.len());
+    match hop.request_uri {
+        RequestUri::AsItStands => {}
+        RequestUri::Mapped => crossing.map(uri, whole, Place::Elsewhere, true, edits),
+        RequestUri::Restored => restored(uri, edits),
+        RequestUri::Phone(index) => to_phone(uri, index, crossing, edits),
+        RequestUri::Uplink => to_uplink(uri, crossing, edits),
+        RequestUri::Hairpin => {
+            if let Some((parsed, numeric)) = numeric(uri) {
+                put_host(&parsed, &numeric, hop.to.into(), edits);
+            }
+        }
+    }
+    edits.apply(uri, out);
+    edits.clear();
+}
+
+fn numeric(uri: &[u8]) -> Option<(Uri, Numeric)> {
+    let parsed = Uri::parse(uri)?;
+    Some((parsed, Numeric::of(uri, &parsed)?))
+}
+
+fn restored(uri: &[u8], edits: &mut Edits) {
+    if let Some((parsed, numeric)) = numeric(uri)
+        && let Some((parameter, token)) = token(uri, &parsed)
+    {
+        restore(uri, &parsed, &numeric, parameter, &token, Place::Elsewhere, edits);
+    }
+}
+
+/// The phone's address, where the Request-URI is numeric. Without a way to use it
+/// an `s64=` of ours goes.
+fn to_phone(uri: &[u8], index: usize, crossing: &Crossing<'_>, edits: &mut Edits) {
+    let Some((parsed, numeric)) = numeric(uri) else { return };
+    let Some(map) = crossing.directory.map(index) else { return };
+    let plainly = (numeric.endpoint() == map.fake)
+        .then(|| crossing.directory.plain_counterpart(Family::of(map.fake.ip()), numeric.address, numeric.port));
+    put_host(&parsed, &numeric, plainly.flatten().unwrap_or(Plainly::from(map.phone)), edits);
+    let token = token(uri, &parsed).map(|(parameter, _)| parameter);
+    if let Some(parameter) = token {
+        edits.remove(parameter.whole.range());
+    }
+    rename_down(uri, &parsed, token, edits);
+}
+
+/// The uplink as configured, in the place of our listen address.
+fn to_uplink(uri: &[u8], crossing: &Crossing<'_>, edits: &mut Edits) {
+    let Some((parsed, numeric)) = numeric(uri) else { return };
+    let Some(uplink) = &crossing.directory.config().uplinks[crossing.arrival.other()] else { return };
+    let end = parsed.at.port.map_or(parsed.at.host.end, |port| port.end);
+    if numeric.host == parsed.at.host {
+        edits.replace(numeric.host.start..end, format_args!("{}", uplink.written));
+    } else {
+        edits.replace(numeric.host.range(), format_args!("{}", uplink.written));
+    }
+}

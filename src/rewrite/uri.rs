@@ -1,0 +1,236 @@
+//! One URI: its numeric host becomes the counterpart, or what it was before.
+//!
+//! The mapping is exactly invertible: a URI comes back to the side that wrote it
+//! byte for byte (added brackets may stay). By rule 1 phones and fakes, and the
+//! listen addresses, change places. What that cannot say becomes our address
+//! with an `s64=` that holds host and port as they stood.
+
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+
+use crate::address::{Directory, Plainly, Rights, StandIn};
+use crate::edit::Edits;
+use crate::family::{Family, canonical};
+use crate::scan::Span;
+use crate::sip::host::SIP_PORT;
+use crate::sip::uri::{Parameter, Uri};
+use crate::target::{Numeric, TOKEN_NAME, token};
+use crate::token::{Ascii, Dashed, Tilde, Token, seal_everybody, seal_recipient, seal_source};
+
+/// The name of the parameter that keeps what else was in a token, in From and To.
+const REST_NAME: &[u8] = b"s64x";
+
+/// One message that crosses: from where to where, and by whose word.
+#[derive(Clone, Copy, Debug)]
+pub struct Crossing<'a> {
+    /// Who is who.
+    pub directory: &'a Directory,
+    /// The side it came from.
+    pub arrival: Family,
+    /// Where the packet came from.
+    pub source: SocketAddr,
+    /// What its sender may do.
+    pub rights: Rights,
+    /// Where it is sent to.
+    pub destination: IpAddr,
+    /// It is a 3xx response.
+    pub redirect: bool,
+}
+
+/// Where in a message a URI stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// From or To: WRITTEN alone, the same whoever sends.
+    Identity,
+    /// A Contact, to which requests of the dialog will be sent.
+    Contact,
+    /// Any other header field, or the Request-URI.
+    Elsewhere,
+    /// A header field that has no place for a parameter: rule 1 alone.
+    Bare,
+}
+
+impl Crossing<'_> {
+    /// Maps the URI that stands in `span` of `text`. `bracketed`: it may gain
+    /// parameters as it stands, being in brackets or the Request-URI.
+    pub fn map(&self, text: &[u8], span: Span, place: Place, bracketed: bool, edits: &mut Edits) {
+        let Some(uri) = Uri::parse(span.of(text)).map(|uri| uri.shifted(span.start)) else { return };
+        let Some(target) = Numeric::of(text, &uri) else { return };
+        let endpoint = SocketAddr::new(target.address, target.port.unwrap_or(SIP_PORT));
+        let ours = Family::of(endpoint.ip()) == self.arrival && self.directory.is_ours(endpoint);
+        if ours
+            && place != Place::Bare
+            && let Some((parameter, token)) = token(text, &uri)
+        {
+            restore(text, &uri, &target, parameter, &token, place, edits);
+        } else if let Some(plainly) = self.plainly(text, &uri, &target) {
+            self.by_rule_1(text, &uri, &target, plainly, edits);
+        } else if place != Place::Bare {
+            self.by_token(text, &uri, &target, place, bracketed, edits);
+        }
+    }
+
+    /// The counterpart by rule 1.
+    fn plainly(&self, text: &[u8], uri: &Uri, target: &Numeric) -> Option<Plainly> {
+        let plainly = self.directory.plain_counterpart(self.arrival, target.address, target.port)?;
+        target.is_plain(text, uri).then_some(plainly)
+    }
+
+    fn by_rule_1(&self, text: &[u8], uri: &Uri, target: &Numeric, plainly: Plainly, edits: &mut Edits) {
+        let endpoint = SocketAddr::new(target.address, target.port.unwrap_or(SIP_PORT));
+        put_host(uri, target, plainly, edits);
+        if self.directory.fake(endpoint).is_some() {
+            rename_down(text, uri, None, edits);
+        } else if !self.directory.is_listen(endpoint) {
+            rename_up(text, uri, None, edits);
+        }
+    }
+
+    /// Rules 2 and 3: an address of ours, with `s64=`.
+    fn by_token(&self, text: &[u8], uri: &Uri, target: &Numeric, place: Place, bracketed: bool, edits: &mut Edits) {
+        let (stand_in, rule) = self.directory.stand_in(self.arrival, target.address, target.port);
+        put_host(uri, target, stand_in.into(), edits);
+        let rest =
+            uri.parameter(text, REST_NAME).filter(|rest| place == Place::Identity && rest.value.of(text).is_ascii());
+        rename_up(text, uri, rest, edits);
+        let beyond = match rest {
+            Some(rest) => Beyond::Kept(rest.value.of(text)),
+            None => self.beyond(target, rule, place),
+        };
+        let port = uri.at.port.map(|port| port.of(text));
+        let shown = Shown { host: target.host.of(text), port, beyond };
+        match rest {
+            Some(rest) => edits.replace(rest.whole.range(), format_args!(";s64={shown}")),
+            None => edits.insert(uri.parameters.end, format_args!(";s64={shown}")),
+        }
+        if !bracketed {
+            edits.insert(uri.start, format_args!("<"));
+            edits.insert(uri.end, format_args!(">"));
+        }
+    }
+
+    /// What stands behind WRITTEN: who may use the token, and what proves it.
+    fn beyond(&self, target: &Numeric, rule: StandIn, place: Place) -> Beyond<'static> {
+        let key = self.directory.key();
+        let written = target.endpoint();
+        let roams =
+            place == Place::Contact && rule == StandIn::Listen && self.rights != Rights::Uplink && !self.redirect;
+        if place == Place::Identity {
+            Beyond::Nothing
+        } else if written.ip() == canonical(self.source.ip()) {
+            Beyond::Seal(seal_everybody(key, written).0)
+        } else if roams {
+            Beyond::Source(self.source, seal_source(key, written, self.source).0)
+        } else if self.rights != Rights::Generic {
+            Beyond::Seal(seal_recipient(key, written, self.destination).0)
+        } else {
+            Beyond::Nothing
+        }
+    }
+}
+
+/// Puts `plainly` in the place of host and port.
+pub fn put_host(uri: &Uri, target: &Numeric, plainly: Plainly, edits: &mut Edits) {
+    edits.replace(target.host.range(), format_args!("{}", Plainly { port: None, ..plainly }));
+    put_port(uri, plainly.port.map(PortText::Number), edits);
+}
+
+/// The digits of a port.
+#[derive(Clone, Copy)]
+enum PortText<'a> {
+    Number(u16),
+    Digits(&'a [u8]),
+}
+
+fn put_port(uri: &Uri, port: Option<PortText<'_>>, edits: &mut Edits) {
+    // With the colon before it; where there is none, right behind the host.
+    let behind = uri.at.port.map_or(uri.at.host.end, |port| port.end);
+    let at = uri.at.host.end..behind;
+    match port {
+        Some(PortText::Number(port)) => edits.replace(at, format_args!(":{port}")),
+        Some(PortText::Digits(digits)) => edits.replace(at, format_args!(":{}", Dashed(digits))),
+        None if at.is_empty() => {}
+        None => edits.remove(at),
+    }
+}
+
+/// Gives a URI back the host and port that its token holds.
+pub fn restore(
+    text: &[u8],
+    uri: &Uri,
+    target: &Numeric,
+    parameter: Parameter,
+    token: &Token<'_>,
+    place: Place,
+    edits: &mut Edits,
+) {
+    struct Host<'a>(&'a Token<'a>);
+    impl fmt::Display for Host<'_> {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            self.0.written.write_host(f)
+        }
+    }
+    edits.replace(target.host.range(), format_args!("{}", Host(token)));
+    put_port(uri, token.written.port.map(PortText::Digits), edits);
+    if place == Place::Identity && !token.beyond.is_empty() {
+        edits.replace(parameter.whole.range(), format_args!(";s64x={}", Ascii(token.beyond)));
+    } else {
+        edits.remove(parameter.whole.range());
+    }
+    rename_down(text, uri, Some(parameter), edits);
+}
+
+/// Whether a name is `s64` with any number of `-` behind.
+fn is_token_name(name: &[u8]) -> bool {
+    name.split_at_checked(TOKEN_NAME.len())
+        .is_some_and(|(stem, dashes)| stem.eq_ignore_ascii_case(TOKEN_NAME) && dashes.iter().all(|&byte| byte == b'-'))
+}
+
+/// `s64=` of another sipproxy64 becomes `s64-=`, and so on.
+fn rename_up(text: &[u8], uri: &Uri, except: Option<Parameter>, edits: &mut Edits) {
+    let others = uri.parameters(text).filter(|parameter| Some(*parameter) != except);
+    for parameter in others.filter(|parameter| is_token_name(parameter.name.of(text))) {
+        edits.insert(parameter.name.end, format_args!("-"));
+    }
+}
+
+/// And back again. An `s64=` as such stays.
+pub fn rename_down(text: &[u8], uri: &Uri, except: Option<Parameter>, edits: &mut Edits) {
+    let others = uri.parameters(text).filter(|parameter| Some(*parameter) != except);
+    for parameter in others.filter(|parameter| is_token_name(parameter.name.of(text))) {
+        if parameter.name.len() > TOKEN_NAME.len() {
+            edits.remove(parameter.name.end.saturating_sub(1)..parameter.name.end);
+        }
+    }
+}
+
+/// What a token has behind WRITTEN.
+#[derive(Clone, Copy, Debug)]
+enum Beyond<'a> {
+    Nothing,
+    Seal(u64),
+    Source(SocketAddr, u64),
+    Kept(&'a [u8]),
+}
+
+/// The text of a token.
+struct Shown<'a> {
+    host: &'a [u8],
+    port: Option<&'a [u8]>,
+    beyond: Beyond<'a>,
+}
+
+impl fmt::Display for Shown<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Dashed(self.host).fmt(f)?;
+        if let Some(port) = self.port {
+            write!(f, "~{}", Dashed(port))?;
+        }
+        match self.beyond {
+            Beyond::Nothing => Ok(()),
+            Beyond::Seal(seal) => write!(f, "__{seal:016x}"),
+            Beyond::Source(source, seal) => write!(f, "_{}_{seal:016x}", Tilde(source)),
+            Beyond::Kept(rest) => Ascii(rest).fmt(f),
+        }
+    }
+}

@@ -1,0 +1,381 @@
+//! Where a request goes, from which address of ours, and with what Request-URI
+//! (RFC 3261 §16.4 to §16.6), or why it goes nowhere.
+
+use std::net::SocketAddr;
+
+use crate::address::{Directory, Rights, Source};
+use crate::config::SIP_PORT;
+use crate::family::Family;
+use crate::reason::Reason;
+use crate::scan::Span;
+use crate::sip::fault::Fault;
+use crate::sip::header::HeaderName;
+use crate::sip::message::{Field, Message};
+use crate::sip::method::Method;
+use crate::sip::name_addr::NameAddrs;
+use crate::sip::uri::{Scheme, Uri};
+use crate::target::{Numeric, token};
+use crate::token::{Seal, Written, seal_route};
+
+/// A request and who sent it.
+#[derive(Clone, Copy, Debug)]
+pub struct Request<'a> {
+    /// The request.
+    pub message: &'a Message<'a>,
+    /// Its method.
+    pub method: Method,
+    /// Its Request-URI.
+    pub uri: Span,
+    /// The socket of ours on which it arrived.
+    pub local: SocketAddr,
+    /// Where it came from.
+    pub remote: SocketAddr,
+    /// Who that is.
+    pub source: Source,
+    /// What the sender may do.
+    pub rights: Rights,
+}
+
+/// One value of a Route header field.
+#[derive(Clone, Copy, Debug)]
+pub struct RouteValue {
+    /// The field it stands in.
+    pub field: Field,
+    /// All of it.
+    pub whole: Span,
+    /// Its URI.
+    pub uri: RouteUri,
+}
+
+/// The URI of a Route.
+#[derive(Clone, Copy, Debug)]
+pub struct RouteUri {
+    /// Where it stands.
+    pub span: Span,
+    /// What it names: a numeric address, or `None`: a name.
+    pub endpoint: Option<SocketAddr>,
+    /// It has the `lr` of a loose router (RFC 3261 §19.1.1).
+    pub loose: bool,
+}
+
+impl RouteUri {
+    fn read(text: &[u8], span: Span) -> Option<Self> {
+        let uri = Uri::parse(span.of(text))?.shifted(span.start);
+        let endpoint = Numeric::of(text, &uri).map(|target| target.endpoint());
+        Some(Self { span, endpoint, loose: uri.parameter(text, b"lr").is_some() })
+    }
+}
+
+/// The Routes of a request, and what becomes of them. Kept from one request to
+/// the next for the room it takes.
+#[derive(Debug, Default)]
+pub struct Routes {
+    /// All values, in order.
+    pub values: Vec<RouteValue>,
+    /// How many on top are popped.
+    pub popped: usize,
+    /// The last one became the Request-URI: a strict router sent this.
+    pub last_is_request_uri: bool,
+    /// The topmost remaining one becomes the Request-URI: a strict router is next.
+    pub next_is_strict: bool,
+}
+
+impl Routes {
+    /// Reads the Routes of a message.
+    fn read(&mut self, message: &Message<'_>) -> Result<(), Reason> {
+        self.values.clear();
+        self.popped = 0;
+        (self.last_is_request_uri, self.next_is_strict) = (false, false);
+        for field in message.all(HeaderName::ROUTE) {
+            let before = self.values.len();
+            for value in NameAddrs::new(message.bytes, field.value, true) {
+                let value = value.map_err(|_| Reason::Malformed(Fault::Value("Route")))?;
+                let uri = RouteUri::read(message.bytes, value.uri).ok_or(Reason::Malformed(Fault::Value("Route")))?;
+                self.values.push(RouteValue { field: *field, whole: value.whole, uri });
+            }
+            if self.values.len() == before {
+                return Err(Reason::Malformed(Fault::Value("Route")));
+            }
+        }
+        Ok(())
+    }
+
+    /// The topmost of those that stay.
+    pub fn next(&self) -> Option<&RouteValue> {
+        let end = self.values.len().saturating_sub(usize::from(self.last_is_request_uri));
+        self.values.get(..end)?.get(self.popped)
+    }
+}
+
+/// Where a request goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hop {
+    /// The address it is sent to.
+    pub to: SocketAddr,
+    /// The socket of ours it is sent from.
+    pub from: SocketAddr,
+    /// What becomes of the Request-URI.
+    pub request_uri: RequestUri,
+}
+
+/// What becomes of the Request-URI.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RequestUri {
+    /// Host and port are what its `s64=` holds.
+    Restored,
+    /// The address of the phone of this map, where it was numeric.
+    Phone(usize),
+    /// The uplink of the outgoing side, as configured.
+    Uplink,
+    /// It stays as it is.
+    AsItStands,
+    /// It is mapped like a header field.
+    Mapped,
+    /// Host and port are the address of ours it is sent to, its `s64=` stays: the
+    /// first pass of a hairpin.
+    Hairpin,
+}
+
+/// The URI that decides where a request goes.
+#[derive(Clone, Copy, Debug)]
+struct Target<'a> {
+    scheme: Scheme,
+    uri: Option<Uri>,
+    numeric: Option<Numeric>,
+    /// What an `s64=` behind an address of ours leads to, and whether the sender
+    /// may go there.
+    led: Option<(SocketAddr, bool)>,
+    text: &'a [u8],
+}
+
+impl<'a> Target<'a> {
+    fn read(request: &Request<'a>, directory: &Directory, text: &'a [u8]) -> Result<Self, Reason> {
+        let scheme = Uri::scheme(text);
+        let uri = Uri::parse(text);
+        match scheme {
+            Scheme::Other => return Err(Reason::UnknownScheme),
+            Scheme::Sip if uri.is_none() => return Err(Reason::Malformed(Fault::Value("Request-URI"))),
+            Scheme::Sip | Scheme::Named => {}
+        }
+        let numeric = uri.and_then(|uri| Numeric::of(text, &uri));
+        let at_ours = numeric.is_some_and(|numeric| directory.is_ours(numeric.endpoint()));
+        let token = uri.filter(|_| at_ours).and_then(|uri| token(text, &uri));
+        let led = token.map(|(_, token)| {
+            let to = directory.token_target(token.written.endpoint, token.source);
+            let proven = token.is_proven(directory.key(), request.remote.ip());
+            (to, proven || request.rights == Rights::Phone)
+        });
+        Ok(Self { scheme, uri, numeric, led, text })
+    }
+
+    /// A numeric address, which is not one of our listen addresses.
+    fn endpoint(&self, directory: &Directory) -> Option<SocketAddr> {
+        if self.uri.is_some_and(|uri| uri.parameter(self.text, b"maddr").is_some_and(|_| !self.maddr_is_numeric(&uri)))
+        {
+            return None;
+        }
+        let endpoint = self.led.map(|(to, _)| to).or_else(|| self.numeric.map(|numeric| numeric.endpoint()))?;
+        (!directory.is_listen(endpoint)).then_some(endpoint)
+    }
+
+    /// A `maddr` that is a name is where requests go: by name, then.
+    fn maddr_is_numeric(&self, uri: &Uri) -> bool {
+        self.numeric.is_some_and(|numeric| numeric.host != uri.at.host)
+    }
+
+    fn is_listen(&self, directory: &Directory) -> bool {
+        self.numeric.is_some_and(|numeric| directory.is_listen(numeric.endpoint()))
+    }
+}
+
+/// Decides about one request.
+struct Router<'a> {
+    directory: &'a Directory,
+    request: &'a Request<'a>,
+    arrival: Family,
+    leaving: Family,
+    /// The `received=` of the last popped Route, proven by its `sig=`.
+    received: Option<SocketAddr>,
+    from: SocketAddr,
+}
+
+/// Where `request` goes. `routes` says afterwards which Routes are popped.
+pub fn route(request: &Request<'_>, directory: &Directory, routes: &mut Routes) -> Result<Hop, Reason> {
+    routes.read(request.message)?;
+    let text = request.message.bytes;
+    let arrival = Family::of(request.local.ip());
+    let from = own_address(request, directory, arrival.other());
+    let mut router = Router { directory, request, arrival, leaving: arrival.other(), received: None, from };
+    let uri = router.take_up_strict(routes).unwrap_or(request.uri);
+    router.pop(routes);
+    let target = Target::read(request, directory, uri.of(text))?;
+    let hop = router.next_hop(routes, &target)?;
+    if !Directory::is_callable(hop.to) || Family::of(hop.to.ip()) != router.leaving {
+        return Err(Reason::Forbidden);
+    }
+    if request.source == Source::Ourselves && directory.is_ours(hop.to) {
+        return Err(Reason::Loop);
+    }
+    Ok(hop)
+}
+
+/// The fake of the source phone in the outgoing family, else the listen address.
+fn own_address(request: &Request<'_>, directory: &Directory, leaving: Family) -> SocketAddr {
+    own_fake(request, directory, leaving).unwrap_or_else(|| directory.listen(leaving))
+}
+
+fn own_fake(request: &Request<'_>, directory: &Directory, leaving: Family) -> Option<SocketAddr> {
+    let Source::Phone(index) = request.source else { return None };
+    directory.map(index).map(|map| map.fake).filter(|fake| Family::of(fake.ip()) == leaving)
+}
+
+impl Router<'_> {
+    /// A strict router put our Record-Route into the Request-URI: the last Route
+    /// is the real one (RFC 3261 §16.4).
+    fn take_up_strict(&self, routes: &mut Routes) -> Option<Span> {
+        let last = routes.values.last()?.uri.span;
+        let uri = RouteUri::read(self.request.message.bytes, self.request.uri)?;
+        routes.last_is_request_uri = uri.loose && self.names_us(&uri, self.arrival);
+        routes.last_is_request_uri.then_some(last)
+    }
+
+    /// Pops the Routes that name us in the arriving family, or by a name of ours;
+    /// then one that names us in the outgoing one.
+    fn pop(&mut self, routes: &mut Routes) {
+        while routes.next().is_some_and(|value| self.names_us(&value.uri, self.arrival)) {
+            routes.popped = routes.popped.saturating_add(1);
+        }
+        let Some(uri) = routes.next().map(|value| value.uri) else { return };
+        let Some(endpoint) = uri.endpoint.filter(|_| self.names_us(&uri, self.leaving)) else { return };
+        routes.popped = routes.popped.saturating_add(1);
+        if self.directory.is_listen(endpoint) || own_fake(self.request, self.directory, self.leaving) == Some(endpoint)
+        {
+            self.from = endpoint;
+        }
+        self.received = self.received_of(&uri, endpoint);
+    }
+
+    fn names_us(&self, uri: &RouteUri, side: Family) -> bool {
+        match uri.endpoint {
+            Some(endpoint) => Family::of(endpoint.ip()) == side && self.directory.is_ours(endpoint),
+            None => side == self.arrival && self.is_own_name(uri),
+        }
+    }
+
+    fn is_own_name(&self, route: &RouteUri) -> bool {
+        let text = route.span.of(self.request.message.bytes);
+        let Some(uri) = Uri::parse(text) else { return false };
+        let host = uri.at.host.of(text);
+        let port = uri.at.port_number.unwrap_or(SIP_PORT);
+        let names = &self.directory.config().names;
+        names.iter().any(|name| name.port == port && host.eq_ignore_ascii_case(name.host.as_bytes()))
+    }
+
+    /// `received=` of a Route of ours, if its `sig=` proves that we wrote it.
+    fn received_of(&self, uri: &RouteUri, route: SocketAddr) -> Option<SocketAddr> {
+        let text = uri.span.of(self.request.message.bytes);
+        let uri = Uri::parse(text)?;
+        let received = Written::parse(uri.parameter(text, b"received")?.value.of(text))?.endpoint;
+        let seal = Seal::parse(uri.parameter(text, b"sig")?.value.of(text))?;
+        let proven = seal == seal_route(self.directory.key(), route, received);
+        (proven && Family::of(received.ip()) == self.leaving).then_some(received)
+    }
+
+    fn next_hop(&self, routes: &mut Routes, target: &Target<'_>) -> Result<Hop, Reason> {
+        let fake = self.directory.fake(self.request.local);
+        if let Some(received) = self.received {
+            return Ok(self.hop(received, self.leaving_uri(target)));
+        }
+        if let Some(index) = fake.filter(|_| routes.next().is_none() || self.request.rights != Rights::Phone) {
+            return self.to_phone(index, target);
+        }
+        if let Some(next) = routes.next().map(|value| value.uri) {
+            let to = self.by_route(&next)?;
+            routes.next_is_strict = !next.loose;
+            return Ok(self.hop(to, self.leaving_uri(target)));
+        }
+        if self.is_our_options(target) {
+            return Err(Reason::Options);
+        }
+        match target.endpoint(self.directory) {
+            Some(endpoint) => self.to_numeric(endpoint, target),
+            None => self.undirected(target),
+        }
+    }
+
+    fn hop(&self, to: SocketAddr, request_uri: RequestUri) -> Hop {
+        Hop { to, from: self.from, request_uri }
+    }
+
+    /// What becomes of a Request-URI that did not decide where the request goes.
+    fn leaving_uri(&self, target: &Target<'_>) -> RequestUri {
+        match (target.led, target.numeric) {
+            (Some((to, _)), _) if Family::of(to.ip()) == self.leaving => RequestUri::Restored,
+            (_, Some(numeric)) if Family::of(numeric.endpoint().ip()) == self.leaving => RequestUri::AsItStands,
+            _ => RequestUri::Mapped,
+        }
+    }
+
+    /// To the phone of a fake: at the port of an `s64=` that has its address, if
+    /// the sender may use that.
+    fn to_phone(&self, index: usize, target: &Target<'_>) -> Result<Hop, Reason> {
+        let phone = self.directory.map(index).ok_or(Reason::Forbidden)?.phone;
+        match target.led {
+            Some((to, true)) if to.ip() == phone.ip() => Ok(self.hop(to, RequestUri::Restored)),
+            _ => Ok(self.hop(phone, RequestUri::Phone(index))),
+        }
+    }
+
+    /// A Route of others: numeric ones directly, names through the uplink.
+    fn by_route(&self, next: &RouteUri) -> Result<SocketAddr, Reason> {
+        let Some(endpoint) = next.endpoint else { return self.uplink(Reason::NoUplink) };
+        if Family::of(endpoint.ip()) == self.arrival {
+            return Err(Reason::BadRoute);
+        }
+        if self.directory.may_reach(self.request.rights, endpoint) {
+            return Ok(endpoint);
+        }
+        self.uplink(Reason::Forbidden)
+    }
+
+    fn uplink(&self, otherwise: Reason) -> Result<SocketAddr, Reason> {
+        match self.directory.uplink(self.leaving) {
+            Some(uplink) => Ok(uplink),
+            None if self.directory.config().uplinks[self.leaving].is_some() => Err(Reason::UplinkUnresolved),
+            None => Err(otherwise),
+        }
+    }
+
+    fn is_our_options(&self, target: &Target<'_>) -> bool {
+        let bare = target.uri.is_some_and(|uri| uri.user.is_none());
+        self.request.method == Method::Options && bare && target.led.is_none() && target.is_listen(self.directory)
+    }
+
+    /// To a numeric address.
+    fn to_numeric(&self, to: SocketAddr, target: &Target<'_>) -> Result<Hop, Reason> {
+        let proven = target.led.is_some_and(|(_, proven)| proven);
+        if Family::of(to.ip()) == self.leaving {
+            if !proven && !self.directory.may_reach(self.request.rights, to) {
+                return Err(Reason::Forbidden);
+            }
+            return Ok(self.hop(to, self.leaving_uri(target)));
+        }
+        if let Some(index) = self.directory.fake(to) {
+            return self.to_phone(index, target);
+        }
+        let phone = self.directory.phone(to).and_then(|index| self.directory.map(index));
+        let is_phone = phone.is_some_and(|map| map.phone == to || proven);
+        if !is_phone && self.request.rights != Rights::Phone {
+            return Err(Reason::Forbidden);
+        }
+        let request_uri = if target.led.is_some() { RequestUri::Hairpin } else { RequestUri::Mapped };
+        Ok(self.hop(self.directory.counterpart(self.arrival, to), request_uri))
+    }
+
+    /// A name, a number, or our own listen address: to the uplink.
+    fn undirected(&self, target: &Target<'_>) -> Result<Hop, Reason> {
+        let to = self.uplink(Reason::NoUplink)?;
+        let ours = target.scheme == Scheme::Sip && target.is_listen(self.directory);
+        Ok(self.hop(to, if ours { RequestUri::Uplink } else { RequestUri::Mapped }))
+    }
+}

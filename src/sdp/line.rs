@@ -1,0 +1,189 @@
+//! Lines and their fields (RFC 8866 §5).
+
+use super::malformed::{Fault, Malformed};
+use crate::scan::{Span, trim_span};
+
+/// One line, `<type>=<value>`.
+///
+/// ```
+/// use sipproxy64::sdp::line::Lines;
+/// use sipproxy64::scan::Span;
+/// let text = b"v=0\r\ns=a call\n";
+/// let lines: Vec<_> = Lines::new(text, Span::new(0, text.len())).flatten().collect();
+/// assert_eq!(lines[1].kind, b's');
+/// assert_eq!(lines[1].value.of(text), b"a call");
+/// assert_eq!(lines[1].whole.of(text), b"s=a call\n");
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Line {
+    /// Its type, a lower-case letter.
+    pub kind: u8,
+    /// What stands behind the `=`, up to the line end.
+    pub value: Span,
+    /// The line from its type to behind its line end.
+    pub whole: Span,
+}
+
+impl Line {
+    /// Whether a line end follows it; the last one may lack it.
+    pub fn is_ended(&self) -> bool {
+        self.whole.end > self.value.end
+    }
+
+    /// What an `a=` line says (RFC 8866 §5.13); `None` for other lines.
+    pub fn attribute(&self, message: &[u8]) -> Option<Attribute> {
+        if self.kind != b'a' {
+            return None;
+        }
+        let colon = self.value.of(message).iter().position(|&byte| byte == b':');
+        let end = colon.map_or(self.value.end, |length| self.value.start.saturating_add(length));
+        let name = trim_span(message, Span::new(self.value.start, end));
+        let value = colon.map(|_| trim_span(message, Span::new(end.saturating_add(1), self.value.end)));
+        Some(Attribute { name, value, line: *self })
+    }
+}
+
+/// An `a=` line: `a=<name>` or `a=<name>:<value>` (RFC 8866 §5.13).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Attribute {
+    /// The attribute's name. Names are case-sensitive, but not all senders know.
+    pub name: Span,
+    /// What stands behind the colon, without blanks around it; `None`: no colon.
+    pub value: Option<Span>,
+    /// Its line.
+    pub line: Line,
+}
+
+impl Attribute {
+    /// Whether it is called `name`, in any case.
+    pub fn is(&self, message: &[u8], name: &str) -> bool {
+        self.name.of(message).eq_ignore_ascii_case(name.as_bytes())
+    }
+}
+
+/// The lines of a stretch of a message, in order; blank ones are passed over.
+#[derive(Clone, Debug)]
+pub struct Lines<'a> {
+    message: &'a [u8],
+    left: Span,
+}
+
+impl<'a> Lines<'a> {
+    /// The lines in `part` of `message`.
+    pub fn new(message: &'a [u8], part: Span) -> Self {
+        Self { message, left: Span::new(part.start, part.end.min(message.len())) }
+    }
+
+    /// Steps over one line: its text and, end included, the whole of it.
+    fn step(&mut self) -> Option<(Span, Span)> {
+        let rest = self.left.of(self.message);
+        if rest.is_empty() {
+            return None;
+        }
+        let length = rest.iter().position(|&byte| byte == b'\r' || byte == b'\n');
+        let text = length.unwrap_or(rest.len());
+        let end = match (length.and_then(|at| rest.get(at..)), length) {
+            (Some([b'\r', b'\n', ..]), Some(at)) => at.saturating_add(2),
+            (Some(_), Some(at)) => at.saturating_add(1),
+            _ => text,
+        };
+        let start = self.left.start;
+        self.left.start = start.saturating_add(end);
+        Some((Span::new(0, text).shifted(start), Span::new(0, end).shifted(start)))
+    }
+}
+
+impl Iterator for Lines<'_> {
+    type Item = Result<Line, Malformed>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            let (text, whole) = self.step()?;
+            return Some(match text.of(self.message) {
+                [kind, b'=', ..] if kind.is_ascii_lowercase() => {
+                    Ok(Line { kind: *kind, value: Span::new(text.start.saturating_add(2), text.end), whole })
+                }
+                // Some senders pad the body with blank lines or zero bytes.
+                blank if blank.iter().all(|&byte| is_blank(byte) || byte == 0) => continue,
+                _ => Err(Malformed::new(text.start, Fault::NotALine)),
+            });
+        }
+    }
+}
+
+/// The fields of `part`, which are set apart by blanks.
+pub fn fields(message: &[u8], part: Span) -> impl Iterator<Item = Span> {
+    separated(message, part, is_blank)
+}
+
+/// The items of `part`, which are set apart by one or more bytes of which
+/// `separates` holds.
+pub fn separated(message: &[u8], part: Span, separates: impl Fn(u8) -> bool) -> impl Iterator<Item = Span> {
+    let mut at = part.start;
+    std::iter::from_fn(move || {
+        let rest = Span::new(at, part.end).of(message);
+        let start = rest.iter().position(|&byte| !separates(byte))?;
+        let length = rest.iter().skip(start).position(|&byte| separates(byte));
+        let end = length.map_or(rest.len(), |length| start.saturating_add(length));
+        let field = Span::new(start, end).shifted(at);
+        at = field.end;
+        Some(field)
+    })
+}
+
+/// A blank between fields. RFC 8866 has one space; tabs and several occur.
+pub fn is_blank(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Vec<Result<(char, &str), usize>> {
+        let part = Span::new(0, text.len());
+        Lines::new(text.as_bytes(), part)
+            .map(|line| match line {
+                Ok(line) => Ok((char::from(line.kind), &text[line.value.range()])),
+                Err(malformed) => Err(malformed.offset),
+            })
+            .collect()
+    }
+
+    #[test]
+    fn every_line_end_counts_and_the_last_may_lack() {
+        assert_eq!(read("v=0\r\ns=a\nt=b\rm=c"), [Ok(('v', "0")), Ok(('s', "a")), Ok(('t', "b")), Ok(('m', "c"))]);
+    }
+
+    #[test]
+    fn blank_lines_and_padding_are_passed_over() {
+        assert_eq!(read("\r\nv=0\r\n \t\r\ns=\r\n\r\n\0\0"), [Ok(('v', "0")), Ok(('s', ""))]);
+    }
+
+    #[test]
+    fn what_is_no_line_is_named_by_its_offset() {
+        assert_eq!(read("v=0\n c=x\n"), [Ok(('v', "0")), Err(4)]);
+        assert_eq!(read("c =x"), [Err(0)]);
+        assert_eq!(read("C=x"), [Err(0)]);
+        assert_eq!(read("garbage"), [Err(0)]);
+        assert_eq!(read("="), [Err(0)]);
+    }
+
+    #[test]
+    fn attributes_have_a_name_and_perhaps_a_value() {
+        let text = b"a=rtcp: 53020 IN\r\na=sendrecv\r\nb=AS:1\r\n";
+        let found: Vec<_> = Lines::new(text, Span::new(0, text.len()))
+            .flatten()
+            .filter_map(|line| line.attribute(text))
+            .map(|attribute| (attribute.name.of(text), attribute.value.map(|value| value.of(text))))
+            .collect();
+        assert_eq!(found, [(&b"rtcp"[..], Some(&b"53020 IN"[..])), (&b"sendrecv"[..], None)]);
+    }
+
+    #[test]
+    fn fields_may_be_set_apart_by_more_than_one_blank() {
+        let text = b" audio  9\tRTP/AVP ";
+        let found: Vec<_> = fields(text, Span::new(0, text.len())).map(|field| field.of(text)).collect();
+        assert_eq!(found, [&b"audio"[..], b"9", b"RTP/AVP"]);
+    }
+}

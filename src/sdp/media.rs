@@ -1,0 +1,118 @@
+//! The `m=` line (RFC 8866 §5.14) and `a=rtcp` (RFC 3605).
+
+use super::connection::{Address, Connection};
+use super::line::fields;
+use super::malformed::{Fault, Malformed};
+use crate::scan::{Span, number};
+
+/// An `m=` line: `m=<media> <port>[/<number of ports>] <proto> <fmt> ...`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MediaLine {
+    /// What it is: `audio`, `video`, `image`, ...
+    pub media: Span,
+    /// The port; 0: refused, removed or held back.
+    pub port: u16,
+    /// How many ports, 1 unless it says so.
+    pub count: u32,
+    /// The port field, count included.
+    pub port_span: Span,
+    /// The transport protocol: `RTP/AVP`, `udptl`, ...
+    pub proto: Span,
+}
+
+impl MediaLine {
+    /// Reads the value of an `m=` line. Formats may be missing.
+    pub fn read(message: &[u8], value: Span) -> Result<Self, Malformed> {
+        let mut fields = fields(message, value);
+        let (Some(media), Some(port_span), Some(proto)) = (fields.next(), fields.next(), fields.next()) else {
+            return Err(Malformed::new(value.start, Fault::MediaLine));
+        };
+        let (port, count) =
+            read_port(port_span.of(message)).ok_or(Malformed::new(port_span.start, Fault::MediaPort))?;
+        Ok(Self { media, port, count, port_span, proto })
+    }
+
+    /// Whether no media stands behind it: Microsoft's `m=message 5060 sip null`
+    /// says that instant messages travel in SIP itself.
+    pub fn is_within_sip(&self, message: &[u8]) -> bool {
+        self.proto.of(message).eq_ignore_ascii_case(b"sip")
+    }
+}
+
+/// `port[/count]`
+fn read_port(text: &[u8]) -> Option<(u16, u32)> {
+    let mut pieces = text.splitn(2, |&byte| byte == b'/');
+    let port = number(pieces.next()?)?.try_into().ok()?;
+    let count = pieces.next().map_or(Some(1), number).filter(|&count| count > 0)?;
+    Some((port, count))
+}
+
+/// `a=rtcp:<port> [<nettype> <addrtype> <connection-address>]` (RFC 3605 §2.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rtcp {
+    /// The port that RTCP is wanted on.
+    pub port: u16,
+    /// The address, where it has one of its own.
+    pub address: Option<Address>,
+}
+
+impl Rtcp {
+    /// Reads the value of the attribute; `None` where it is not as above.
+    pub fn read(message: &[u8], value: Span) -> Option<Self> {
+        let mut fields = fields(message, value);
+        let port = number(fields.next()?.of(message))?.try_into().ok()?;
+        let address = match fields.next() {
+            None => None,
+            Some(nettype) => Some(Connection::read(message, Span::new(nettype.start, value.end)).ok()?.address),
+        };
+        Some(Self { port, address })
+    }
+
+    /// Whether it is a placeholder that nothing is sent to: the discard port
+    /// (RFC 863) or an unspecified address, as WebRTC writes them.
+    pub fn is_placeholder(&self) -> bool {
+        matches!(self.port, 0 | 9) || self.address.is_some_and(Address::is_unspecified)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn media(text: &str) -> Result<(u16, u32), Fault> {
+        MediaLine::read(text.as_bytes(), Span::new(0, text.len()))
+            .map(|line| (line.port, line.count))
+            .map_err(|malformed| malformed.fault)
+    }
+
+    #[test]
+    fn ports_are_read_with_their_count() {
+        assert_eq!(media("audio 49170 RTP/AVP 0"), Ok((49170, 1)));
+        assert_eq!(media("audio 49170/2 RTP/AVP 0"), Ok((49170, 2)));
+        assert_eq!(media("audio 0 RTP/AVP"), Ok((0, 1)));
+        assert_eq!(media("audio 65535 RTP/AVP 0"), Ok((65535, 1)));
+    }
+
+    #[test]
+    fn ports_out_of_range_are_refused() {
+        for port in ["65536", "-1", "1e30", "$", "/2", "5/", "5/0", "5/2/2", "99999999999"] {
+            assert_eq!(media(&format!("audio {port} RTP/AVP 0")), Err(Fault::MediaPort), "{port}");
+        }
+        assert_eq!(media("audio 5"), Err(Fault::MediaLine));
+        assert_eq!(media(""), Err(Fault::MediaLine));
+    }
+
+    fn rtcp(text: &str) -> Option<Rtcp> {
+        Rtcp::read(text.as_bytes(), Span::new(0, text.len()))
+    }
+
+    #[test]
+    fn rtcp_has_a_port_and_perhaps_an_address() {
+        assert_eq!(rtcp("53020"), Some(Rtcp { port: 53020, address: None }));
+        let address = Some(Address::Numeric("2001:db8::1".parse().unwrap()));
+        assert_eq!(rtcp("53020 IN IP6 2001:db8::1"), Some(Rtcp { port: 53020, address }));
+        assert!(rtcp("9 IN IP4 0.0.0.0").unwrap().is_placeholder());
+        assert_eq!(rtcp("70000"), None);
+        assert_eq!(rtcp("5 IN IP4"), None);
+    }
+}

@@ -1,0 +1,94 @@
+//! What the log tells of datagrams.
+
+use std::fmt;
+use std::io;
+
+use tracing::{info, warn};
+
+use crate::proxy::{Outcome, Reason};
+
+/// What strangers can provoke, by kind: each gets a line a minute at most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Trouble {
+    /// A datagram was dropped.
+    Dropped(Reason),
+    /// A request was answered with an error of our own.
+    Refused(Reason),
+    /// The system did not take a message, for this `errno`.
+    Unsent(i32),
+    /// A media port could not be bound, for this `errno`.
+    Unbound(i32),
+    /// A message was dropped, since no media ports could be bound.
+    NoPorts,
+    /// A message came back to ourselves over and over.
+    Circling,
+}
+
+impl Trouble {
+    /// Keep-alives are ignored quietly.
+    pub(super) fn is_worth_a_line(self) -> bool {
+        self != Self::Dropped(Reason::KeepAlive)
+    }
+
+    /// Writes the line.
+    pub(super) fn log(self, count: u64) {
+        match self {
+            Self::Dropped(reason) => info!(count, %reason, "dropped"),
+            Self::Refused(reason) => info!(count, %reason, "refused"),
+            Self::Unsent(errno) => {
+                warn!(count, error = %io::Error::from_raw_os_error(errno), "messages could not be sent");
+            }
+            Self::Unbound(errno) => {
+                warn!(count, error = %io::Error::from_raw_os_error(errno), "media ports could not be bound");
+            }
+            Self::NoPorts => warn!(count, "messages dropped: none of the media ports tried could be bound"),
+            Self::Circling => warn!(count, "messages dropped: they came back to ourselves over and over"),
+        }
+    }
+}
+
+/// What became of a datagram.
+pub(super) struct Decision(pub(super) Option<Outcome>);
+
+impl fmt::Display for Decision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(Outcome::Send { from, to, refused: None }) => write!(f, "{from} -> {to}"),
+            Some(Outcome::Send { from, to, refused: Some(reason) }) => write!(f, "{from} -> {to}, refused: {reason}"),
+            Some(Outcome::Drop(reason)) => write!(f, "dropped: {reason}"),
+            None => f.write_str("dropped: no media ports"),
+        }
+    }
+}
+
+/// The first line of a datagram.
+pub(super) fn start_line(datagram: &[u8]) -> &[u8] {
+    datagram.split(|&byte| byte == b'\r' || byte == b'\n').next().unwrap_or_default()
+}
+
+/// The Call-ID of a datagram, as far as a log needs it: not folded, before the body.
+pub(super) fn call_id(datagram: &[u8]) -> &[u8] {
+    let lines = datagram.split(|&byte| byte == b'\n').map(<[u8]>::trim_ascii);
+    let mut values = lines.take_while(|line| !line.is_empty()).filter_map(|line| {
+        let colon = line.iter().position(|&byte| byte == b':')?;
+        let (name, value) = line.split_at_checked(colon)?;
+        let name = name.trim_ascii_end();
+        let found = name.eq_ignore_ascii_case(b"call-id") || name.eq_ignore_ascii_case(b"i");
+        found.then(|| value.get(1..).unwrap_or_default().trim_ascii_start())
+    });
+    values.next().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_log_shows_of_a_message() {
+        let message = b"BYE sip:a@192.0.2.1 SIP/2.0\r\nVia: x\r\ni : c1@2001:db8::1\r\n\r\nCall-ID: no\r\n";
+        assert_eq!(start_line(message), b"BYE sip:a@192.0.2.1 SIP/2.0");
+        assert_eq!(call_id(message), b"c1@2001:db8::1");
+        assert_eq!(call_id(b"\r\n\r\n"), b"");
+        assert_eq!(start_line(b""), b"");
+    }
+}

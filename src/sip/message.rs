@@ -1,0 +1,349 @@
+//! A SIP message as a view of one datagram (RFC 3261 §7).
+//!
+//! Reading is in two steps: [`Message::parse`] finds the start-line, the header
+//! fields and the body; what a field holds is read when somebody asks. Where
+//! something is wrong, [`Message::fault`] says the first such thing, and as much
+//! as can be read is still there, since a refusal needs it.
+
+use super::fault::Fault;
+use super::header::HeaderName;
+use super::method::Method;
+use crate::scan::{Scanner, Span, TOKEN, number, trim_span};
+
+/// The first line of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StartLine {
+    /// `Method SP Request-URI SP SIP-Version` (RFC 3261 §7.1).
+    Request {
+        /// The method.
+        method: Method,
+        /// The method as it stands.
+        method_name: Span,
+        /// The Request-URI.
+        uri: Span,
+    },
+    /// `SIP-Version SP Status-Code SP Reason-Phrase` (RFC 3261 §7.2).
+    Status {
+        /// The status code, three digits.
+        code: u16,
+    },
+}
+
+/// One header field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Field {
+    /// Which one.
+    pub name: HeaderName,
+    /// All of its lines, with the line end.
+    pub line: Span,
+    /// Its value without the white space around it.
+    pub value: Span,
+}
+
+/// Room for the header fields of a message, kept from one to the next.
+#[derive(Debug, Default)]
+pub struct Fields(Vec<Field>);
+
+/// A message, borrowed from the datagram that holds it.
+///
+/// ```
+/// use sipproxy64::sip::header::HeaderName;
+/// use sipproxy64::sip::message::{Fields, Message};
+/// let bytes = b"OPTIONS sip:192.0.2.1 SIP/2.0\r\nf: <sip:a@192.0.2.9>;tag=1\r\n\r\n";
+/// let mut fields = Fields::default();
+/// let message = Message::parse(bytes, &mut fields).unwrap();
+/// let from = message.first(HeaderName::FROM).unwrap();
+/// assert_eq!(from.value.of(bytes), b"<sip:a@192.0.2.9>;tag=1");
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct Message<'a> {
+    /// The whole message, from its start-line on.
+    pub bytes: &'a [u8],
+    /// Its first line.
+    pub start_line: StartLine,
+    /// Its header fields, in order.
+    pub fields: &'a [Field],
+    /// Its body: what Content-Length says, or all there is.
+    pub body: Span,
+    /// The first thing that is wrong with it.
+    pub fault: Option<Fault>,
+    /// Its version is not 2.0.
+    pub other_version: bool,
+}
+
+impl<'a> Message<'a> {
+    /// Reads a message. An error: it is neither request nor response.
+    pub fn parse(datagram: &'a [u8], room: &'a mut Fields) -> Result<Self, Fault> {
+        let blank = datagram.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+        let bytes = datagram.get(blank..).unwrap_or_default();
+        let mut lines = Lines { bytes, at: 0 };
+        let first = lines.next_line().ok_or(Fault::StartLine)?;
+        let (start_line, other_version, mut fault) = start_line(bytes, first.content)?;
+        fault = fault.or(first.broken.then_some(Fault::LineEnd));
+        room.0.clear();
+        let mut ended = false;
+        while let Some(line) = lines.next_field() {
+            if line.content.is_empty() {
+                ended = true;
+                break;
+            }
+            match field(bytes, line) {
+                Ok(field) => room.0.push(field),
+                Err(wrong) => fault = fault.or(Some(wrong)),
+            }
+        }
+        if !ended {
+            fault = fault.or(Some(Fault::NoEmptyLine));
+        }
+        let fields = room.0.as_slice();
+        let body = Span::new(lines.at, bytes.len());
+        let mut message = Self { bytes, start_line, fields, body, fault, other_version };
+        if let Err(wrong) = message.bound_body() {
+            message.fault = message.fault.or(Some(wrong));
+        }
+        Ok(message)
+    }
+
+    /// Cuts the body to Content-Length, and looks for fields that stand twice.
+    fn bound_body(&mut self) -> Result<(), Fault> {
+        let mut seen = [false; HeaderName::SINGLE.len()];
+        for field in self.fields {
+            let single = HeaderName::SINGLE.iter().position(|&name| name == field.name);
+            if let Some(seen) = single.and_then(|index| seen.get_mut(index))
+                && std::mem::replace(seen, true)
+            {
+                return Err(Fault::Twice(field.name.name()));
+            }
+        }
+        let Some(field) = self.first(HeaderName::CONTENT_LENGTH) else { return Ok(()) };
+        let length = number(field.value.of(self.bytes)).ok_or(Fault::Value("Content-Length"))?;
+        let end = self.body.start.saturating_add(usize::try_from(length).unwrap_or(usize::MAX));
+        if end > self.body.end {
+            return Err(Fault::ShortBody);
+        }
+        self.body.end = end;
+        Ok(())
+    }
+
+    /// The first field of a name.
+    pub fn first(&self, name: HeaderName) -> Option<&'a Field> {
+        self.all(name).next()
+    }
+
+    /// All fields of a name, in order.
+    pub fn all(&self, name: HeaderName) -> impl Iterator<Item = &'a Field> + use<'a> {
+        self.fields.iter().filter(move |field| field.name == name)
+    }
+
+    /// The value of the first field of a name.
+    pub fn value(&self, name: HeaderName) -> Option<&'a [u8]> {
+        self.first(name).map(|field| field.value.of(self.bytes))
+    }
+
+    /// Number and method of the CSeq (RFC 3261 §20.16).
+    pub fn cseq(&self) -> Result<(u32, &'a [u8]), Fault> {
+        let value = self.value(HeaderName::CSEQ).ok_or(Fault::Missing("CSeq"))?;
+        let mut scanner = Scanner::new(value);
+        let digits = scanner.take_while(|byte| byte.is_ascii_digit());
+        let blank = !scanner.take_while(crate::scan::is_lws).is_empty();
+        let method = scanner.rest();
+        match number(digits) {
+            Some(count) if blank && count <= 0x7fff_ffff && TOKEN.all(method) => Ok((count, method)),
+            _ => Err(Fault::Value("CSeq")),
+        }
+    }
+
+    /// The Call-ID (RFC 3261 §20.8).
+    pub fn call_id(&self) -> Result<&'a [u8], Fault> {
+        match self.value(HeaderName::CALL_ID) {
+            None => Err(Fault::Missing("Call-ID")),
+            Some(id) if id.is_empty() || id.iter().any(|&byte| crate::scan::is_lws(byte)) => {
+                Err(Fault::Value("Call-ID"))
+            }
+            Some(id) => Ok(id),
+        }
+    }
+
+    /// The method: of the Request-Line, or in a response of the CSeq.
+    pub fn method(&self) -> Method {
+        match self.start_line {
+            StartLine::Request { method, .. } => method,
+            StartLine::Status { .. } => self.cseq().map_or(Method::Other, |(_, name)| Method::from_name(name)),
+        }
+    }
+
+    /// The status code of a response.
+    pub fn status(&self) -> Option<u16> {
+        match self.start_line {
+            StartLine::Request { .. } => None,
+            StartLine::Status { code } => Some(code),
+        }
+    }
+}
+
+/// A line of the header.
+#[derive(Clone, Copy)]
+struct Line {
+    /// With its line end.
+    whole: Span,
+    /// Without it.
+    content: Span,
+    /// It holds, or ends in, something that is no CRLF.
+    broken: bool,
+}
+
+/// The lines of a header, one after the other.
+struct Lines<'a> {
+    bytes: &'a [u8],
+    at: usize,
+}
+
+impl Lines<'_> {
+    /// The next line; `None` where no line end is left.
+    fn next_line(&mut self) -> Option<Line> {
+        let start = self.at;
+        let rest = self.bytes.get(start..).unwrap_or_default();
+        let length = rest.iter().position(|&byte| byte == b'\n')?;
+        let line = rest.get(..length).unwrap_or_default();
+        let (content, crlf) = line.strip_suffix(b"\r").map_or((line, false), |content| (content, true));
+        self.at = start.saturating_add(length).saturating_add(1);
+        Some(Line {
+            whole: Span::new(start, self.at),
+            content: Span::new(start, start.saturating_add(content.len())),
+            broken: !crlf || content.iter().any(|&byte| matches!(byte, b'\r' | 0)),
+        })
+    }
+
+    /// The next line with the lines that continue it (RFC 3261 §7.3.1).
+    fn next_field(&mut self) -> Option<Line> {
+        let mut field = self.next_line()?;
+        while !field.content.is_empty() && matches!(self.bytes.get(self.at), Some(b' ' | b'\t')) {
+            let Some(more) = self.next_line() else { break };
+            field.whole.end = more.whole.end;
+            field.content.end = more.content.end;
+            field.broken |= more.broken;
+        }
+        Some(field)
+    }
+}
+
+fn field(bytes: &[u8], line: Line) -> Result<Field, Fault> {
+    if line.broken {
+        return Err(Fault::LineEnd);
+    }
+    let mut scanner = Scanner::new(line.content.of(bytes));
+    let name = scanner.take_class(&TOKEN);
+    scanner.take_while(|byte| matches!(byte, b' ' | b'\t'));
+    if name.is_empty() || !scanner.eat(b':') {
+        return Err(Fault::FieldName);
+    }
+    let value = Span::new(line.content.start.saturating_add(scanner.offset()), line.content.end);
+    Ok(Field { name: HeaderName::from_name(name), line: line.whole, value: trim_span(bytes, value) })
+}
+
+/// Reads the start-line. An error: there is no telling what it is; a fault
+/// beside it: it is a request, but not a good one.
+fn start_line(bytes: &[u8], line: Span) -> Result<(StartLine, bool, Option<Fault>), Fault> {
+    let text = line.of(bytes);
+    if let Some(rest) = strip_version(text) {
+        let mut scanner = Scanner::new(rest);
+        let code = scanner.take_while(|byte| byte.is_ascii_digit());
+        let code = number(code).filter(|_| code.len() == 3).and_then(|code| u16::try_from(code).ok());
+        return match code {
+            Some(code @ 100..=699) if matches!(scanner.peek(), None | Some(b' ')) => {
+                Ok((StartLine::Status { code }, !text.get(..7).is_some_and(is_version_2), None))
+            }
+            _ => Err(Fault::StartLine),
+        };
+    }
+    let mut scanner = Scanner::new(text);
+    let name = scanner.take_class(&TOKEN);
+    if name.is_empty() || !scanner.eat(b' ') {
+        return Err(Fault::StartLine);
+    }
+    let uri_at = scanner.offset();
+    let uri = scanner.take_while(|byte| byte > b' ');
+    let uri = Span::new(uri_at, uri_at.saturating_add(uri.len())).shifted(line.start);
+    let version = scanner.rest().strip_prefix(b" ").unwrap_or_default();
+    let named = version.len() > 4 && version.get(..4).is_some_and(|name| name.eq_ignore_ascii_case(b"SIP/"));
+    let good = named && !uri.is_empty() && version.iter().all(|byte| byte.is_ascii_graphic());
+    let method_name = Span::new(0, name.len()).shifted(line.start);
+    let request = StartLine::Request { method: Method::from_name(name), method_name, uri };
+    Ok((request, good && !is_version_2(version), (!good).then_some(Fault::StartLine)))
+}
+
+/// What stands behind `SIP/x.y` and a blank.
+fn strip_version(text: &[u8]) -> Option<&[u8]> {
+    let (version, rest) = text.split_at_checked(8)?;
+    (version.get(..4)?.eq_ignore_ascii_case(b"SIP/") && version.ends_with(b" ")).then_some(rest)
+}
+
+fn is_version_2(version: &[u8]) -> bool {
+    version.eq_ignore_ascii_case(b"SIP/2.0")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed<T>(text: &str, look: impl Fn(&Message<'_>) -> T) -> Result<T, Fault> {
+        Message::parse(text.as_bytes(), &mut Fields::default()).map(|message| look(&message))
+    }
+
+    fn fault(text: &str) -> Option<Fault> {
+        parsed(text, |message| message.fault).unwrap_or_else(Some)
+    }
+
+    #[test]
+    fn a_field_may_be_folded_and_compact() {
+        let text = "MESSAGE sip:a@b SIP/2.0\r\ni : x1\r\nSubject: one\r\n two\r\n\r\n";
+        let values = parsed(text, |message| {
+            message
+                .fields
+                .iter()
+                .map(|field| String::from_utf8_lossy(field.value.of(message.bytes)).into_owned())
+                .collect::<Vec<_>>()
+        });
+        assert_eq!(values.unwrap(), ["x1", "one\r\n two"]);
+        assert_eq!(fault(text), None);
+    }
+
+    #[test]
+    fn the_body_ends_where_content_length_says() {
+        let body = |text: &str| {
+            parsed(text, |message| {
+                (String::from_utf8_lossy(message.body.of(message.bytes)).into_owned(), message.fault)
+            })
+        };
+        assert_eq!(body("INFO sip:a@b SIP/2.0\r\nl: 3\r\n\r\nabcdef"), Ok(("abc".into(), None)));
+        assert_eq!(body("INFO sip:a@b SIP/2.0\r\n\r\nabcdef"), Ok(("abcdef".into(), None)));
+        assert_eq!(body("INFO sip:a@b SIP/2.0\r\nl: 9\r\n\r\nabc").unwrap().1, Some(Fault::ShortBody));
+        assert_eq!(body("INFO sip:a@b SIP/2.0\r\nl: -1\r\n\r\nabc").unwrap().1, Some(Fault::Value("Content-Length")));
+    }
+
+    #[test]
+    fn what_could_be_read_in_two_ways_is_a_fault() {
+        assert_eq!(fault("INFO sip:a@b SIP/2.0\r\nTo: x\r\nt: y\r\n\r\n"), Some(Fault::Twice("To")));
+        assert_eq!(fault("INFO sip:a@b SIP/2.0\r\nTo: x\ny\r\n\r\n"), Some(Fault::LineEnd));
+        assert_eq!(fault("INFO sip:a@b SIP/2.0\r\nTo: x\ry\r\n\r\n"), Some(Fault::LineEnd));
+        assert_eq!(fault("INFO sip:a@b SIP/2.0\r\nTo: x\0\r\n\r\n"), Some(Fault::LineEnd));
+        assert_eq!(fault("INFO sip:a@b SIP/2.0\r\nno colon\r\n\r\n"), Some(Fault::FieldName));
+        assert_eq!(fault("INFO sip:a@b SIP/2.0\r\nTo: x\r\n"), Some(Fault::NoEmptyLine));
+        assert_eq!(fault("INFO  sip:a@b SIP/2.0\r\n\r\n"), Some(Fault::StartLine));
+        assert_eq!(fault("INFO sip:a@b  SIP/2.0\r\n\r\n"), Some(Fault::StartLine));
+        assert_eq!(fault("INFO sip:a b SIP/2.0\r\n\r\n"), Some(Fault::StartLine));
+    }
+
+    #[test]
+    fn start_lines() {
+        let line = |text: &str| parsed(text, |message| (message.start_line, message.other_version));
+        assert_eq!(line("SIP/2.0 180 Ringing\r\n\r\n"), Ok((StartLine::Status { code: 180 }, false)));
+        assert_eq!(line("sip/2.0 200 \r\n\r\n"), Ok((StartLine::Status { code: 200 }, false)));
+        assert!(line("SIP/2.0 99 x\r\n\r\n").is_err());
+        assert!(line("SIP/2.0 2000 x\r\n\r\n").is_err());
+        assert!(line("SIP/2.0 999 x\r\n\r\n").is_err());
+        assert!(line("nonsense\r\n\r\n").is_err());
+        assert!(line("").is_err());
+        assert!(matches!(line("INVITE sip:a@b SIP/7.0\r\n\r\n"), Ok((StartLine::Request { .. }, true))));
+    }
+}

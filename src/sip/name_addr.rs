@@ -1,0 +1,192 @@
+//! `name-addr` and `addr-spec` values of header fields (RFC 3261 §20.10, §25.1).
+
+use super::uri::{Parameter, Parameters};
+use crate::scan::{Scanner, Span, is_lws, trim_span};
+
+/// One value: `"Bob" <sip:bob@host;uri-parameter>;parameter`, or without the
+/// brackets, where every parameter belongs to the header field. Spans count from
+/// the start of the text it was read from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NameAddr {
+    /// All of it, without white space around it.
+    pub whole: Span,
+    /// The URI, without brackets.
+    pub uri: Span,
+    /// Whether it stands in brackets.
+    pub bracketed: bool,
+    /// The parameters of the header field.
+    pub parameters: Span,
+}
+
+impl NameAddr {
+    /// The value of a parameter of the header field, by its name in lower case.
+    pub fn parameter(&self, text: &[u8], name: &[u8]) -> Option<Parameter> {
+        Parameters::new(text, self.parameters).find(|parameter| parameter.name.of(text).eq_ignore_ascii_case(name))
+    }
+}
+
+/// The values of one header field, one after the other.
+///
+/// An error ends them: what comes behind something that cannot be read can be
+/// read in more than one way.
+#[derive(Clone, Debug)]
+pub struct NameAddrs<'a> {
+    text: &'a [u8],
+    scanner: Scanner<'a>,
+    offset: usize,
+    list: bool,
+    more: bool,
+}
+
+/// A value that is neither name-addr nor addr-spec.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NotAnAddress;
+
+impl<'a> NameAddrs<'a> {
+    /// Those in `span` of `text`; with `list`, commas separate them.
+    pub fn new(text: &'a [u8], span: Span, list: bool) -> Self {
+        let inside = span.of(text);
+        Self { text, scanner: Scanner::new(inside), offset: span.start, list, more: !inside.is_empty() }
+    }
+
+    fn value(&mut self) -> Result<NameAddr, NotAnAddress> {
+        self.scanner.skip_lws();
+        let start = self.scanner.offset();
+        let (uri, bracketed) = self.address()?;
+        self.scanner.skip_lws();
+        let parameters_start = self.scanner.offset();
+        self.parameters()?;
+        let parameters = Span::new(parameters_start, self.scanner.offset()).shifted(self.offset);
+        let whole = Span::new(start, self.scanner.offset()).shifted(self.offset);
+        self.more = self.scanner.eat(b',');
+        let uri = uri.shifted(self.offset);
+        if uri.is_empty() {
+            return Err(NotAnAddress);
+        }
+        Ok(NameAddr {
+            whole: trim_span(self.text, whole),
+            uri,
+            bracketed,
+            parameters: trim_span(self.text, parameters),
+        })
+    }
+
+    /// The display name and the URI.
+    fn address(&mut self) -> Result<(Span, bool), NotAnAddress> {
+        let scanner = &mut self.scanner;
+        let quoted = scanner.quoted_string().is_some();
+        scanner.skip_lws();
+        let start = scanner.offset();
+        let ends = |byte: u8| matches!(byte, b'<' | b';' | b'"' | b'>') || (self.list && byte == b',');
+        scanner.take_while(|byte| !ends(byte));
+        if scanner.peek() != Some(b'<') {
+            let text = scanner.offset();
+            let uri = trim_span(self.text, Span::new(start, text).shifted(self.offset));
+            let good = !quoted
+                && !uri.of(self.text).iter().any(|&byte| is_lws(byte))
+                && !matches!(scanner.peek(), Some(b'"' | b'>'));
+            let uri = Span::new(uri.start.saturating_sub(self.offset), uri.end.saturating_sub(self.offset));
+            return if good { Ok((uri, false)) } else { Err(NotAnAddress) };
+        }
+        if quoted && scanner.offset() != start {
+            return Err(NotAnAddress);
+        }
+        scanner.eat(b'<');
+        let uri_start = scanner.offset();
+        let uri = scanner.take_while(|byte| byte != b'>');
+        let good = !uri.iter().any(|&byte| is_lws(byte) || byte == b'<');
+        let uri = Span::new(uri_start, scanner.offset());
+        if scanner.eat(b'>') && good { Ok((uri, true)) } else { Err(NotAnAddress) }
+    }
+
+    /// Steps over parameters up to the comma or the end.
+    fn parameters(&mut self) -> Result<(), NotAnAddress> {
+        loop {
+            match self.scanner.peek() {
+                None => return Ok(()),
+                Some(b',') if self.list => return Ok(()),
+                Some(b'"') => drop(self.scanner.quoted_string().ok_or(NotAnAddress)?),
+                Some(b'<') => {
+                    self.scanner.take_while(|byte| byte != b'>');
+                    if !self.scanner.eat(b'>') {
+                        return Err(NotAnAddress);
+                    }
+                }
+                Some(_) => drop(self.scanner.next_byte()),
+            }
+        }
+    }
+}
+
+impl Iterator for NameAddrs<'_> {
+    type Item = Result<NameAddr, NotAnAddress>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if !std::mem::take(&mut self.more) {
+            return None;
+        }
+        let value = self.value();
+        self.more &= value.is_ok();
+        Some(value)
+    }
+}
+
+/// The tag of a From or To (RFC 3261 §19.3), from the value of the field.
+pub fn tag(value: &[u8]) -> Option<&[u8]> {
+    let address = NameAddrs::new(value, Span::new(0, value.len()), false).next()?.ok()?;
+    address.parameter(value, b"tag").map(|tag| tag.value.of(value)).filter(|tag| !tag.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn uris(text: &str) -> Vec<Result<String, NotAnAddress>> {
+        let bytes = text.as_bytes();
+        NameAddrs::new(bytes, Span::new(0, bytes.len()), true)
+            .map(|value| value.map(|value| String::from_utf8_lossy(value.uri.of(bytes)).into_owned()))
+            .collect()
+    }
+
+    fn good(uris: &[&str]) -> Vec<Result<String, NotAnAddress>> {
+        uris.iter().map(|uri| Ok((*uri).to_string())).collect()
+    }
+
+    #[test]
+    fn values_with_and_without_brackets() {
+        assert_eq!(uris("sip:a@b;tag=1"), good(&["sip:a@b"]));
+        assert_eq!(uris("<sip:a@b;lr>;tag=1"), good(&["sip:a@b;lr"]));
+        assert_eq!(uris("Bob the Builder <sip:a@b>"), good(&["sip:a@b"]));
+        assert_eq!(
+            uris("\"a, <b>\" <sip:a@b> , sip:c@d ;x=\"1,2\",<sip:e,f@g>"),
+            good(&["sip:a@b", "sip:c@d", "sip:e,f@g"])
+        );
+        assert_eq!(uris("\"\\\"\"<sip:a@b>"), good(&["sip:a@b"]));
+        assert_eq!(uris("*"), good(&["*"]));
+        assert_eq!(uris(""), []);
+    }
+
+    #[test]
+    fn what_can_be_read_in_two_ways_is_refused() {
+        for text in [
+            "\"Bob <sip:a@b>",
+            "<sip:a@b",
+            "a b c",
+            "\"Bob\" sip:a@b",
+            "<sip:a@ b>",
+            "sip:a@b>",
+            "<sip:a@b>;x=\"",
+            ",",
+            "\"Bob\" x <sip:a@b>",
+        ] {
+            assert!(uris(text).iter().any(Result::is_err), "{text}");
+        }
+    }
+
+    #[test]
+    fn tags() {
+        assert_eq!(tag(b"<sip:a@b;tag=no>;x;tag=yes"), Some(&b"yes"[..]));
+        assert_eq!(tag(b"sip:a@b ; tag = yes"), Some(&b"yes"[..]));
+        assert_eq!(tag(b"<sip:a@b>"), None);
+    }
+}

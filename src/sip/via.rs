@@ -1,0 +1,223 @@
+//! Via header fields (RFC 3261 §20.42, RFC 3581).
+
+use std::net::IpAddr;
+
+use super::header::HeaderName;
+use super::host::{HostPort, SIP_PORT, address};
+use super::message::{Field, Message};
+use super::uri::{Parameter, Parameters};
+use crate::scan::{Scanner, Span, TOKEN, number, trim_span};
+
+/// One Via value. Spans count from the start of the message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Via {
+    /// All of it.
+    pub whole: Span,
+    /// The field that holds it.
+    pub field: Field,
+    /// The transport, `UDP` in ours.
+    pub transport: Span,
+    /// Who sent the request, by its own word.
+    pub sent_by: HostPort,
+    /// The value of `branch`.
+    pub branch: Option<Span>,
+    /// `received`, with its value where that is an address.
+    pub received: Option<(Parameter, Option<IpAddr>)>,
+    /// `rport`, with its value where it has one.
+    pub rport: Option<(Parameter, Option<u16>)>,
+}
+
+impl Via {
+    /// The sent-by port, 5060 where none stands.
+    pub fn sent_by_port(&self) -> u16 {
+        self.sent_by.port_number.unwrap_or(SIP_PORT)
+    }
+
+    /// The address that `received` names.
+    pub fn received_address(&self) -> Option<IpAddr> {
+        self.received.and_then(|(_, address)| address)
+    }
+
+    /// The port that `rport` names.
+    pub fn rport_number(&self) -> Option<u16> {
+        self.rport.and_then(|(_, port)| port)
+    }
+
+    /// Reads the value in `span`, which is part of `field`.
+    fn parse(text: &[u8], span: Span, field: Field) -> Option<Self> {
+        let inside = span.of(text);
+        let mut scanner = Scanner::new(inside);
+        if !scanner.take_class(&TOKEN).eq_ignore_ascii_case(b"SIP") {
+            return None;
+        }
+        slash(&mut scanner)?;
+        if scanner.take_class(&TOKEN) != b"2.0" {
+            return None;
+        }
+        slash(&mut scanner)?;
+        let transport_start = scanner.offset();
+        let transport = scanner.take_class(&TOKEN);
+        let transport = Span::new(transport_start, transport_start.saturating_add(transport.len())).shifted(span.start);
+        let blank = scanner.take_while(crate::scan::is_lws);
+        if transport.is_empty() || blank.is_empty() {
+            return None;
+        }
+        let sent_by = HostPort::scan(&mut scanner, true)?.shifted(span.start);
+        scanner.skip_lws();
+        if !matches!(scanner.peek(), None | Some(b';')) {
+            return None;
+        }
+        let parameters = Span::new(scanner.offset(), inside.len()).shifted(span.start);
+        let mut via = Self { whole: span, field, transport, sent_by, branch: None, received: None, rport: None };
+        Parameters::new(text, parameters).try_for_each(|parameter| via.take(text, parameter))?;
+        Some(via)
+    }
+
+    /// Keeps what we read; one that stands twice could be read in two ways.
+    fn take(&mut self, text: &[u8], parameter: Parameter) -> Option<()> {
+        let value = parameter.value.of(text);
+        match parameter.name.of(text) {
+            name if name.eq_ignore_ascii_case(b"branch") => self.branch.replace(parameter.value).is_none(),
+            name if name.eq_ignore_ascii_case(b"received") => {
+                self.received.replace((parameter, address(value))).is_none()
+            }
+            name if name.eq_ignore_ascii_case(b"rport") => {
+                let port = number(value).and_then(|port| u16::try_from(port).ok()).filter(|&port| port > 0);
+                self.rport.replace((parameter, port)).is_none()
+            }
+            _ => true,
+        }
+        .then_some(())
+    }
+}
+
+fn slash(scanner: &mut Scanner<'_>) -> Option<()> {
+    scanner.skip_lws();
+    let here = scanner.eat(b'/');
+    scanner.skip_lws();
+    here.then_some(())
+}
+
+/// The Via values of a message from the topmost on; one that cannot be read is
+/// an `Err`.
+#[derive(Debug)]
+pub struct Vias<'a> {
+    text: &'a [u8],
+    fields: std::slice::Iter<'a, Field>,
+    rest: Option<(Field, Span)>,
+}
+
+/// A Via that cannot be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NotAVia;
+
+impl<'a> Vias<'a> {
+    /// Those of `message`.
+    pub fn new(message: &Message<'a>) -> Self {
+        Self { text: message.bytes, fields: message.fields.iter(), rest: None }
+    }
+}
+
+impl Iterator for Vias<'_> {
+    type Item = Result<Via, NotAVia>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let (field, rest) = match self.rest.take() {
+            Some(rest) => rest,
+            None => self.fields.find(|field| field.name == HeaderName::VIA).map(|field| (*field, field.value))?,
+        };
+        let (value, behind) = split_at_comma(self.text, rest);
+        self.rest = behind.map(|behind| (field, behind));
+        Some(Via::parse(self.text, value, field).ok_or(NotAVia))
+    }
+}
+
+/// The first value of a list and what stands behind its comma.
+fn split_at_comma(text: &[u8], span: Span) -> (Span, Option<Span>) {
+    let mut scanner = Scanner::new(span.of(text));
+    loop {
+        match scanner.peek() {
+            None => return (trim_span(text, span), None),
+            Some(b',') => {
+                let comma = span.start.saturating_add(scanner.offset());
+                let behind = Span::new(comma.saturating_add(1), span.end);
+                return (trim_span(text, Span::new(span.start, comma)), Some(trim_span(text, behind)));
+            }
+            Some(b'"') => {
+                // A quote that does not end hides every comma behind it.
+                if scanner.quoted_string().is_none() {
+                    return (trim_span(text, span), None);
+                }
+            }
+            Some(_) => drop(scanner.next_byte()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::message::Fields;
+    use super::*;
+
+    fn vias(header: &str) -> Vec<Option<String>> {
+        let text = format!("INFO sip:a@b SIP/2.0\r\n{header}\r\n\r\n");
+        let mut fields = Fields::default();
+        let message = Message::parse(text.as_bytes(), &mut fields).unwrap();
+        let show = |via: Via| {
+            let branch = via.branch.map(|branch| String::from_utf8_lossy(branch.of(message.bytes)).into_owned());
+            let host = String::from_utf8_lossy(via.sent_by.host.of(message.bytes)).into_owned();
+            format!(
+                "{host} {} {branch:?} {:?} {:?}",
+                via.sent_by_port(),
+                via.received_address(),
+                via.rport.map(|_| via.rport_number())
+            )
+        };
+        Vias::new(&message).map(|via| via.ok().map(show)).collect()
+    }
+
+    fn one(text: &str) -> Vec<Option<String>> {
+        vec![Some(text.to_string())]
+    }
+
+    #[test]
+    fn a_via_is_read_however_it_is_spaced() {
+        assert_eq!(
+            vias("Via: SIP/2.0/UDP 192.0.2.1;branch=x;rport"),
+            one("192.0.2.1 5060 Some(\"x\") None Some(None)")
+        );
+        assert_eq!(
+            vias("v:  SIP  / 2.0\r\n / UDP\r\n     192.0.2.1 : 99 ;BRANCH = x"),
+            one("192.0.2.1 99 Some(\"x\") None None")
+        );
+        assert_eq!(
+            vias("Via: SIP/2.0/UDP [2001:db8::1]:5062;received=[2001:db8::2];rport=7"),
+            one("[2001:db8::1] 5062 None Some(2001:db8::2) Some(Some(7))")
+        );
+        assert_eq!(vias("Via: SIP/2.0/TLS h;received=2001:db8::2"), one("h 5060 None Some(2001:db8::2) None"));
+    }
+
+    #[test]
+    fn values_come_in_order_from_lists_and_lines() {
+        let hosts: Vec<_> = vias("Via: SIP/2.0/UDP a;i=\",\", SIP/2.0/UDP b\r\nSubject: x\r\nv: SIP/2.0/UDP c")
+            .into_iter()
+            .map(|via| via.unwrap().chars().next().unwrap())
+            .collect();
+        assert_eq!(hosts, ['a', 'b', 'c']);
+    }
+
+    #[test]
+    fn what_is_no_via_is_refused() {
+        for text in [
+            "SIP/2.0/UDP",
+            "SIP/3.0/UDP a",
+            "SIP/2.0/UDP 2001:db8::1",
+            "SIP/2.0/UDP a;branch=1;branch=2",
+            "SIP/2.0/UDP a b",
+            "SIP/2.0/UDP a:0",
+            "",
+        ] {
+            assert_eq!(vias(&format!("Via: {text}")), [None], "{text}");
+        }
+    }
+}

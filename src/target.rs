@@ -1,0 +1,78 @@
+//! What requests for a URI go to: the numeric address in it, or what our
+//! parameter `s64=` says that address was before.
+
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+
+use crate::address::Plainly;
+use crate::config::SIP_PORT;
+use crate::family::canonical;
+use crate::scan::{Scanner, Span};
+use crate::sip::host::HostPort;
+use crate::sip::uri::{Parameter, Uri};
+use crate::token::Token;
+
+/// The name of the parameter that holds what a host was before.
+pub const TOKEN_NAME: &[u8] = b"s64";
+
+/// The numeric address that requests for a URI go to: its `maddr`, else its host.
+#[derive(Clone, Copy, Debug)]
+pub struct Numeric {
+    /// The address.
+    pub address: IpAddr,
+    /// The host as it stands, with brackets if it has them.
+    pub host: Span,
+    /// The port as it stands.
+    pub port: Option<u16>,
+}
+
+impl Numeric {
+    /// That of a URI; `None`: a name.
+    pub fn of(text: &[u8], uri: &Uri) -> Option<Self> {
+        let port = uri.at.port_number;
+        if let Some(maddr) = uri.parameter(text, b"maddr")
+            && let Some(address) = whole_host(maddr.value.of(text))
+        {
+            return Some(Self { address, host: maddr.value, port });
+        }
+        uri.at.address.map(|address| Self { address, host: uri.at.host, port })
+    }
+
+    /// Address and port; an IPv4-mapped address is the IPv4 address in it.
+    pub fn endpoint(&self) -> SocketAddr {
+        SocketAddr::new(canonical(self.address), self.port.unwrap_or(SIP_PORT))
+    }
+
+    /// Whether host and port are written in the one way that rule 1 gives back.
+    pub fn is_plain(&self, text: &[u8], uri: &Uri) -> bool {
+        let plain_port = uri.at.port.is_none_or(|port| !port.of(text).starts_with(b"0"));
+        let written = Plainly { host: self.address, port: None };
+        plain_port && equals(self.host.of(text), format_args!("{written}"))
+    }
+}
+
+/// The address that `text` is, if it is one and nothing else.
+fn whole_host(text: &[u8]) -> Option<IpAddr> {
+    let mut scanner = Scanner::new(text);
+    let host = HostPort::scan(&mut scanner, false)?;
+    if scanner.is_at_end() && host.port.is_none() { host.address } else { None }
+}
+
+/// Whether `text` is what `shown` writes.
+fn equals(text: &[u8], shown: fmt::Arguments<'_>) -> bool {
+    struct Rest<'a>(&'a [u8]);
+    impl fmt::Write for Rest<'_> {
+        fn write_str(&mut self, piece: &str) -> fmt::Result {
+            self.0 = self.0.strip_prefix(piece.as_bytes()).ok_or(fmt::Error)?;
+            Ok(())
+        }
+    }
+    let mut rest = Rest(text);
+    fmt::write(&mut rest, shown).is_ok() && rest.0.is_empty()
+}
+
+/// The token of a URI whose target is an address of ours, and what it says.
+pub fn token<'a>(text: &'a [u8], uri: &Uri) -> Option<(Parameter, Token<'a>)> {
+    let parameter = uri.parameter(text, TOKEN_NAME)?;
+    Some((parameter, Token::parse(parameter.value.of(text))?))
+}

@@ -1,0 +1,397 @@
+//! What a message carries for us: `s64=`, `received=`, `sig=` and our branch.
+//!
+//! The proxy keeps no state of SIP; what a response or a later request needs
+//! travels in the messages. A MAC under a key of ours proves that we wrote it. All
+//! MACs are SipHash-2-4, written as 16 hex digits and read without regard to case.
+//! Each covers the kind of its token and every field with its length.
+
+use std::fmt;
+use std::hash::Hasher;
+use std::net::{IpAddr, SocketAddr};
+
+use siphasher::sip::SipHasher24;
+
+use crate::config::Key;
+use crate::family::canonical_endpoint;
+use crate::scan::number;
+use crate::sip::host::{SIP_PORT, ipv4, ipv6};
+
+/// What a MAC proves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// `s64=WRITTEN__SIG`: anybody may send to WRITTEN.
+    Everybody = 1,
+    /// `s64=WRITTEN_SOURCE_SIG`: anybody may send there.
+    Source = 2,
+    /// `s64=WRITTEN__SIG`: one IP address may send to WRITTEN.
+    Recipient = 3,
+    /// `sig=` of a Record-Route: its `received=` was the source of a request.
+    Route = 4,
+    /// Our branch: the request went through us, and how.
+    Branch = 5,
+    /// The To-tag of a response of our own.
+    ToTag = 6,
+}
+
+/// A MAC being computed.
+///
+/// ```
+/// use sipproxy64::config::Key;
+/// use sipproxy64::token::{Mac, Purpose};
+/// let mac = |name: &[u8]| Mac::new(&Key([7; 16]), Purpose::Branch).name(name).finish();
+/// assert_eq!(mac(b"Example.COM"), mac(b"example.com"));
+/// assert_eq!(mac(b"a").to_string().len(), 16);
+/// ```
+#[derive(Debug)]
+pub struct Mac(SipHasher24);
+
+impl Mac {
+    /// Under `key`, for one purpose.
+    pub fn new(key: &Key, purpose: Purpose) -> Self {
+        let mut hasher = SipHasher24::new_with_key(&key.0);
+        hasher.write(&[purpose as u8]);
+        Self(hasher)
+    }
+
+    /// Covers bytes as they are.
+    #[must_use]
+    pub fn bytes(mut self, bytes: &[u8]) -> Self {
+        self.0.write(&(bytes.len() as u64).to_le_bytes());
+        self.0.write(bytes);
+        self
+    }
+
+    /// Covers a name, in lower case.
+    #[must_use]
+    pub fn name(mut self, name: &[u8]) -> Self {
+        self.0.write(&(name.len() as u64).to_le_bytes());
+        let mut piece = [0; 32];
+        for chunk in name.chunks(piece.len()) {
+            for (lower, byte) in piece.iter_mut().zip(chunk) {
+                *lower = byte.to_ascii_lowercase();
+            }
+            self.0.write(piece.get(..chunk.len()).unwrap_or_default());
+        }
+        self
+    }
+
+    /// Covers a number.
+    #[must_use]
+    pub fn number(self, number: u64) -> Self {
+        self.bytes(&number.to_le_bytes())
+    }
+
+    /// Covers an address, as a number.
+    #[must_use]
+    pub fn address(self, address: IpAddr) -> Self {
+        match address.to_canonical() {
+            IpAddr::V4(v4) => self.bytes(&v4.octets()),
+            IpAddr::V6(v6) => self.bytes(&v6.octets()),
+        }
+    }
+
+    /// Covers address and port, as numbers.
+    #[must_use]
+    pub fn endpoint(self, endpoint: SocketAddr) -> Self {
+        self.address(endpoint.ip()).number(endpoint.port().into())
+    }
+
+    /// The MAC.
+    pub fn finish(self) -> Seal {
+        Seal(self.0.finish())
+    }
+}
+
+/// A finished MAC; its text is 16 hex digits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Seal(pub u64);
+
+impl Seal {
+    /// How long its text is.
+    pub const LENGTH: usize = 16;
+
+    /// Reads its text, in upper or lower case.
+    pub fn parse(text: &[u8]) -> Option<Self> {
+        if text.len() != Self::LENGTH {
+            return None;
+        }
+        let digit = |value: u64, byte: &u8| Some(value << 4 | u64::from(char::from(*byte).to_digit(16)?));
+        text.iter().try_fold(0, digit).map(Self)
+    }
+}
+
+impl fmt::Display for Seal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
+
+/// Text without brackets and with `-` for `:`, as old IPv4-only phones trip over
+/// these behind a host.
+#[derive(Clone, Copy, Debug)]
+pub struct Dashed<'a>(pub &'a [u8]);
+
+impl fmt::Display for Dashed<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        use fmt::Write;
+        let shown = self.0.iter().filter(|byte| !matches!(byte, b'[' | b']'));
+        shown.into_iter().try_for_each(|&byte| f.write_char(if byte == b':' { '-' } else { char::from(byte) }))
+    }
+}
+
+/// ASCII text, as it is.
+#[derive(Clone, Copy, Debug)]
+pub struct Ascii<'a>(pub &'a [u8]);
+
+impl fmt::Display for Ascii<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        std::str::from_utf8(self.0).map_or(Err(fmt::Error), |text| f.write_str(text))
+    }
+}
+
+/// An endpoint as it stands in a token: `2001-db8--55~5062`.
+#[derive(Clone, Copy, Debug)]
+pub struct Tilde(pub SocketAddr);
+
+impl fmt::Display for Tilde {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.ip() {
+            IpAddr::V4(v4) => write!(f, "{v4}~{}", self.0.port()),
+            IpAddr::V6(v6) => {
+                let segments = Compressed(v6);
+                write!(f, "{segments}~{}", self.0.port())
+            }
+        }
+    }
+}
+
+/// An IPv6 address by RFC 5952 with `-` for `:`.
+struct Compressed(std::net::Ipv6Addr);
+
+impl fmt::Display for Compressed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut text = Text::default();
+        fmt::Write::write_fmt(&mut text, format_args!("{}", self.0))?;
+        Dashed(text.as_bytes()).fmt(f)
+    }
+}
+
+/// A short text on the stack: host, brackets and port.
+#[derive(Clone, Copy, Debug)]
+pub struct Text {
+    bytes: [u8; 64],
+    length: usize,
+}
+
+impl Default for Text {
+    fn default() -> Self {
+        Self { bytes: [0; 64], length: 0 }
+    }
+}
+
+impl Text {
+    /// What was written.
+    pub fn as_bytes(&self) -> &[u8] {
+        self.bytes.get(..self.length).unwrap_or_default()
+    }
+}
+
+impl fmt::Write for Text {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let end = self.length.saturating_add(text.len());
+        let room = self.bytes.get_mut(self.length..end).ok_or(fmt::Error)?;
+        room.copy_from_slice(text.as_bytes());
+        self.length = end;
+        Ok(())
+    }
+}
+
+/// Host and port as they stood, read from a token: `2001-db8--55~5062`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Written<'a> {
+    /// The host, with `-` for `:`.
+    pub host: &'a [u8],
+    /// The digits of the port.
+    pub port: Option<&'a [u8]>,
+    /// What they mean.
+    pub endpoint: SocketAddr,
+}
+
+impl<'a> Written<'a> {
+    /// Reads one.
+    pub fn parse(text: &'a [u8]) -> Option<Self> {
+        let tilde = text.iter().position(|&byte| byte == b'~');
+        let host = text.get(..tilde.unwrap_or(text.len()))?;
+        let port = tilde.map(|tilde| text.get(tilde.saturating_add(1)..).unwrap_or_default());
+        let port_number = match port {
+            Some(digits) => u16::try_from(number(digits)?).ok().filter(|&port| port > 0)?,
+            None => SIP_PORT,
+        };
+        let endpoint = SocketAddr::new(dashed_address(host)?, port_number);
+        Some(Self { host, port, endpoint })
+    }
+
+    /// The host as it stood, IPv6 in brackets.
+    pub fn write_host(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        use fmt::Write;
+        let brackets = self.endpoint.is_ipv6();
+        if brackets {
+            f.write_char('[')?;
+        }
+        let colon = |byte: &u8| if *byte == b'-' { ':' } else { char::from(*byte) };
+        self.host.iter().map(colon).try_for_each(|letter| f.write_char(letter))?;
+        if brackets { f.write_char(']') } else { Ok(()) }
+    }
+}
+
+impl fmt::Display for Written<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.write_host(f)?;
+        self.port.map_or(Ok(()), |port| write!(f, ":{}", Dashed(port)))
+    }
+}
+
+fn dashed_address(text: &[u8]) -> Option<IpAddr> {
+    if let Some(v4) = ipv4(text) {
+        return Some(v4.into());
+    }
+    let mut colons = [0; 45];
+    let colons = colons.get_mut(..text.len())?;
+    for (colon, &byte) in colons.iter_mut().zip(text) {
+        // A token has no colons of its own: it would not come back as it was.
+        *colon = match byte {
+            b'-' => b':',
+            b':' => return None,
+            _ => byte,
+        };
+    }
+    ipv6(colons).map(IpAddr::V6)
+}
+
+/// `s64=WRITTEN[_SOURCE][_SIG]`: what a mapped URI was before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Token<'a> {
+    /// Host and port as they stood.
+    pub written: Written<'a>,
+    /// Where the packet came from that carried it.
+    pub source: Option<SocketAddr>,
+    /// What proves it.
+    pub seal: Option<Seal>,
+    /// What stands behind WRITTEN, with its underscore.
+    pub beyond: &'a [u8],
+}
+
+impl<'a> Token<'a> {
+    /// Reads the value of an `s64=`.
+    pub fn parse(value: &'a [u8]) -> Option<Self> {
+        let end = value.iter().position(|&byte| byte == b'_').unwrap_or(value.len());
+        let (written, beyond) = value.split_at_checked(end).filter(|_| value.is_ascii())?;
+        let mut parts = beyond.split(|&byte| byte == b'_').skip(1);
+        let source = match parts.next() {
+            None | Some(b"") => None,
+            Some(source) => Some(Written::parse(source)?.endpoint),
+        };
+        let seal = parts.next().and_then(Seal::parse);
+        if parts.next().is_some() {
+            return None;
+        }
+        Some(Self { written: Written::parse(written)?, source, seal, beyond })
+    }
+
+    /// Whether its seal lets `sender` use it.
+    pub fn is_proven(&self, key: &Key, sender: IpAddr) -> bool {
+        let written = canonical_endpoint(self.written.endpoint);
+        let Some(seal) = self.seal else { return false };
+        match self.source {
+            Some(source) => seal == seal_source(key, written, source),
+            None => seal == seal_everybody(key, written) || seal == seal_recipient(key, written, sender),
+        }
+    }
+}
+
+/// The SIG by which anybody may send to `written`.
+pub fn seal_everybody(key: &Key, written: SocketAddr) -> Seal {
+    Mac::new(key, Purpose::Everybody).endpoint(written).finish()
+}
+
+/// The SIG by which anybody may send to `source`, or to `written` there.
+pub fn seal_source(key: &Key, written: SocketAddr, source: SocketAddr) -> Seal {
+    Mac::new(key, Purpose::Source).endpoint(written).endpoint(source).finish()
+}
+
+/// The SIG by which `recipient` alone may send to `written`.
+pub fn seal_recipient(key: &Key, written: SocketAddr, recipient: IpAddr) -> Seal {
+    Mac::new(key, Purpose::Recipient).endpoint(written).address(recipient).finish()
+}
+
+/// The `sig=` of a Record-Route at `route` with `received=`.
+pub fn seal_route(key: &Key, route: SocketAddr, received: SocketAddr) -> Seal {
+    Mac::new(key, Purpose::Route).endpoint(route).endpoint(received).finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_gives_back_what_was_written() {
+        for (value, text) in [
+            ("2001-db8-9--55~5062", "[2001:db8:9::55]:5062"),
+            ("2001-DB8--1", "[2001:DB8::1]"),
+            ("--ffff-192.0.2.7~05060", "[::ffff:192.0.2.7]:05060"),
+            ("10.0.0.5", "10.0.0.5"),
+            ("2001-db8---192.0.2.1", "[2001:db8:::192.0.2.1]"),
+        ] {
+            assert_eq!(Token::parse(value.as_bytes()).unwrap().written.to_string(), text);
+        }
+    }
+
+    #[test]
+    fn the_parts_of_a_token() {
+        let token = |value: &'static str| {
+            Token::parse(value.as_bytes()).map(|token| {
+                (token.written.endpoint.to_string(), token.source.map(|source| source.to_string()), token.seal)
+            })
+        };
+        assert_eq!(token("10.0.0.5"), Some(("10.0.0.5:5060".into(), None, None)));
+        assert_eq!(token("10.0.0.5__00000000000000fF"), Some(("10.0.0.5:5060".into(), None, Some(Seal(255)))));
+        assert_eq!(
+            token("10.0.0.5~1_203.0.113.9~40123_0000000000000001"),
+            Some(("10.0.0.5:1".into(), Some("203.0.113.9:40123".into()), Some(Seal(1))))
+        );
+        for unreadable in [
+            "",
+            "_",
+            "host",
+            "10.0.0.5~",
+            "10.0.0.5~0",
+            "10.0.0.5~65536",
+            "10.0.0.5_x_0000000000000001",
+            "10.0.0.5__0_0",
+            "1:2",
+            "::1",
+        ] {
+            assert_eq!(token(unreadable), None, "{unreadable}");
+        }
+    }
+
+    #[test]
+    fn a_seal_proves_to_whom_it_was_given() {
+        let key = Key([1; 16]);
+        let written: SocketAddr = "203.0.113.9:5060".parse().unwrap();
+        let (friend, stranger): (IpAddr, IpAddr) = ("2001:db8::9".parse().unwrap(), "2001:db8::a".parse().unwrap());
+        let value = format!("203.0.113.9__{}", seal_recipient(&key, written, friend)).to_uppercase();
+        let token = Token::parse(value.as_bytes()).unwrap();
+        assert!(token.is_proven(&key, friend));
+        assert!(!token.is_proven(&key, stranger));
+        assert!(!token.is_proven(&Key([2; 16]), friend));
+        let value = format!("203.0.113.9__{}", seal_everybody(&key, written));
+        assert!(Token::parse(value.as_bytes()).unwrap().is_proven(&key, stranger));
+    }
+
+    #[test]
+    fn endpoints_are_written_without_colons() {
+        assert_eq!(Tilde("[2001:db8::1]:5060".parse().unwrap()).to_string(), "2001-db8--1~5060");
+        assert_eq!(Tilde("192.0.2.1:7".parse().unwrap()).to_string(), "192.0.2.1~7");
+    }
+}

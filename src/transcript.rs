@@ -1,0 +1,168 @@
+//! Test mode: recorded messages in, what would be sent out, through the same
+//! [`Proxy`] and without sockets.
+//!
+//! A record is a line `>> udp SOURCE -> DESTINATION` and, below it, the bytes as
+//! on the wire up to the next such line. Lines before the first one that begin
+//! with `#` are comments. What is sent to ourselves comes in again at once.
+
+use std::io::{self, Read, Write};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::config::Config;
+use crate::paper;
+use crate::proxy::{Datagram, Outcome, Proxy};
+
+/// What begins the line above a message.
+const RECORD: &[u8] = b">> udp ";
+
+/// How often one datagram may come in at a socket of ours again.
+const MOST_PASSES: usize = 8;
+
+/// Why a transcript ended before its end.
+#[derive(Debug, thiserror::Error)]
+pub enum TranscriptError {
+    /// A file cannot be read.
+    #[error("--test {}: {source}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A line of a file is not what it should be.
+    #[error("--test {}, line {line}: {what}", path.display())]
+    Line {
+        /// The file.
+        path: PathBuf,
+        /// The line, counted from 1.
+        line: usize,
+        /// What is wrong, and what would be right.
+        what: String,
+    },
+    /// What would be sent cannot be written.
+    #[error("cannot write to stdout: {0}")]
+    Write(#[from] io::Error),
+}
+
+/// Reads the messages recorded in `files` (`-`: stdin) and writes to `out` what
+/// a proxy of this configuration would send.
+pub fn run(config: Config, files: &[PathBuf], out: &mut dyn Write) -> Result<(), TranscriptError> {
+    let config = Arc::new(config);
+    let mut player = Player { proxy: Proxy::new(Arc::clone(&config)), out, sent: Vec::new(), returning: Vec::new() };
+    for path in files {
+        let text = read(path).map_err(|source| TranscriptError::Read { path: path.clone(), source })?;
+        let records = records(&text).map_err(|(line, what)| TranscriptError::Line { path: path.clone(), line, what })?;
+        for record in records {
+            if !config.is_ours(record.local) {
+                let what = format!("{} is no address of this proxy; see --listen4, --listen6 and --map", record.local);
+                return Err(TranscriptError::Line { path: path.clone(), line: record.line, what });
+            }
+            player.play(&record)?;
+        }
+    }
+    Ok(())
+}
+
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    if path == Path::new("-") {
+        let mut text = Vec::new();
+        io::stdin().read_to_end(&mut text)?;
+        return Ok(text);
+    }
+    std::fs::read(path)
+}
+
+/// One recorded message.
+#[derive(Debug, PartialEq, Eq)]
+struct Record<'a> {
+    line: usize,
+    remote: SocketAddr,
+    local: SocketAddr,
+    bytes: &'a [u8],
+}
+
+/// The records of a file; an error names the line.
+fn records(text: &[u8]) -> Result<Vec<Record<'_>>, (usize, String)> {
+    let mut records: Vec<Record<'_>> = Vec::new();
+    let mut at = 0;
+    for (index, line) in text.split_inclusive(|&byte| byte == b'\n').enumerate() {
+        let number = index.saturating_add(1);
+        let behind = at + line.len();
+        if let Some(addresses) = line.strip_prefix(RECORD) {
+            let (remote, local) = addresses_of(addresses).ok_or_else(|| {
+                let what = "write >> udp SOURCE -> DESTINATION, for example >> udp 192.0.2.101:5060 -> 192.0.2.1:5060";
+                (number, what.to_string())
+            })?;
+            records.push(Record { line: number, remote, local, bytes: text.get(behind..behind).unwrap_or_default() });
+        } else if let Some(record) = records.last_mut() {
+            let start = at.saturating_sub(record.bytes.len());
+            record.bytes = text.get(start..behind).unwrap_or_default();
+        } else if !line.starts_with(b"#") && !crate::scan::trim(line).is_empty() {
+            return Err((number, "the first message needs a line >> udp SOURCE -> DESTINATION above it".to_string()));
+        }
+        at = behind;
+    }
+    Ok(records)
+}
+
+fn addresses_of(text: &[u8]) -> Option<(SocketAddr, SocketAddr)> {
+    let (remote, local) = std::str::from_utf8(text).ok()?.trim_end().split_once(" -> ")?;
+    Some((remote.parse().ok()?, local.parse().ok()?))
+}
+
+struct Player<'a> {
+    proxy: Proxy,
+    out: &'a mut dyn Write,
+    sent: Vec<u8>,
+    returning: Vec<u8>,
+}
+
+impl Player<'_> {
+    /// Shows what becomes of one message, and of what comes back to ourselves.
+    fn play(&mut self, record: &Record<'_>) -> io::Result<()> {
+        let (mut local, mut remote) = (record.local, record.remote);
+        self.returning.clear();
+        self.returning.extend_from_slice(record.bytes);
+        for _ in 0..MOST_PASSES {
+            let datagram = Datagram { local, remote, bytes: &self.returning };
+            let outcome = self.proxy.handle(Duration::ZERO, &datagram, &mut self.sent);
+            // Nothing is relayed here: ports are as good as open.
+            while self.proxy.next_command().is_some() {}
+            match outcome {
+                Outcome::Drop(reason) => return paper::dropped(self.out, reason),
+                Outcome::Send { from, to, .. } => {
+                    paper::sent(self.out, from, to, &self.sent)?;
+                    if !self.proxy.is_ours(to) {
+                        return Ok(());
+                    }
+                    (local, remote) = (to, from);
+                    std::mem::swap(&mut self.sent, &mut self.returning);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_ends_where_the_next_record_begins() {
+        let text = b"# why\n>> udp 192.0.2.9:1 -> 192.0.2.1:5060\nA\r\n\r\nbody\n>> udp [2001:db8::9]:2 -> [2001:db8::1]:5060\r\nB";
+        let records = records(text).unwrap();
+        let bytes: Vec<_> = records.iter().map(|record| (record.line, record.bytes)).collect();
+        assert_eq!(bytes, [(2, &b"A\r\n\r\nbody\n"[..]), (6, &b"B"[..])]);
+        assert_eq!(records[1].remote, "[2001:db8::9]:2".parse().unwrap());
+    }
+
+    #[test]
+    fn a_line_that_is_wrong_is_named() {
+        assert_eq!(records(b"\nINVITE").unwrap_err().0, 2);
+        assert_eq!(records(b">> udp 192.0.2.9 -> 192.0.2.1:5060\n").unwrap_err().0, 1);
+    }
+}

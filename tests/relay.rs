@@ -1,0 +1,308 @@
+//! The relay threads on real sockets: 127.0.0.1 on one side, ::1 on the other.
+#![allow(clippy::disallowed_types, reason = "tests own sockets")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "helpers of tests"
+)]
+
+use std::io::ErrorKind;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::time::Duration;
+
+use sipproxy64::clock::Clock;
+use sipproxy64::config::LatchMode;
+use sipproxy64::family::{Family, PerFamily};
+use sipproxy64::media::command::{End, LegDescription, Obituary, SessionId, StreamId};
+use sipproxy64::relay::{Ending, Notice, Relay, StreamSockets};
+use sipproxy64::socket::SocketOptions;
+use sipproxy64::streams::Transport;
+use tokio::sync::mpsc::UnboundedReceiver;
+
+const LOOPBACK: PerFamily<IpAddr> = PerFamily::new(IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST));
+/// Long enough for the slowest machine; only a failing test waits so long.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A party: its RTP and its RTCP socket.
+struct Party {
+    rtp: UdpSocket,
+    rtcp: UdpSocket,
+}
+
+impl Party {
+    fn new(side: Family) -> Self {
+        let socket = || {
+            let socket = UdpSocket::bind((LOOPBACK[side], 0)).unwrap();
+            socket.set_read_timeout(Some(PATIENCE)).unwrap();
+            socket
+        };
+        Self { rtp: socket(), rtcp: socket() }
+    }
+
+    fn description(&self) -> LegDescription {
+        let (rtp, rtcp) = (self.rtp.local_addr().unwrap(), self.rtcp.local_addr().unwrap());
+        LegDescription {
+            rtp: Some(rtp),
+            rtcp: Some(rtcp),
+            acceptable: [Some(rtp.ip()), None],
+            transport: Transport::Rtp,
+            budget: None,
+        }
+    }
+}
+
+/// What the next datagram holds, and who sent it.
+fn next(socket: &UdpSocket) -> (Vec<u8>, SocketAddr) {
+    let mut buffer = [0; 2048];
+    let (length, from) = socket.recv_from(&mut buffer).expect("a packet that was to be relayed");
+    (buffer[..length].to_vec(), from)
+}
+
+fn rtp(sequence: u16, source: u32) -> Vec<u8> {
+    let mut packet = vec![0x80, 0];
+    packet.extend(sequence.to_be_bytes());
+    packet.extend((u32::from(sequence) * 160).to_be_bytes());
+    packet.extend(source.to_be_bytes());
+    packet.extend([0xd5; 160]);
+    packet
+}
+
+/// A receiver report without blocks (RFC 3550 §6.4.2).
+fn rtcp(source: u32) -> Vec<u8> {
+    let mut packet = vec![0x80, 201, 0, 1];
+    packet.extend(source.to_be_bytes());
+    packet
+}
+
+/// The sockets of a stream on ports that happen to be free, and these ports. No
+/// two calls try the same port, so that tests side by side do not take a port
+/// that another one has just closed.
+fn free_sockets() -> (StreamSockets, PerFamily<u16>) {
+    static UNTRIED: AtomicU16 = AtomicU16::new(20_000);
+    loop {
+        let port = UNTRIED.fetch_add(2, Ordering::Relaxed);
+        assert!(port < 32_768, "no free ports");
+        let ports = PerFamily::new(port, port);
+        if let Ok(sockets) = StreamSockets::bind(LOOPBACK, ports, SocketOptions::default()) {
+            return (sockets, ports);
+        }
+    }
+}
+
+fn obituary() -> Box<Obituary> {
+    Box::new(Obituary {
+        call_id: b"c1".to_vec(),
+        end: End::Bye(Family::V4),
+        parties: PerFamily::new(None, None),
+        caller: Family::V4,
+        duration: Duration::from_secs(1),
+        answered: true,
+    })
+}
+
+/// Relay threads and one stream for each number asked for.
+struct Rig {
+    relay: Relay,
+    notices: UnboundedReceiver<Notice>,
+}
+
+impl Rig {
+    fn new(threads: usize) -> Self {
+        let (relay, notices) = Relay::start(threads, Clock::start()).unwrap();
+        Self { relay, notices }
+    }
+
+    /// A stream between two new parties, and our addresses for RTP that face them.
+    fn stream(&mut self, session: u64, stream: u64) -> (PerFamily<Party>, PerFamily<SocketAddr>) {
+        let (sockets, ports) = free_sockets();
+        let parties = PerFamily::from_fn(Party::new);
+        self.relay.open(SessionId(session), StreamId(stream), LatchMode::Signalled, sockets);
+        for (side, party) in parties.iter() {
+            self.relay.describe(StreamId(stream), side, party.description());
+        }
+        self.relay.wake();
+        (parties, PerFamily::from_fn(|side| SocketAddr::new(LOOPBACK[side], ports[side])))
+    }
+
+    /// Whether a packet of the session was ever heard, once all orders before are carried out.
+    fn heard(&mut self, session: u64) -> bool {
+        self.relay.query(SessionId(session));
+        self.relay.wake();
+        match self.notices.blocking_recv() {
+            Some(Notice::Heard { session: of, last }) if of == SessionId(session) => last.is_some(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn close(&mut self, session: u64) -> Ending {
+        self.relay.close(SessionId(session), obituary());
+        self.relay.wake();
+        match self.notices.blocking_recv() {
+            Some(Notice::Ended(ending)) => {
+                self.relay.ended();
+                *ending
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+fn beside(rtp: SocketAddr) -> SocketAddr {
+    SocketAddr::new(rtp.ip(), rtp.port() + 1)
+}
+
+#[test]
+fn fifty_packets_each_way_arrive_from_the_ports_that_were_told() {
+    let mut rig = Rig::new(1);
+    let (parties, ours) = rig.stream(1, 1);
+    for sequence in 0..50 {
+        for side in Family::BOTH {
+            let other = side.other();
+            let packet = rtp(sequence, 7);
+            parties[side].rtp.send_to(&packet, ours[side]).unwrap();
+            assert_eq!(next(&parties[other].rtp), (packet, ours[other]));
+            let packet = rtcp(u32::from(sequence));
+            parties[side].rtcp.send_to(&packet, beside(ours[side])).unwrap();
+            assert_eq!(next(&parties[other].rtcp), (packet, beside(ours[other])));
+        }
+    }
+    let ending = rig.close(1);
+    for (_, leg) in ending.streams[0].legs.iter() {
+        assert_eq!((leg.packets, leg.lost, leg.refused), (100, 0, 0));
+        assert_eq!(leg.bytes, 50 * (172 + 8));
+    }
+}
+
+#[test]
+fn what_comes_before_the_thread_looks_is_not_lost() {
+    let mut rig = Rig::new(1);
+    let (sockets, ports) = free_sockets();
+    let (phone, peer) = (Party::new(Family::V4), Party::new(Family::V6));
+    phone.rtp.send_to(&rtp(1, 7), (LOOPBACK[Family::V4], ports[Family::V4])).unwrap();
+    rig.relay.open(SessionId(1), StreamId(1), LatchMode::Signalled, sockets);
+    rig.relay.describe(StreamId(1), Family::V4, phone.description());
+    rig.relay.describe(StreamId(1), Family::V6, peer.description());
+    rig.relay.wake();
+    assert_eq!(next(&peer.rtp).0, rtp(1, 7));
+}
+
+#[test]
+fn streams_of_several_sessions_do_not_meet() {
+    let mut rig = Rig::new(2);
+    let streams: Vec<_> = (0..20).map(|number| rig.stream(number / 2, number)).collect();
+    for (number, (parties, ours)) in (0_u16..).zip(&streams) {
+        parties[Family::V4].rtp.send_to(&rtp(number, u32::from(number)), ours[Family::V4]).unwrap();
+    }
+    for (number, (parties, _)) in (0_u16..).zip(&streams) {
+        assert_eq!(next(&parties[Family::V6].rtp).0, rtp(number, u32::from(number)));
+    }
+    assert_eq!(rig.relay.streams(), 20);
+    for session in 0..10 {
+        let ending = rig.close(session);
+        let packets: Vec<_> = ending.streams.iter().map(|stream| stream.legs[Family::V4].packets).collect();
+        assert_eq!(packets, [1, 1]);
+    }
+    assert_eq!(rig.relay.streams(), 0);
+    assert!(rig.relay.is_idle());
+}
+
+#[test]
+fn ports_are_free_when_the_end_is_told() {
+    let mut rig = Rig::new(1);
+    let (_, ours) = rig.stream(1, 1);
+    let ports = PerFamily::from_fn(|side| ours[side].port());
+    let taken = StreamSockets::bind(LOOPBACK, ports, SocketOptions::default()).unwrap_err();
+    assert_eq!(taken.side, Family::V4);
+    rig.close(1);
+    assert!(StreamSockets::bind(LOOPBACK, ports, SocketOptions::default()).is_ok());
+}
+
+#[test]
+fn a_closed_stream_ends_at_once_and_is_told_at_the_end_of_its_session() {
+    let mut rig = Rig::new(1);
+    let (parties, ours) = rig.stream(1, 1);
+    parties[Family::V4].rtp.send_to(&rtp(1, 7), ours[Family::V4]).unwrap();
+    next(&parties[Family::V6].rtp);
+    rig.relay.close_stream(StreamId(1));
+    // It was heard, even though it is gone.
+    assert!(rig.heard(1));
+    let ports = PerFamily::from_fn(|side| ours[side].port());
+    assert!(StreamSockets::bind(LOOPBACK, ports, SocketOptions::default()).is_ok());
+    let ending = rig.close(1);
+    assert_eq!(ending.streams.len(), 1);
+    assert_eq!(ending.streams[0].legs[Family::V4].packets, 1);
+}
+
+#[test]
+fn packets_for_a_closed_stream_never_reach_its_successor() {
+    let mut rig = Rig::new(1);
+    for round in 0..50 {
+        let (old_parties, old) = rig.stream(round, round);
+        // The successor takes the place of the old one, within one waking of
+        // the thread, while packets for the old one wait.
+        let (sockets, ports) = free_sockets();
+        let (phone, peer) = (Party::new(Family::V4), Party::new(Family::V6));
+        for sequence in 0..10 {
+            old_parties[Family::V4].rtp.send_to(&rtp(sequence, 1), old[Family::V4]).unwrap();
+        }
+        let successor = 1000 + round;
+        rig.relay.close(SessionId(round), obituary());
+        rig.relay.open(SessionId(successor), StreamId(successor), LatchMode::First, sockets);
+        rig.relay.describe(StreamId(successor), Family::V6, peer.description());
+        rig.relay.wake();
+        assert!(matches!(rig.notices.blocking_recv(), Some(Notice::Ended(_))));
+        phone.rtp.send_to(&rtp(1, 2), (LOOPBACK[Family::V4], ports[Family::V4])).unwrap();
+        assert_eq!(next(&peer.rtp).0, rtp(1, 2));
+        let ending = rig.close(successor);
+        assert_eq!(ending.streams[0].legs[Family::V4].packets, 1);
+    }
+}
+
+#[test]
+fn a_port_that_somebody_has_is_named_and_nothing_is_held() {
+    let (sockets, ports) = free_sockets();
+    drop(sockets);
+    let rtcp = SocketAddr::new(LOOPBACK[Family::V6], ports[Family::V6] + 1);
+    let somebody = UdpSocket::bind(rtcp).unwrap();
+    let taken = StreamSockets::bind(LOOPBACK, ports, SocketOptions::default()).unwrap_err();
+    assert_eq!((taken.side, taken.port), (Family::V6, ports[Family::V6]));
+    assert_eq!(taken.error.cause.kind(), ErrorKind::AddrInUse);
+    assert!(taken.to_string().contains(&rtcp.to_string()), "{taken}");
+    drop(somebody);
+    assert!(StreamSockets::bind(LOOPBACK, ports, SocketOptions::default()).is_ok());
+}
+
+#[test]
+fn a_party_that_is_gone_is_noticed_and_the_relay_goes_on() {
+    let mut rig = Rig::new(1);
+    let (parties, ours) = rig.stream(1, 1);
+    let gone = Party::new(Family::V6);
+    rig.relay.describe(StreamId(1), Family::V6, gone.description());
+    drop(gone);
+    assert!(!rig.heard(1));
+    for sequence in 0..5 {
+        parties[Family::V4].rtp.send_to(&rtp(sequence, 7), ours[Family::V4]).unwrap();
+    }
+    while !rig.heard(1) {}
+    // The errors that wait must cost the party that is there no packet.
+    rig.relay.describe(StreamId(1), Family::V6, parties[Family::V6].description());
+    assert!(rig.heard(1));
+    parties[Family::V4].rtp.send_to(&rtp(5, 7), ours[Family::V4]).unwrap();
+    while next(&parties[Family::V6].rtp).0 != rtp(5, 7) {}
+    let ending = rig.close(1);
+    assert!(ending.streams[0].unreachable[Family::V6] > 0);
+    assert_eq!(ending.streams[0].unreachable[Family::V4], 0);
+    assert_eq!(ending.streams[0].unsent, PerFamily::new(0, 0));
+}
+
+#[test]
+fn a_session_without_streams_ends_too() {
+    let mut rig = Rig::new(2);
+    assert!(!rig.heard(5));
+    let ending = rig.close(5);
+    assert_eq!(ending.streams, []);
+    assert!(rig.relay.is_idle());
+}
