@@ -54,7 +54,8 @@ pub fn run(config: Config, files: &[PathBuf], out: &mut dyn Write) -> Result<(),
     let mut player = Player { proxy: Proxy::new(Arc::clone(&config)), out, sent: Vec::new(), returning: Vec::new() };
     for path in files {
         let text = read(path).map_err(|source| TranscriptError::Read { path: path.clone(), source })?;
-        let records = records(&text).map_err(|(line, what)| TranscriptError::Line { path: path.clone(), line, what })?;
+        let records =
+            records(&text).map_err(|(line, what)| TranscriptError::Line { path: path.clone(), line, what })?;
         for record in records {
             if !config.is_ours(record.local) {
                 let what = format!("{} is no address of this proxy; see --listen4, --listen6 and --map", record.local);
