@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io;
 
+use nix::libc;
 use tracing::{info, warn};
 
 use crate::proxy::{Outcome, Reason};
@@ -38,6 +39,8 @@ impl Trouble {
             Self::Unsent(errno) => {
                 warn!(count, error = %io::Error::from_raw_os_error(errno), "messages could not be sent");
             }
+            // So it is while a daemon before this one still relays its last calls.
+            Self::Unbound(libc::EADDRINUSE) => info!(count, "media ports are another program's; took others"),
             Self::Unbound(errno) => {
                 warn!(count, error = %io::Error::from_raw_os_error(errno), "media ports could not be bound");
             }
