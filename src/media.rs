@@ -12,6 +12,7 @@ pub mod command;
 pub mod describe;
 pub mod destination;
 pub mod ends;
+pub mod exchange;
 pub mod latch;
 pub mod limits;
 pub mod packet;

@@ -42,7 +42,7 @@ impl Allowance {
                 (*address, *answered) = (Some(described), false);
             }
         }
-        if moved && self.renewals < MAX_RENEWALS {
+        if moved && self.limit.is_some() && self.renewals < MAX_RENEWALS {
             self.renewals += 1;
             self.spent = 0;
         }

@@ -32,7 +32,8 @@ pub enum Command {
         /// Whom media may come from.
         latch: LatchMode,
     },
-    /// The leg on `side` has been described anew.
+    /// The leg on `side` has been described anew. One for a stream whose `Open`
+    /// failed is ignored; the `Open` that replaces it is followed by its own.
     Describe {
         /// The stream.
         stream: StreamId,
@@ -46,7 +47,7 @@ pub enum Command {
         /// The session.
         session: SessionId,
     },
-    /// Close the sockets of one stream; its session goes on.
+    /// Close the sockets of one stream, if it has any; its session goes on.
     CloseStream {
         /// The stream.
         stream: StreamId,

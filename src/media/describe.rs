@@ -6,10 +6,12 @@ use std::time::Duration;
 use super::command::LegDescription;
 use super::destination::{Destinations, RelaySocket};
 use super::ends::Named;
+use super::exchange::requester;
 use super::relays::{Owner, Relay, Relays};
-use super::session::{Heed, LegState, Line, MAX_LINES, Session, requester};
+use super::session::{Heed, LegState, Line, MAX_LINES, Session};
 use super::table::{Sender, Signal, is_relayed, is_untouched};
 use crate::family::Family;
+use crate::sip::method::Method;
 use crate::streams::{Grant, Transport, Wanted};
 
 /// How many packets go to a generic sender's word for an address until one comes back.
@@ -37,7 +39,7 @@ pub struct Description<'a> {
 impl Description<'_> {
     /// Lets each line set its sender's leg, and says what it gets.
     pub fn read(mut self, wanted: &[Wanted], grants: &mut Vec<Grant>) {
-        if self.signal.status.is_none() && self.signal.method == crate::sip::method::Method::Invite {
+        if self.signal.status.is_none() && self.signal.method == Method::Invite {
             self.session.invited(self.now, self.signal);
         }
         let answer = self.session.exchange.is_answer(self.signal);
@@ -147,7 +149,7 @@ impl Description<'_> {
         let is_elsewhere = |to: Option<SocketAddr>| to.is_some_and(|to| to.ip() != source);
         let doubtful = self.signal.sender == Sender::Generic;
         // RTCP to somebody who gets no RTP: nothing that a stranger may ask for.
-        let rtcp = rtcp.filter(|to| !doubtful || rtp.is_none_or(|rtp| rtp.ip() == to.ip()));
+        let rtcp = rtcp.filter(|to| !doubtful || to.ip() == source || rtp.is_some_and(|rtp| rtp.ip() == to.ip()));
         let budget = (doubtful && (is_elsewhere(rtp) || is_elsewhere(rtcp))).then_some(share);
         LegDescription {
             rtp,

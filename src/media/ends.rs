@@ -91,4 +91,9 @@ impl Ends {
     pub fn remove(&mut self, end: End) {
         self.sessions.remove(&end);
     }
+
+    /// Whether no session is left.
+    pub fn is_empty(&self) -> bool {
+        self.sessions.is_empty()
+    }
 }

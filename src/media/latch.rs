@@ -4,6 +4,9 @@
 //! a NAT it *sends* from elsewhere (RFC 4961, RFC 7362). A latch learns that
 //! place from the packets ([`Latch::hear`]) without letting strangers in:
 //!
+//! An address is *acceptable* if the signalling showed exactly it (in IPv6 too:
+//! a neighbour in the same /64 is a stranger), at any port.
+//!
 //! * Each description that moves the leg opens a *race*. The first acceptable
 //!   packet wins it and becomes the destination; until then the destination is
 //!   the described address.

@@ -111,3 +111,52 @@ fn is_dtls(bytes: &[u8]) -> bool {
         _ => false,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RTP: [u8; 12] = [0x80, 0x80, 0x12, 0x34, 0, 0, 0, 160, 0, 0, 0, 9];
+
+    #[test]
+    fn rtp_is_read_and_short_rtp_is_not_believed() {
+        let rtp = Rtp { ssrc: 9, sequence: 0x1234, timestamp: 160, payload_type: 0 };
+        assert_eq!(Packet::read(&RTP, Transport::Rtp), Packet::Rtp(rtp));
+        for length in 0..12 {
+            assert_eq!(Packet::read(&RTP[..length], Transport::Rtp), Packet::Other);
+        }
+        let mut contributors = RTP;
+        contributors[0] |= 3;
+        assert_eq!(Packet::read(&contributors, Transport::Rtp), Packet::Other);
+    }
+
+    #[test]
+    fn truncated_rtcp_is_not_believed() {
+        let report = [0x81, 200, 0, 6, 0, 0, 0, 9, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+        assert_eq!(Packet::read(&report, Transport::Rtp), Packet::Rtcp { ssrc: 9 });
+        for length in 0..report.len() {
+            assert_eq!(Packet::read(&report[..length], Transport::Rtp), Packet::Other);
+        }
+        let empty = [0x80, 201, 0, 0, 0, 0, 0, 9];
+        assert_eq!(Packet::read(&empty, Transport::Rtp), Packet::Other);
+    }
+
+    #[test]
+    fn stun_and_dtls_are_set_up() {
+        let mut stun = [0u8; 20];
+        stun[1] = 1;
+        stun[4..8].copy_from_slice(&[0x21, 0x12, 0xa4, 0x42]);
+        assert_eq!(Packet::read(&stun, Transport::Rtp), Packet::Setup);
+        assert_eq!(Packet::read(&stun[..19], Transport::Rtp), Packet::Other);
+        let hello = [22, 254, 255, 0, 0, 0, 0, 0, 0, 0, 0, 0, 4, 1, 2, 3, 4];
+        assert_eq!(Packet::read(&hello, Transport::Rtp), Packet::Setup);
+        assert_eq!(Packet::read(&hello[..12], Transport::Rtp), Packet::Other);
+    }
+
+    #[test]
+    fn other_transports_have_no_rtp() {
+        assert_eq!(Packet::read(&RTP, Transport::Udptl), Packet::Udptl);
+        assert_eq!(Packet::read(&[], Transport::Udptl), Packet::Other);
+        assert_eq!(Packet::read(&RTP, Transport::Udp), Packet::Other);
+    }
+}

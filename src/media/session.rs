@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::command::LegDescription;
 use super::ends::{End, Named};
+use super::exchange::{Exchange, requester};
 use super::relays::Relay;
 use super::table::Signal;
 use crate::config::Timeouts;
@@ -104,14 +105,6 @@ struct Dialog {
     latest: PerFamily<u32>,
 }
 
-/// Where offer and answer stand (RFC 3264, RFC 6337 §2).
-#[derive(Clone, Copy, Debug)]
-pub struct Exchange {
-    /// Who sent the INVITE, and its CSeq.
-    invite: (Family, u32),
-    offerer: Option<Family>,
-}
-
 /// A description that is taken back if its request fails.
 #[derive(Debug)]
 struct Reoffer {
@@ -124,29 +117,6 @@ struct Reoffer {
 impl Reoffer {
     fn is_of(&self, signal: &Signal<'_>) -> bool {
         self.cseq == signal.cseq && self.method == signal.method
-    }
-}
-
-impl Exchange {
-    /// Takes in a message with a description; whether that is an answer.
-    pub fn is_answer(&mut self, signal: &Signal<'_>) -> bool {
-        let side = signal.arrival;
-        match (signal.method, signal.status) {
-            (Method::Invite | Method::Update, None) => {
-                self.offerer = Some(side);
-                false
-            }
-            (Method::Update | Method::Prack, Some(_)) | (Method::Ack, _) => true,
-            _ => *self.offerer.get_or_insert(side) != side,
-        }
-    }
-
-    /// An INVITE that is not a retransmission begins anew.
-    fn begin(&mut self, signal: &Signal<'_>) {
-        let invite = (signal.arrival, signal.cseq);
-        if self.invite != invite {
-            *self = Self { invite, offerer: None };
-        }
     }
 }
 
@@ -171,7 +141,7 @@ impl Session {
             ends: Vec::new(),
             lines: Vec::new(),
             answered: None,
-            exchange: Exchange { invite: (caller, signal.cseq), offerer: None },
+            exchange: Exchange::new(caller, signal.cseq),
             caller_end,
             dialogs: Vec::new(),
             branches: Vec::new(),
@@ -394,9 +364,4 @@ pub enum HungUp {
     Next(Vec<Option<LegState>>),
     /// Nothing: it was not the dialog that has the media.
     Other,
-}
-
-/// The side whose request this is, or is answered.
-pub(super) fn requester(signal: &Signal<'_>) -> Family {
-    if signal.status.is_none() { signal.arrival } else { signal.arrival.other() }
 }

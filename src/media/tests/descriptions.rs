@@ -1,0 +1,238 @@
+//! What descriptions do to streams and legs.
+
+use super::*;
+
+#[test]
+fn an_offer_opens_a_stream_and_says_who_may_speak() {
+    let mut bench = Bench::new(&config());
+    assert_eq!(bench.signal(&request(Method::Invite, 1, &[audio(P4)])), [Grant::Relayed { port: 16384 }]);
+    let commands = bench.commands();
+    let Command::Open { ports, latch: LatchMode::Signalled, .. } = commands[0] else { panic!("{commands:?}") };
+    assert_eq!(ports, PerFamily::new(16384, 16384));
+    let Command::Describe { side: Family::V4, leg, .. } = commands[1] else { panic!("{commands:?}") };
+    assert_eq!((leg.rtp, leg.rtcp), (Some(at(P4)), Some(at("192.0.2.101:4001"))));
+    assert_eq!(leg.acceptable, [Some(at(P4).ip()); 2]);
+    let Command::Describe { side: Family::V6, leg, .. } = commands[2] else { panic!("{commands:?}") };
+    assert_eq!((leg.rtp, leg.acceptable), (None, [Some(at(P6).ip()), None]));
+    assert_eq!(commands.len(), 3);
+}
+
+#[test]
+fn an_answer_sets_the_leg_of_the_callee() {
+    let mut bench = Bench::new(&config());
+    bench.signal(&request(Method::Invite, 1, &[audio(P4)]));
+    bench.commands();
+    let answer = response(request(Method::Invite, 1, &[]), 200, &[]);
+    let grants = bench.signal(&Signal { wanted: Some(&[audio(P6)]), ..answer });
+    assert_eq!(grants, [Grant::Relayed { port: 16384 }]);
+    assert_eq!(bench.aims(), [(Family::V6, Some(at(P6)))]);
+}
+
+#[test]
+fn retransmissions_change_nothing_and_get_the_same() {
+    let mut bench = Bench::new(&config());
+    for answer in [false, true] {
+        let wanted = [audio(if answer { P6 } else { P4 })];
+        let invite = request(Method::Invite, 1, &wanted);
+        let message = if answer { response(invite, 200, &wanted) } else { invite };
+        let grants = bench.signal(&message);
+        bench.commands();
+        assert_eq!(bench.signal(&message), grants);
+        assert_eq!(bench.commands(), []);
+    }
+}
+
+#[test]
+fn an_old_retransmission_does_not_undo_what_came_after() {
+    let mut bench = Bench::answered();
+    bench.signal(&in_dialog(Method::Invite, 2, &[audio("192.0.2.101:4002")]));
+    assert_eq!(bench.aims(), [(Family::V4, Some(at("192.0.2.101:4002")))]);
+    bench.signal(&request(Method::Invite, 1, &[audio(P4)]));
+    bench.signal(&response(request(Method::Invite, 1, &[]), 200, &[audio("[2001:db8:9::55]:7000")]));
+    assert_eq!(bench.aims().iter().filter(|(side, _)| *side == Family::V4).count(), 0);
+}
+
+#[test]
+fn a_late_offer_is_the_callees() {
+    let mut bench = Bench::new(&config());
+    assert_eq!(bench.signal(&request(Method::Invite, 1, &[])), []);
+    assert_eq!(bench.table.sessions(), 0);
+    let offer = response(request(Method::Invite, 1, &[]), 200, &[]);
+    assert_eq!(bench.signal(&Signal { wanted: Some(&[audio(P6)]), ..offer }), [Grant::Relayed { port: 16384 }]);
+    assert_eq!(bench.signal(&in_dialog(Method::Ack, 1, &[audio(P4)])), [Grant::Relayed { port: 16384 }]);
+    assert_eq!(bench.table.sessions(), 1);
+    let aims = bench.aims();
+    assert_eq!(aims.last(), Some(&(Family::V4, Some(at(P4)))));
+}
+
+#[test]
+fn the_passes_of_a_hairpin_stay_apart() {
+    let mut bench = Bench::new(&config());
+    let fake = at("[2001:db8::101]:5060");
+    let first =
+        bench.signal(&Signal { destination: at("[2001:db8::102]:5060"), ..request(Method::Invite, 1, &[audio(P4)]) });
+    assert_eq!(first, [Grant::Relayed { port: 16384 }]);
+    bench.commands();
+    // The second pass comes from ourselves and has our relay socket in it.
+    let ours = [audio("[2001:db8::1]:16384")];
+    let second = Signal {
+        arrival: Family::V6,
+        source: fake,
+        destination: at("192.0.2.102:5060"),
+        branch: 77,
+        ..request(Method::Invite, 1, &ours)
+    };
+    assert_eq!(bench.signal(&second), [Grant::Relayed { port: 16386 }]);
+    assert_eq!(bench.table.sessions(), 2);
+    assert_eq!(bench.aims()[0], (Family::V6, Some(at("[2001:db8::1]:16384"))));
+    // The answer: through the second session, then through the first.
+    let answer = [audio("192.0.2.102:4000")];
+    let back = Signal { source: at("192.0.2.102:5060"), destination: fake, ..response(second, 200, &answer) };
+    assert_eq!(back.arrival, Family::V4);
+    assert_eq!(bench.signal(&back), [Grant::Relayed { port: 16386 }]);
+    let ours = [audio("[2001:db8::1]:16386")];
+    let back = Signal { source: at("[2001:db8::102]:5060"), ..response(request(Method::Invite, 1, &[]), 200, &ours) };
+    bench.commands();
+    assert_eq!(bench.signal(&back), [Grant::Relayed { port: 16384 }]);
+    assert_eq!(bench.aims(), [(Family::V6, Some(at("[2001:db8::1]:16386")))]);
+    assert_eq!(bench.table.sessions(), 2);
+    // BYE ends one after the other.
+    bench.commands();
+    bench.signal(&in_dialog(Method::Bye, 2, &[]));
+    assert_eq!(bench.table.sessions(), 1);
+    bench.signal(&Signal { arrival: Family::V6, ..in_dialog(Method::Bye, 2, &[]) });
+    assert_eq!(bench.table.sessions(), 0);
+}
+
+#[test]
+fn an_address_of_the_outgoing_family_passes_untouched_and_so_does_its_answer() {
+    let mut bench = Bench::new(&config());
+    let offer = [audio("[2001:db8:5::5]:4000"), audio(P4)];
+    assert_eq!(bench.signal(&request(Method::Invite, 1, &offer)), [Grant::Untouched, Grant::Relayed { port: 16384 }]);
+    let answer = response(request(Method::Invite, 1, &[]), 200, &[]);
+    let grants = bench.signal(&Signal { wanted: Some(&[audio(P6), audio(P6)]), ..answer });
+    assert_eq!(grants, [Grant::Untouched, Grant::Relayed { port: 16384 }]);
+    // The callee's own offer is relayed.
+    let theirs = [audio(P6), audio(P6)];
+    let offer = Signal { arrival: Family::V6, from_tag: B, to_tag: A, ..request(Method::Invite, 1, &theirs) };
+    assert_eq!(bench.signal(&offer), [Grant::Relayed { port: 16386 }, Grant::Relayed { port: 16384 }]);
+}
+
+#[test]
+fn port_zero_stays_and_the_stream_keeps_its_ports() {
+    let mut bench = Bench::answered();
+    let off = [Wanted { port: 0, ..audio(P4) }];
+    assert_eq!(bench.signal(&in_dialog(Method::Invite, 2, &off)), [Grant::Refused]);
+    assert_eq!(bench.signal(&in_dialog(Method::Invite, 3, &[audio(P4)])), [Grant::Relayed { port: 16384 }]);
+    assert_eq!(bench.table.ports_in_use(Family::V4), 1);
+}
+
+#[test]
+fn a_refused_re_offer_is_taken_back() {
+    for method in [Method::Invite, Method::Update] {
+        let mut bench = Bench::answered();
+        bench.signal(&in_dialog(method, 2, &[audio("192.0.2.101:4002")]));
+        assert_eq!(bench.aims(), [(Family::V4, Some(at("192.0.2.101:4002")))]);
+        bench.signal(&response(in_dialog(method, 2, &[]), 488, &[audio("[2001:db8:9::55]:9")]));
+        assert_eq!(bench.aims(), [(Family::V4, Some(at(P4)))]);
+        assert_eq!(bench.table.sessions(), 1);
+        // An accepted one is not, whatever fails later.
+        bench.signal(&in_dialog(method, 3, &[audio("192.0.2.101:4002")]));
+        bench.signal(&response(in_dialog(method, 3, &[]), 200, &[]));
+        bench.signal(&response(in_dialog(method, 3, &[]), 500, &[]));
+        assert_eq!(bench.aims(), [(Family::V4, Some(at("192.0.2.101:4002")))]);
+    }
+}
+
+#[test]
+fn the_newest_fork_has_the_leg_until_the_first_answer() {
+    let mut bench = Bench::new(&config());
+    let invite = request(Method::Invite, 1, &[]);
+    bench.signal(&request(Method::Invite, 1, &[audio(P4)]));
+    bench.commands();
+    let (one, two) = ([audio(P6)], [audio("[2001:db8:9::66]:6000")]);
+    bench.signal(&response(invite, 183, &one));
+    bench.signal(&Signal { to_tag: C, ..response(invite, 183, &two) });
+    bench.signal(&response(invite, 183, &one));
+    assert_eq!(
+        bench.aims(),
+        [(Family::V6, Some(at(P6))), (Family::V6, Some(two[0].address.map(|ip| SocketAddr::new(ip, 6000)).unwrap()))]
+    );
+    // The first one answers, without saying it again; then the other.
+    bench.signal(&response(invite, 200, &[]));
+    assert_eq!(bench.aims(), [(Family::V6, Some(at(P6)))]);
+    bench.signal(&Signal { to_tag: C, ..response(invite, 200, &two) });
+    assert_eq!(bench.aims(), []);
+    // The caller drops the second: nothing ends. Then the first.
+    bench.signal(&Signal { to_tag: C, ..request(Method::Bye, 2, &[]) });
+    assert_eq!(bench.table.sessions(), 1);
+    bench.signal(&in_dialog(Method::Bye, 2, &[]));
+    assert_eq!(bench.table.sessions(), 0);
+}
+
+#[test]
+fn rtcp_goes_where_the_description_says() {
+    let mut bench = Bench::new(&config());
+    let wanted = [Wanted { rtcp: Some(at("192.0.2.101:9001")), ..audio(P4) }];
+    bench.signal(&request(Method::Invite, 1, &wanted));
+    assert_eq!(bench.legs()[0].1.rtcp, Some(at("192.0.2.101:9001")));
+}
+
+#[test]
+fn descriptions_elsewhere_do_not_count() {
+    let mut bench = Bench::new(&config());
+    assert_eq!(bench.signal(&request(Method::Options, 1, &[audio(P4)])), []);
+    assert_eq!(bench.table.sessions(), 0);
+    assert_eq!(bench.commands(), []);
+}
+
+#[test]
+fn crossing_re_invites_are_both_taken_back() {
+    let mut bench = Bench::answered();
+    let ours = in_dialog(Method::Invite, 2, &[]);
+    let theirs = Signal {
+        arrival: Family::V6,
+        from_tag: B,
+        to_tag: A,
+        source: at("[2001:db8:9::55]:5060"),
+        destination: at("192.0.2.101:5060"),
+        ..request(Method::Invite, 9, &[])
+    };
+    let (four, six) = ([audio("192.0.2.101:4002")], [audio("[2001:db8:9::55]:6002")]);
+    bench.signal(&Signal { wanted: Some(&four), ..ours });
+    bench.signal(&Signal { wanted: Some(&six), ..theirs });
+    assert_eq!(bench.aims().len(), 2);
+    bench.signal(&response(ours, 491, &[]));
+    assert_eq!(bench.aims(), [(Family::V4, Some(at(P4)))]);
+    let refusal = Signal { from_tag: B, to_tag: A, ..response(theirs, 491, &[]) };
+    bench.signal(&refusal);
+    assert_eq!(bench.aims(), [(Family::V6, Some(at(P6)))]);
+}
+
+#[test]
+fn a_name_is_relayed_to_whoever_is_learned() {
+    let mut bench = Bench::new(&config());
+    let named = [Wanted { address: None, ..audio(P4) }];
+    assert_eq!(bench.signal(&request(Method::Invite, 1, &named)), [Grant::Relayed { port: 16384 }]);
+    let (side, leg) = bench.legs()[0];
+    assert_eq!((side, leg.rtp, leg.acceptable), (Family::V4, None, [None, Some(at(P4).ip())]));
+}
+
+#[test]
+fn what_cannot_be_relayed_takes_no_ports() {
+    let mut bench = Bench::new(&config());
+    let tcp = Wanted { transport: Transport::NotRelayable, ..audio(P4) };
+    assert_eq!(bench.signal(&request(Method::Invite, 1, &[tcp])), [Grant::Refused]);
+    assert_eq!(bench.table.sessions(), 0);
+    let grants = bench.signal(&request(Method::Invite, 1, &[tcp, audio(P4)]));
+    assert_eq!(grants, [Grant::Refused, Grant::Relayed { port: 16384 }]);
+}
+
+#[test]
+fn a_fax_keeps_the_ports_of_its_stream() {
+    let mut bench = Bench::answered();
+    let fax = [Wanted { transport: Transport::Udptl, ..audio(P4) }];
+    assert_eq!(bench.signal(&in_dialog(Method::Invite, 2, &fax)), [Grant::Relayed { port: 16384 }]);
+    let (_, leg) = bench.legs()[0];
+    assert_eq!((leg.rtp, leg.rtcp, leg.transport), (Some(at(P4)), None, Transport::Udptl));
+}

@@ -1,0 +1,120 @@
+//! How sessions end.
+
+use super::*;
+
+#[test]
+fn another_answered_fork_takes_over() {
+    let mut bench = Bench::answered();
+    let two = [audio("[2001:db8:9::66]:6000")];
+    bench.signal(&Signal { to_tag: C, ..response(request(Method::Invite, 1, &[]), 200, &two) });
+    bench.signal(&in_dialog(Method::Bye, 2, &[]));
+    assert_eq!(bench.aims(), [(Family::V6, Some(at("[2001:db8:9::66]:6000")))]);
+    bench.signal(&Signal { to_tag: C, ..request(Method::Bye, 2, &[]) });
+    assert_eq!(bench.table.sessions(), 0);
+}
+
+#[test]
+fn bye_ends_from_either_side_with_the_right_tags_only() {
+    let mut bench = Bench::answered();
+    bench.signal(&Signal { to_tag: C, ..request(Method::Bye, 2, &[]) });
+    bench.signal(&Signal { to_tag: None, ..request(Method::Bye, 2, &[]) });
+    assert_eq!(bench.table.sessions(), 1);
+    bench.now = seconds(90);
+    bench.signal(&Signal { arrival: Family::V6, from_tag: B, to_tag: A, ..request(Method::Bye, 1, &[]) });
+    let obituary = bench.end().unwrap();
+    assert_eq!(obituary.end, End::Bye(Family::V6));
+    assert_eq!((obituary.answered, obituary.duration, obituary.caller), (true, seconds(90), Family::V4));
+    assert_eq!(obituary.parties, PerFamily::new(Some(at("192.0.2.101:5060")), Some(at("[2001:db8:9::55]:5060"))));
+    assert_eq!(obituary.call_id, b"c1@192.0.2.101");
+    assert_eq!(bench.table.ports_in_use(Family::V4), 0);
+    assert_eq!(bench.table.poll_timeout(), None);
+}
+
+#[test]
+fn failure_ends_when_no_branch_is_left_and_cancel_does_not() {
+    let mut bench = Bench::new(&config());
+    let invite = request(Method::Invite, 1, &[]);
+    bench.signal(&request(Method::Invite, 1, &[audio(P4)]));
+    bench.signal(&Signal { branch: 2, ..request(Method::Invite, 1, &[audio(P4)]) });
+    bench.signal(&request(Method::Cancel, 1, &[]));
+    bench.signal(&response(request(Method::Cancel, 1, &[]), 200, &[]));
+    bench.signal(&response(invite, 486, &[]));
+    bench.signal(&response(invite, 486, &[]));
+    assert_eq!(bench.table.sessions(), 1);
+    bench.signal(&Signal { branch: 2, ..response(invite, 487, &[]) });
+    assert_eq!(bench.end().unwrap().end, End::Failed(487));
+}
+
+#[test]
+fn a_branch_that_fails_after_another_answered_ends_nothing() {
+    let mut bench = Bench::new(&config());
+    let invite = request(Method::Invite, 1, &[]);
+    bench.signal(&request(Method::Invite, 1, &[audio(P4)]));
+    bench.signal(&Signal { branch: 2, ..request(Method::Invite, 1, &[audio(P4)]) });
+    bench.signal(&response(invite, 200, &[audio(P6)]));
+    bench.signal(&Signal { branch: 2, to_tag: C, ..response(invite, 487, &[]) });
+    assert_eq!(bench.table.sessions(), 1);
+}
+
+#[test]
+fn silence_ends_an_invite_without_any_answer_after_forty_seconds() {
+    let mut bench = Bench::new(&config());
+    bench.signal(&request(Method::Invite, 1, &[audio(P4)]));
+    assert_eq!(bench.pass(seconds(39), None), None);
+    assert_eq!(bench.pass(seconds(41), None), Some(End::Silence(seconds(40))));
+}
+
+#[test]
+fn ringing_may_last_three_minutes_from_the_last_sign() {
+    let mut bench = Bench::new(&config());
+    bench.signal(&request(Method::Invite, 1, &[audio(P4)]));
+    bench.pass(seconds(30), None);
+    bench.signal(&response(request(Method::Invite, 1, &[]), 180, &[]));
+    assert_eq!(bench.pass(seconds(209), Some(seconds(100))), None);
+    assert_eq!(bench.pass(seconds(230), Some(seconds(35))), Some(End::Silence(seconds(175 + 5))));
+}
+
+#[test]
+fn an_answered_call_ends_after_a_minute_without_a_packet() {
+    let mut bench = Bench::answered();
+    assert_eq!(bench.pass(seconds(100), Some(seconds(50))), None);
+    assert_eq!(bench.pass(seconds(111), Some(seconds(50))), Some(End::Silence(seconds(60))));
+}
+
+#[test]
+fn a_call_on_hold_has_its_own_time_and_a_resumed_one_a_new_minute() {
+    let mut bench = Bench::answered();
+    let held = [Wanted { held: true, ..audio(P4) }];
+    bench.signal(&in_dialog(Method::Invite, 2, &held));
+    assert_eq!(bench.pass(seconds(3000), Some(seconds(1))), None);
+    bench.signal(&in_dialog(Method::Invite, 3, &[audio(P4)]));
+    assert_eq!(bench.pass(seconds(3050), Some(seconds(1))), None);
+    assert_eq!(bench.pass(seconds(3061), Some(seconds(1))), Some(End::Silence(seconds(60))));
+    bench = Bench::answered();
+    bench.signal(&in_dialog(Method::Invite, 2, &held));
+    assert_eq!(bench.pass(seconds(3700), Some(seconds(1))), Some(End::Silence(seconds(3599 + 1))));
+}
+
+#[test]
+fn a_shell_that_never_says_leaks_nothing_and_haste_kills_nothing() {
+    let mut bench = Bench::answered();
+    bench.now = seconds(61);
+    bench.table.handle_timeout(bench.now);
+    for _ in 0..10 {
+        bench.signal(&response(request(Method::Invite, 1, &[]), 200, &[audio(P6)]));
+        bench.table.handle_timeout(bench.now);
+    }
+    assert_eq!(bench.table.sessions(), 1);
+    while let Some(due) = bench.table.poll_timeout() {
+        bench.table.handle_timeout(due);
+    }
+    assert_eq!(bench.table.sessions(), 0);
+}
+
+#[test]
+fn shutdown_closes_everything() {
+    let mut bench = Bench::answered();
+    bench.table.shut_down(seconds(5));
+    assert_eq!(bench.end().unwrap().end, End::Shutdown);
+    assert_eq!(bench.table.sessions(), 0);
+}

@@ -1,0 +1,177 @@
+//! What strangers cannot do, and what is there when all is over.
+
+use super::*;
+use crate::config::PortOrder;
+use proptest::prelude::*;
+
+#[test]
+fn our_own_sockets_are_nobodys_destination() {
+    for no in [
+        "192.0.2.1:16384",
+        "192.0.2.1:5060",
+        "127.0.0.1:4000",
+        "224.0.0.1:4000",
+        "255.255.255.255:4000",
+        "0.0.0.0:4000",
+    ] {
+        let mut bench = Bench::new(&config());
+        bench.signal(&request(Method::Invite, 1, &[audio(no)]));
+        assert_eq!(bench.aims()[0], (Family::V4, None), "{no}");
+    }
+}
+
+fn call<'a>(call_id: &'a [u8], wanted: &'a [Wanted]) -> Signal<'a> {
+    Signal { call_id, sender: Sender::Generic, ..request(Method::Invite, 1, wanted) }
+}
+
+#[test]
+fn one_stranger_cannot_take_every_call() {
+    let mut config = config();
+    config.max_calls_per_source = 2;
+    let mut bench = Bench::new(&config);
+    let wanted = [audio(P6)];
+    let from = |call_id, source| Signal { arrival: Family::V6, source: at(source), ..call(call_id, &wanted) };
+    bench.signal(&from(b"1", "[2001:db8:9::55]:5060"));
+    bench.signal(&from(b"2", "[2001:db8:9::66]:5061"));
+    let third = from(b"3", "[2001:db8:9::77]:5060");
+    assert_eq!(bench.try_signal(&third), Err(Refusal::MaxCallsPerSource));
+    bench.signal(&from(b"1", "[2001:db8:9::55]:5060"));
+    bench.signal(&from(b"4", "[2001:db8:9:1::55]:5060"));
+    bench.signal(&Signal { sender: Sender::Known, ..third });
+    bench.signal(&Signal { call_id: b"1", ..response(from(b"1", "[::]:1"), 486, &[]) });
+    bench.signal(&Signal { call_id: b"5", ..third });
+}
+
+#[test]
+fn over_a_limit_a_new_call_is_refused_and_an_old_one_goes_on_without() {
+    let mut config = config();
+    config.rtp_ports = PortRange::new(16384, 16387).unwrap();
+    let mut bench = Bench::new(&config);
+    let (one, two) = ([audio(P4)], [audio(P4), audio(P4)]);
+    bench.signal(&request(Method::Invite, 1, &one));
+    assert_eq!(bench.try_signal(&call(b"2", &two)), Err(Refusal::NoPorts));
+    assert_eq!(bench.table.sessions(), 1, "nothing half done");
+    let more = [audio(P4), audio(P4), audio(P4)];
+    let grants = bench.signal(&request(Method::Invite, 2, &more));
+    assert_eq!(grants, [Grant::Relayed { port: 16384 }, Grant::Relayed { port: 16386 }, Grant::Refused]);
+    assert_eq!(bench.try_signal(&call(b"2", &one)), Err(Refusal::NoPorts));
+    let late = Signal { call_id: b"3", ..response(request(Method::Invite, 1, &[]), 200, &one) };
+    let late = Signal { wanted: Some(&[audio(P6)]), ..late };
+    assert_eq!(bench.signal(&late), [Grant::Refused]);
+    assert_eq!(bench.signal(&Signal { call_id: b"4", ..in_dialog(Method::Ack, 1, &one) }), [Grant::Refused]);
+}
+
+#[test]
+fn max_calls_is_the_limit_of_all() {
+    let mut config = config();
+    config.max_calls = Some(1);
+    let mut bench = Bench::new(&config);
+    bench.signal(&request(Method::Invite, 1, &[audio(P4)]));
+    assert_eq!(bench.try_signal(&call(b"2", &[audio(P4)])), Err(Refusal::MaxCalls));
+}
+
+#[test]
+fn a_port_that_somebody_else_has_is_replaced() {
+    let mut bench = Bench::new(&config());
+    let invite = [audio(P4)];
+    bench.signal(&request(Method::Invite, 1, &invite));
+    bench.commands();
+    assert!(bench.table.port_taken(bench.now, Family::V6, 16384));
+    let commands = bench.commands();
+    let Command::Open { ports, .. } = commands[0] else { panic!("{commands:?}") };
+    assert_eq!(ports, PerFamily::new(16384, 16386));
+    assert_eq!(commands.len(), 3);
+    assert_eq!(bench.signal(&request(Method::Invite, 1, &invite)), [Grant::Relayed { port: 16386 }]);
+    // Until there is none left: the call is refused.
+    for port in (16386..16402).step_by(2) {
+        assert!(bench.table.port_taken(bench.now, Family::V6, port));
+    }
+    assert!(!bench.table.port_taken(bench.now, Family::V6, 16402));
+    assert_eq!(bench.table.sessions(), 0);
+    assert_eq!(bench.try_signal(&request(Method::Invite, 1, &invite)), Err(Refusal::NoPorts));
+}
+
+#[test]
+fn a_strangers_word_for_an_address_has_a_budget() {
+    let mut bench = Bench::new(&config());
+    let there = [audio(P6)];
+    let elsewhere = [audio("[2001:db8:bad::1]:6000"), audio("[2001:db8:bad::1]:6002")];
+    let generic = |wanted| Signal { sender: Sender::Generic, ..response(request(Method::Invite, 1, &[]), 200, wanted) };
+    bench.signal(&request(Method::Invite, 1, &[audio(P4), audio(P4)]));
+    bench.commands();
+    bench.signal(&generic(&there));
+    bench.signal(&generic(&elsewhere));
+    let budgets: Vec<_> = bench.legs().into_iter().map(|(_, leg)| leg.budget).collect();
+    assert_eq!(budgets, [None, Some(100), Some(100)]);
+}
+
+#[test]
+fn what_strangers_send_stays_bounded() {
+    let mut bench = Bench::answered();
+    let many = vec![audio(P6); 500];
+    for n in 0..500u32 {
+        let tag = n.to_be_bytes();
+        let fork = Signal {
+            to_tag: Some(&tag),
+            branch: u64::from(n),
+            ..response(request(Method::Invite, 1, &[]), 183, &many)
+        };
+        bench.signal(&fork);
+        bench.signal(&Signal { branch: u64::from(n), ..request(Method::Invite, 1, &[]) });
+    }
+    let session = bench.table.sessions.values().next().unwrap();
+    assert!(session.ends.len() <= 32 && session.lines.len() <= 64);
+    assert_eq!(bench.table.sessions(), 1);
+    bench.signal(&in_dialog(Method::Bye, 2, &[]));
+    assert!(bench.table.ends.is_empty());
+}
+
+fn steps() -> impl Strategy<Value = Vec<(u8, u8, u8, u8, u64)>> {
+    prop::collection::vec((0..3u8, 0..10u8, 0..4u8, 0..4u8, 0..30u64), 1..200)
+}
+
+proptest! {
+    /// Whatever comes in whatever order: the ports in use are those of live
+    /// sessions, and when these have ended all are free.
+    #[test]
+    fn ports_are_those_of_live_sessions(steps in steps(), seed: u64) {
+        let mut config = config();
+        config.port_order = PortOrder::Random(seed);
+        let mut bench = Bench::new(&config);
+        for (call_id, what, lines, tag, wait) in steps {
+            bench.now += seconds(wait);
+            let call_id = [call_id];
+            let tag = [tag];
+            let (v4, v6) = (vec![audio(P4); lines.into()], vec![audio(P6); lines.into()]);
+            let cseq = 1 + u32::from(what);
+            let to_tag = (tag[0] > 0).then_some(&tag[..]);
+            let sent = match what {
+                0 | 1 => request(Method::Invite, 1, &v4),
+                2 => in_dialog(Method::Invite, cseq, &v4),
+                3 => response(request(Method::Invite, 1, &[]), 183, &v6),
+                4 => response(request(Method::Invite, 1, &[]), 200, &v6),
+                5 => response(request(Method::Invite, 1, &[]), 486, &[]),
+                6 => in_dialog(Method::Bye, cseq, &[]),
+                7 => in_dialog(Method::Update, cseq, &v4),
+                8 => response(in_dialog(Method::Update, 8, &[]), 500, &[]),
+                _ => Signal { arrival: Family::V6, ..request(Method::Invite, 1, &v6) },
+            };
+            let _ = bench.try_signal(&Signal { call_id: &call_id, to_tag, ..sent });
+            if what == 9 {
+                bench.table.handle_timeout(bench.now);
+            }
+            let live: usize = bench.table.sessions.values().flat_map(|session| &session.lines).filter(|line| line.relay.is_some()).count();
+            for family in Family::BOTH {
+                prop_assert_eq!(bench.table.ports_in_use(family), live);
+            }
+        }
+        while let Some(due) = bench.table.poll_timeout() {
+            bench.now = bench.now.max(due);
+            bench.table.handle_timeout(bench.now);
+        }
+        prop_assert_eq!(bench.table.sessions(), 0);
+        prop_assert!(bench.table.ends.is_empty());
+        let rested = bench.now + crate::media::ports::REST;
+        prop_assert_eq!(bench.table.relays.available(rested), 10);
+    }
+}
