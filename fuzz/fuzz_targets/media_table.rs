@@ -30,13 +30,26 @@ struct Run {
 enum Event {
     Said(Said),
     /// The response to the last request that was said.
-    Answered { status: Status, to_tag: Option<u8>, lines: Option<Vec<Line>> },
+    Answered {
+        status: Status,
+        to_tag: Option<u8>,
+        lines: Option<Vec<Line>>,
+    },
     /// The last message once more.
     Again,
-    Taken { v6: bool, index: u8 },
-    Waited { milliseconds: u32 },
-    Heard { seconds_ago: Option<u8> },
-    Local { hosts: Vec<u8> },
+    Taken {
+        v6: bool,
+        index: u8,
+    },
+    Waited {
+        milliseconds: u32,
+    },
+    Heard {
+        seconds_ago: Option<u8>,
+    },
+    Local {
+        hosts: Vec<u8>,
+    },
 }
 
 #[derive(Arbitrary, Clone, Debug)]

@@ -73,13 +73,15 @@ fn leaves_in_the_other_family(out: &[u8], before: &[Wanted], grants: &[Grant], a
                 assert_eq!(after.port, port, "{}", out.escape_ascii());
                 let nowhere = before.address.is_some_and(|address| address.is_unspecified());
                 let ours = after.address.is_some_and(|address| address == listen()[arrival.other()]);
-                let held = after.address.is_some_and(|address| {
-                    address.is_unspecified() && Family::of(address) == arrival.other()
-                });
+                let held = after
+                    .address
+                    .is_some_and(|address| address.is_unspecified() && Family::of(address) == arrival.other());
                 assert!(if nowhere { held } else { ours }, "{:?} {}", after.address, out.escape_ascii());
             }
             Grant::Refused => assert_eq!(after.port, 0, "{}", out.escape_ascii()),
-            Grant::Untouched => assert_eq!((before.address, before.port), (after.address, after.port), "{}", out.escape_ascii()),
+            Grant::Untouched => {
+                assert_eq!((before.address, before.port), (after.address, after.port), "{}", out.escape_ascii())
+            }
         }
     }
 }
