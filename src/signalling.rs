@@ -38,8 +38,8 @@ const DATAGRAM: usize = 65_535;
 const BURST: usize = 16;
 /// How often one datagram may come in at a socket of ours again.
 const MOST_PASSES: usize = 8;
-/// How many ports are tried for one datagram.
-const MOST_TRIES: usize = 8;
+/// How many ports are tried for one datagram at the very most; the proxy gives up sooner.
+const MOST_TRIES: usize = 512;
 
 /// Where messages go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

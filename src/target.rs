@@ -7,8 +7,8 @@ use std::net::{IpAddr, SocketAddr};
 use crate::address::Plainly;
 use crate::config::SIP_PORT;
 use crate::family::canonical;
-use crate::scan::{Scanner, Span};
-use crate::sip::host::HostPort;
+use crate::scan::Span;
+use crate::sip::host::address;
 use crate::sip::uri::{Parameter, Uri};
 use crate::token::Token;
 
@@ -31,7 +31,7 @@ impl Numeric {
     pub fn of(text: &[u8], uri: &Uri) -> Option<Self> {
         let port = uri.at.port_number;
         if let Some(maddr) = uri.parameter(text, b"maddr")
-            && let Some(address) = whole_host(maddr.value.of(text))
+            && let Some(address) = address(maddr.value.of(text))
         {
             return Some(Self { address, host: maddr.value, port });
         }
@@ -49,13 +49,6 @@ impl Numeric {
         let written = Plainly { host: self.address, port: None };
         plain_port && equals(self.host.of(text), format_args!("{written}"))
     }
-}
-
-/// The address that `text` is, if it is one and nothing else.
-fn whole_host(text: &[u8]) -> Option<IpAddr> {
-    let mut scanner = Scanner::new(text);
-    let host = HostPort::scan(&mut scanner, false)?;
-    if scanner.is_at_end() && host.port.is_none() { host.address } else { None }
 }
 
 /// Whether `text` is what `shown` writes.

@@ -136,8 +136,9 @@ fn remove_values(routes: &Routes, used: usize, edits: &mut Edits) {
         let line = first.field.line;
         let in_line = routes.values.iter().skip(index).take_while(|value| value.field.line == line).count();
         let end = index.saturating_add(in_line);
-        let kept = (index..end).filter(|&index| !goes(index));
-        let (first_kept, last_kept) = (kept.clone().next(), kept.last());
+        let mut kept = (index..end).filter(|&index| !goes(index));
+        let first_kept = kept.next();
+        let last_kept = kept.next_back().or(first_kept);
         match first_kept.zip(last_kept).and_then(|(first, last)| routes.values.get(first).zip(routes.values.get(last)))
         {
             None => edits.remove(line.range()),

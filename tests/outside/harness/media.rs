@@ -35,6 +35,8 @@ pub struct Media {
     rtp: UdpSocket,
     rtcp: UdpSocket,
     ssrc: u32,
+    /// The address in its descriptions: behind NAT not that of the socket.
+    pub described: IpAddr,
 }
 
 impl Media {
@@ -42,7 +44,7 @@ impl Media {
     pub fn bind(ip: IpAddr, port: u16) -> Self {
         let bind = |port| UdpSocket::bind((ip, port)).unwrap_or_else(|error| panic!("media at {ip} {port}: {error}"));
         let ssrc = u32::from(port) << 16 | 0x5364;
-        Self { rtp: bind(port), rtcp: bind(port + 1), ssrc }
+        Self { rtp: bind(port), rtcp: bind(port + 1), ssrc, described: ip }
     }
 
     /// The same source of sound at another port: SSRC and all.
@@ -57,7 +59,7 @@ impl Media {
 
     /// Its description; the origin's version grows with every call.
     pub fn description(&self) -> String {
-        let (ip, port) = (self.address().ip(), self.address().port());
+        let (ip, port) = (self.described, self.address().port());
         let family = if ip.is_ipv6() { "IP6" } else { "IP4" };
         let version = unique("");
         format!(
