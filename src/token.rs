@@ -286,15 +286,7 @@ impl<'a> Token<'a> {
     pub fn parse(value: &'a [u8]) -> Option<Self> {
         let end = value.iter().position(|&byte| byte == b'_').unwrap_or(value.len());
         let (written, beyond) = value.split_at_checked(end).filter(|_| value.is_ascii())?;
-        let mut parts = beyond.split(|&byte| byte == b'_').skip(1);
-        let source = match parts.next() {
-            None | Some(b"") => None,
-            Some(source) => Some(Written::parse(source)?.endpoint),
-        };
-        let seal = parts.next().and_then(Seal::parse);
-        if parts.next().is_some() {
-            return None;
-        }
+        let (source, seal) = parse_beyond(beyond)?;
         Some(Self { written: Written::parse(written)?, source, seal, beyond })
     }
 
@@ -307,6 +299,20 @@ impl<'a> Token<'a> {
             None => seal == seal_everybody(key, written) || seal == seal_recipient(key, written, sender),
         }
     }
+}
+
+/// Reads what stands behind WRITTEN, `[_SOURCE][_SIG]`; a SIG that is none proves
+/// nothing.
+pub fn parse_beyond(text: &[u8]) -> Option<(Option<SocketAddr>, Option<Seal>)> {
+    let mut parts = text.split(|&byte| byte == b'_');
+    // What stands before the first underscore would be part of WRITTEN.
+    parts.next().filter(|before| before.is_empty())?;
+    let source = match parts.next() {
+        None | Some(b"") => None,
+        Some(source) => Some(Written::parse(source)?.endpoint),
+    };
+    let seal = parts.next().and_then(Seal::parse);
+    if parts.next().is_some() { None } else { Some((source, seal)) }
 }
 
 /// The SIG by which anybody may send to `written`.

@@ -15,7 +15,7 @@ use crate::scan::Span;
 use crate::sip::host::SIP_PORT;
 use crate::sip::uri::{Parameter, Uri};
 use crate::target::{Numeric, TOKEN_NAME, token};
-use crate::token::{Ascii, Dashed, Tilde, Token, seal_everybody, seal_recipient, seal_source};
+use crate::token::{Ascii, Dashed, Tilde, Token, parse_beyond, seal_everybody, seal_recipient, seal_source};
 
 /// The name of the parameter that keeps what else was in a token, in From and To.
 const REST_NAME: &[u8] = b"s64x";
@@ -91,7 +91,7 @@ impl Crossing<'_> {
         let (stand_in, rule) = self.directory.stand_in(self.arrival, target.address, target.port);
         put_host(uri, target, stand_in.into(), edits);
         let rest =
-            uri.parameter(text, REST_NAME).filter(|rest| place == Place::Identity && rest.value.of(text).is_ascii());
+            uri.parameter(text, REST_NAME).filter(|rest| place == Place::Identity && is_rest(rest.value.of(text)));
         rename_up(text, uri, rest, edits);
         let beyond = match rest {
             Some(rest) => Beyond::Kept(rest.value.of(text)),
@@ -127,6 +127,12 @@ impl Crossing<'_> {
             Beyond::Nothing
         }
     }
+}
+
+/// Whether an `s64x=` can have been left by a token; what cannot would make a token
+/// that nobody reads.
+fn is_rest(value: &[u8]) -> bool {
+    !value.is_empty() && value.is_ascii() && parse_beyond(value).is_some()
 }
 
 /// Puts `plainly` in the place of host and port.
