@@ -5,6 +5,7 @@
 #[path = "../differential/checker/mod.rs"]
 mod checker;
 
+mod forwarding;
 mod inverse;
 mod message;
 mod settings;

@@ -153,7 +153,9 @@ pub(crate) fn values(text: &str, list: bool) -> Vec<String> {
 
 fn take_apart(value: &str, quoted: bool, pieces: &mut Vec<Piece>) {
     let masked = masked(value);
-    let (start, end, added) = match masked.find('<').and_then(|at| Some((at + 1, at + masked[at..].find('>')?))) {
+    // A bracket behind a semicolon belongs to a parameter.
+    let bracket = masked.find('<').filter(|&at| !masked[..at].contains(';'));
+    let (start, end, added) = match bracket.and_then(|at| Some((at + 1, at + masked[at..].find('>')?))) {
         Some((start, end)) => (start, end, 1),
         None => {
             let start = value.len() - value.trim_start_matches([' ', '\t', '\r', '\n']).len();
