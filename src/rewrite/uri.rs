@@ -90,7 +90,7 @@ impl Crossing<'_> {
     fn by_token(&self, text: &[u8], uri: &Uri, target: &Numeric, place: Place, bracketed: bool, edits: &mut Edits) {
         let (stand_in, rule) = self.directory.stand_in(self.arrival, target.address, target.port);
         put_host(uri, target, stand_in.into(), edits);
-        let rest = uri.parameter(text, REST_NAME).filter(|_| place == Place::Identity);
+        let rest = rest(text, uri).filter(|_| place == Place::Identity);
         rename_up(text, uri, rest, edits);
         let beyond = match rest {
             Some(rest) => Beyond::Kept(rest.value.of(text)),
@@ -171,6 +171,13 @@ pub fn restore(
         edits.remove(parameter.whole.range());
     }
     rename_down(text, uri, Some(parameter), edits);
+}
+
+/// What stayed behind of a token that was restored. An `s64x=` that cannot be
+/// that belongs to whoever wrote it.
+fn rest(text: &[u8], uri: &Uri) -> Option<Parameter> {
+    let named = uri.parameters(text).filter(|parameter| parameter.name.of(text).eq_ignore_ascii_case(REST_NAME));
+    named.filter(|parameter| Token::is_beyond(parameter.value.of(text))).last()
 }
 
 /// Whether a name is `s64` with any number of `-` behind.
