@@ -178,11 +178,10 @@ pub fn restore(
     rename_down(text, uri, Some(parameter), edits);
 }
 
-/// What stayed behind of a token that was restored. An `s64x=` that cannot be
-/// that belongs to whoever wrote it.
+/// What stayed behind of a token that was restored: the last `s64x=`. One that
+/// cannot be that belongs to whoever wrote it.
 fn rest(text: &[u8], uri: &Uri) -> Option<Parameter> {
-    let named = uri.parameters(text).filter(|parameter| parameter.name.of(text).eq_ignore_ascii_case(REST_NAME));
-    named.filter(|parameter| Token::is_beyond(parameter.value.of(text))).last()
+    uri.parameter(text, REST_NAME).filter(|rest| Token::is_beyond(rest.value.of(text)))
 }
 
 /// Whether a name is `s64` with any number of `-` behind.
