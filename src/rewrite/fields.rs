@@ -39,7 +39,7 @@ pub fn map(message: &Message<'_>, crossing: &Crossing<'_>, edits: &mut Edits) ->
 
 fn name_product(field: &Field, edits: &mut Edits) {
     if field.name == HeaderName::USER_AGENT {
-        edits.replace(field.value.range(), format_args!("{PRODUCT}"));
+        edits.replace(field.value.range(), PRODUCT);
     }
 }
 
