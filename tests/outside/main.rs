@@ -12,6 +12,7 @@
 mod harness;
 
 mod cancel;
+mod changes;
 mod garbage;
 mod generic;
 mod hairpin;

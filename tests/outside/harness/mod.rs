@@ -14,6 +14,7 @@ pub mod dialog;
 pub mod media;
 pub mod party;
 pub mod sipp;
+pub mod talk;
 
 use std::time::Duration;
 
