@@ -13,11 +13,13 @@ mod harness;
 
 mod cancel;
 mod changes;
+mod forks;
 mod garbage;
 mod generic;
 mod hairpin;
 mod harness_itself;
 mod latching;
+mod offers;
 mod ports;
 mod refusals;
 mod sipp;
