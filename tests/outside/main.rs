@@ -25,3 +25,4 @@ mod refusals;
 mod sipp;
 mod start;
 mod uplink;
+mod verdict;
