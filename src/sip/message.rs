@@ -210,7 +210,7 @@ impl Lines<'_> {
         Some(Line {
             whole: Span::new(start, self.at),
             content: Span::new(start, start.saturating_add(content.len())),
-            broken: !crlf || content.iter().any(|&byte| matches!(byte, b'\r' | 0)),
+            broken: !crlf || has_control(content),
         })
     }
 
@@ -225,6 +225,17 @@ impl Lines<'_> {
         }
         Some(field)
     }
+}
+
+/// A CR, or a NUL that is no `quoted-pair` (RFC 3261 §25.1): where one program
+/// ends a line or a text, and the next one does not.
+fn has_control(content: &[u8]) -> bool {
+    let mut before = b' ';
+    content.iter().any(|&byte| {
+        let bad = byte == b'\r' || (byte == 0 && before != b'\\');
+        before = byte;
+        bad
+    })
 }
 
 fn field(bytes: &[u8], line: Line) -> Result<Field, Fault> {
@@ -327,6 +338,7 @@ mod tests {
         assert_eq!(fault("INFO sip:a@b SIP/2.0\r\nTo: x\ny\r\n\r\n"), Some(Fault::LineEnd));
         assert_eq!(fault("INFO sip:a@b SIP/2.0\r\nTo: x\ry\r\n\r\n"), Some(Fault::LineEnd));
         assert_eq!(fault("INFO sip:a@b SIP/2.0\r\nTo: x\0\r\n\r\n"), Some(Fault::LineEnd));
+        assert_eq!(fault("INFO sip:a@b SIP/2.0\r\nTo: \"\\\0\" <sip:x>\r\n\r\n"), None);
         assert_eq!(fault("INFO sip:a@b SIP/2.0\r\nno colon\r\n\r\n"), Some(Fault::FieldName));
         assert_eq!(fault("INFO sip:a@b SIP/2.0\r\nTo: x\r\n"), Some(Fault::NoEmptyLine));
         assert_eq!(fault("INFO  sip:a@b SIP/2.0\r\n\r\n"), Some(Fault::StartLine));
