@@ -36,7 +36,9 @@ pub fn write(
     let to = request.first(HeaderName::TO)?;
     let from = request.first(HeaderName::FROM)?;
     let call_id = request.call_id().ok()?;
-    let (cseq, _) = request.cseq().ok()?;
+    // A number that is too large has no ACK that we would know, but an answer.
+    let cseq = request.cseq().map_or(0, |(cseq, _)| cseq);
+    let cseq_field = request.first(HeaderName::CSEQ)?;
     out.clear();
     // Writing into a Vec cannot fail.
     let _ = match reason {
@@ -54,7 +56,7 @@ pub fn write(
         let _ = write!(out, ";tag={}\r\n", to_tag(key, call_id, cseq));
     }
     put(text, "Call-ID", request.first(HeaderName::CALL_ID)?.value, out);
-    put(text, "CSeq", request.first(HeaderName::CSEQ)?.value, out);
+    put(text, "CSeq", cseq_field.value, out);
     put_rest(request, reason, out);
     Some(())
 }
