@@ -44,6 +44,8 @@ pub struct Config {
     pub max_calls_per_source: usize,
     /// Leave Contact header fields to a wrapper.
     pub wrapper: bool,
+    /// Put brackets round IPv6 addresses that came without.
+    pub lenient: bool,
     /// The key of all tokens.
     pub key: Key,
     /// In which order media ports are handed out.
@@ -64,6 +66,7 @@ impl Config {
             max_calls: None,
             max_calls_per_source: 32,
             wrapper: false,
+            lenient: false,
             key: Key([0; 16]),
             port_order: PortOrder::Ascending,
         }
