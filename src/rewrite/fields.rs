@@ -58,8 +58,8 @@ fn map_field(
         readable(text, &value, field)?;
         none = Ok(());
         crossing.map(text, value.uri, place, value.bracketed, edits);
-        if place == Place::Contact {
-            map_quoted(text, &value, crossing, edits);
+        if matches!(place, Place::Contact | Place::Bare) {
+            map_quoted(text, &value, place, crossing, edits);
         }
     }
     none
@@ -74,11 +74,14 @@ fn readable(text: &[u8], value: &NameAddr, field: &Field) -> Result<(), Fault> {
     Err(Fault::of_uri(uri, field.name.name()))
 }
 
-/// URIs in quoted parameters of a Contact, as in `pub-gruu="sip:..."` (RFC 5627).
-fn map_quoted(text: &[u8], value: &NameAddr, crossing: &Crossing<'_>, edits: &mut Edits) {
+/// URIs in quoted parameters: of a Contact, as in `pub-gruu="sip:..."` (RFC 5627),
+/// and the `target-uri` of a Trigger-Consent (RFC 5360 §5.11.2), where quotes make
+/// the place that the URI before it lacks.
+fn map_quoted(text: &[u8], value: &NameAddr, place: Place, crossing: &Crossing<'_>, edits: &mut Edits) {
     for parameter in Parameters::new(text, value.parameters) {
         let quoted = parameter.value;
-        if quoted.len() > 2 && quoted.of(text).starts_with(b"\"") {
+        let holds_uri = place == Place::Contact || parameter.name.of(text).eq_ignore_ascii_case(b"target-uri");
+        if holds_uri && quoted.len() > 2 && quoted.of(text).starts_with(b"\"") {
             let inside = Span::new(quoted.start.saturating_add(1), quoted.end.saturating_sub(1));
             crossing.map(text, inside, Place::Elsewhere, true, edits);
         }
