@@ -11,7 +11,7 @@
 //! | decide | [`route`] [`rewrite`], beside them [`media`] | where a message goes and how it leaves; who may speak on a stream |
 //! | ground | [`family`] [`config`] [`address`] [`token`] [`branch`] [`target`] [`reason`] [`streams`] [`edit`] | values and bytes |
 //! | read   | [`sip`] [`sdp`] | borrowed views of one datagram |
-//! | text   | [`scan`] | character classes and a cursor |
+//! | text   | [`scan`] [`text`] | character classes and a cursor; writing |
 
 pub mod address;
 pub mod branch;
@@ -39,5 +39,6 @@ pub mod sip;
 pub mod socket;
 pub mod streams;
 pub mod target;
+pub mod text;
 pub mod token;
 pub mod transcript;

@@ -57,7 +57,7 @@ fn put_in_uri(text: &[u8], span: Span, edits: &mut Edits) {
 
 fn put(text: &[u8], hostport: Span, edits: &mut Edits) {
     if let Some(length) = bare_address(hostport.of(text)) {
-        edits.insert(hostport.start, format_args!("["));
-        edits.insert(hostport.start.saturating_add(length), format_args!("]"));
+        edits.insert(hostport.start, "[");
+        edits.insert(hostport.start.saturating_add(length), "]");
     }
 }

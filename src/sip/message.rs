@@ -5,6 +5,8 @@
 //! something is wrong, [`Message::fault`] says the first such thing, and as much
 //! as can be read is still there, since a refusal needs it.
 
+use memchr::{memchr, memchr2};
+
 use super::fault::Fault;
 use super::header::HeaderName;
 use super::method::Method;
@@ -106,14 +108,13 @@ impl<'a> Message<'a> {
 
     /// Cuts the body to Content-Length, and looks for fields that stand twice.
     fn bound_body(&mut self) -> Result<(), Fault> {
-        let mut seen = [false; HeaderName::SINGLE.len()];
+        let mut seen = 0;
         for field in self.fields {
-            let single = HeaderName::SINGLE.iter().position(|&name| name == field.name);
-            if let Some(seen) = single.and_then(|index| seen.get_mut(index))
-                && std::mem::replace(seen, true)
-            {
+            let bit = field.name.single_bit();
+            if seen & bit != 0 {
                 return Err(Fault::Twice(field.name.name()));
             }
+            seen |= bit;
         }
         let Some(field) = self.first(HeaderName::CONTENT_LENGTH) else { return Ok(()) };
         let length = number(field.value.of(self.bytes)).ok_or(Fault::Value("Content-Length"))?;
@@ -203,7 +204,7 @@ impl Lines<'_> {
     fn next_line(&mut self) -> Option<Line> {
         let start = self.at;
         let rest = self.bytes.get(start..).unwrap_or_default();
-        let length = rest.iter().position(|&byte| byte == b'\n')?;
+        let length = memchr(b'\n', rest)?;
         let line = rest.get(..length).unwrap_or_default();
         let (content, crlf) = line.strip_suffix(b"\r").map_or((line, false), |content| (content, true));
         self.at = start.saturating_add(length).saturating_add(1);
@@ -231,11 +232,13 @@ impl Lines<'_> {
 /// ends a line or a text, and the next one does not.
 fn has_control(content: &[u8]) -> bool {
     let mut before = b' ';
-    content.iter().any(|&byte| {
-        let bad = byte == b'\r' || (byte == 0 && before != b'\\');
-        before = byte;
-        bad
-    })
+    // Hardly any line holds one at all.
+    memchr2(b'\r', 0, content).is_some()
+        && content.iter().any(|&byte| {
+            let bad = byte == b'\r' || (byte == 0 && before != b'\\');
+            before = byte;
+            bad
+        })
 }
 
 fn field(bytes: &[u8], line: Line) -> Result<Field, Fault> {
