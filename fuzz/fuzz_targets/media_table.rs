@@ -64,6 +64,7 @@ struct Said {
     source: u8,
     destination: u8,
     generic: bool,
+    asked_by: Option<u8>,
     branch: u8,
     lines: Option<Vec<Line>>,
 }
@@ -273,6 +274,7 @@ impl Said {
             source: endpoint(self.from_v6, self.source % 8, 5060),
             destination: endpoint(!self.from_v6, self.destination % 8, 5060),
             sender: if self.generic { Sender::Generic } else { Sender::Known },
+            asked_by: self.asked_by.map(|host| endpoint(host % 2 == 0, host % 8, 5060).ip()),
             branch: u64::from(self.branch % 4),
             wanted: wanted.as_deref(),
         }

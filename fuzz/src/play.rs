@@ -24,7 +24,7 @@ use std::time::Duration;
 use sipproxy64::cli::values;
 use sipproxy64::config::{Config, PortRange};
 use sipproxy64::family::Family;
-use sipproxy64::proxy::{Datagram, Outcome, Proxy};
+use sipproxy64::proxy::{Datagram, Outcome, Proxy, Reason};
 use sipproxy64::sip::header::HeaderName;
 use sipproxy64::sip::message::{Fields, Message, StartLine};
 
@@ -48,6 +48,8 @@ pub fn config(options: &str) -> Option<Config> {
     while let Some(option) = words.next() {
         match option {
             "-w" | "--wrapper" => config.wrapper = true,
+            "--lenient" => config.lenient = true,
+            "--no-foreign-challenges" => config.no_foreign_challenges = true,
             _ => set(&mut config, option, words.next()?)?,
         }
     }
@@ -238,11 +240,25 @@ impl World {
         let outcome = proxy.handle(*now, &datagram, out);
         self.carry_out();
         assert_sendable(&self.config, arrived.local, outcome, out);
+        if self.is_stranger(arrived.remote) && matches!(outcome, Outcome::Send { refused: Some(_), .. }) {
+            assert!(out.len() <= arrived.bytes.len(), "whoever forges a source gains: {}", out.escape_ascii());
+        }
         let mut again = Vec::new();
         let repeated = self.proxy.handle(self.now, &datagram, &mut again);
         assert_eq!(self.proxy.next_command(), None, "a retransmission");
+        if matches!((outcome, repeated), (Outcome::Send { refused: Some(_), .. }, Outcome::Drop(Reason::RateLimited))) {
+            return outcome;
+        }
         assert_eq!((outcome, out.escape_ascii().to_string()), (repeated, again.escape_ascii().to_string()));
         outcome
+    }
+
+    /// Whether nothing of the configuration is at this address.
+    fn is_stranger(&self, remote: SocketAddr) -> bool {
+        // The addresses of an uplink that is a name are the resolver's to know.
+        let uplinks = self.config.uplinks.iter().any(|(_, uplink)| uplink.is_some());
+        let known = self.config.maps.iter().any(|map| map.phone.ip() == remote.ip()) || self.config.is_ours(remote);
+        !known && !uplinks
     }
 
     fn carry_out(&mut self) {
