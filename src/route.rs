@@ -14,7 +14,7 @@ use crate::sip::message::{Field, Message};
 use crate::sip::method::Method;
 use crate::sip::name_addr::NameAddrs;
 use crate::sip::uri::{Scheme, Uri};
-use crate::target::{Numeric, token};
+use crate::target::{Numeric, TOKEN_NAME, has_named_maddr, token};
 use crate::token::{Seal, Written, seal_route};
 
 /// A request and who sent it.
@@ -170,8 +170,7 @@ impl<'a> Target<'a> {
 
     /// A numeric address, which is not one of our listen addresses.
     fn endpoint(&self, directory: &Directory) -> Option<SocketAddr> {
-        if self.uri.is_some_and(|uri| uri.parameter(self.text, b"maddr").is_some_and(|_| !self.maddr_is_numeric(&uri)))
-        {
+        if self.is_named() {
             return None;
         }
         let endpoint = self.led.map(|(to, _)| to).or_else(|| self.numeric.map(|numeric| numeric.endpoint()))?;
@@ -179,12 +178,12 @@ impl<'a> Target<'a> {
     }
 
     /// A `maddr` that is a name is where requests go: by name, then.
-    fn maddr_is_numeric(&self, uri: &Uri) -> bool {
-        self.numeric.is_some_and(|numeric| numeric.host != uri.at.host)
+    fn is_named(&self) -> bool {
+        self.uri.is_some_and(|uri| has_named_maddr(self.text, &uri))
     }
 
     fn is_listen(&self, directory: &Directory) -> bool {
-        self.numeric.is_some_and(|numeric| directory.is_listen(numeric.endpoint()))
+        !self.is_named() && self.numeric.is_some_and(|numeric| directory.is_listen(numeric.endpoint()))
     }
 }
 
@@ -231,11 +230,16 @@ fn own_fake(request: &Request<'_>, directory: &Directory, leaving: Family) -> Op
 
 impl Router<'_> {
     /// A strict router put our Record-Route into the Request-URI: the last Route
-    /// is the real one (RFC 3261 §16.4).
+    /// is the real one (RFC 3261 §16.4). A Contact that stands at an address of ours
+    /// may have an `lr` of its own, but also a user or a token, as no Record-Route has.
     fn take_up_strict(&self, routes: &mut Routes) -> Option<Span> {
         let last = routes.values.last()?.uri.span;
-        let uri = RouteUri::read(self.request.message.bytes, self.request.uri)?;
-        routes.last_is_request_uri = uri.loose && self.names_us(&uri, self.arrival);
+        let text = self.request.message.bytes;
+        let uri = RouteUri::read(text, self.request.uri)?;
+        let parsed = Uri::parse(self.request.uri.of(text))?;
+        let is_contact =
+            parsed.user.is_some() || parsed.parameter(self.request.uri.of(text), TOKEN_NAME).is_some();
+        routes.last_is_request_uri = uri.loose && !is_contact && self.names_us(&uri, self.arrival);
         routes.last_is_request_uri.then_some(last)
     }
 

@@ -51,11 +51,23 @@ impl Numeric {
     }
 }
 
+/// Whether a URI has a `maddr` that is a name: requests for it go by that. One that
+/// is no host at all counts for nothing.
+pub fn has_named_maddr(text: &[u8], uri: &Uri) -> bool {
+    let maddr = uri.parameter(text, b"maddr").and_then(|maddr| whole(maddr.value.of(text)));
+    maddr.is_some_and(|maddr| maddr.address.is_none())
+}
+
 /// The address that `text` is, if it is one and nothing else.
 fn whole_host(text: &[u8]) -> Option<IpAddr> {
+    whole(text)?.address
+}
+
+/// The host that `text` is, if it is one and nothing else.
+fn whole(text: &[u8]) -> Option<HostPort> {
     let mut scanner = Scanner::new(text);
     let host = HostPort::scan(&mut scanner, false)?;
-    if scanner.is_at_end() && host.port.is_none() { host.address } else { None }
+    (scanner.is_at_end() && host.port.is_none()).then_some(host)
 }
 
 /// Whether `text` is what `shown` writes.
