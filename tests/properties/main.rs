@@ -5,8 +5,11 @@
 #[path = "../differential/checker/mod.rs"]
 mod checker;
 
+mod dialog;
 mod forwarding;
 mod inverse;
 mod message;
+mod rights;
+mod robustness;
 mod settings;
 mod uri;

@@ -3,7 +3,8 @@
 use super::naive::{Message, latin1};
 
 /// Attributes that leave with a stream that is relayed.
-const CUT: [&str; 21] = [
+const CUT: [&str; 22] = [
+    "a=rtcp:",
     "a=candidate",
     "a=remote-candidates",
     "a=ice-",
