@@ -237,8 +237,7 @@ impl Router<'_> {
         let text = self.request.message.bytes;
         let uri = RouteUri::read(text, self.request.uri)?;
         let parsed = Uri::parse(self.request.uri.of(text))?;
-        let is_contact =
-            parsed.user.is_some() || parsed.parameter(self.request.uri.of(text), TOKEN_NAME).is_some();
+        let is_contact = parsed.user.is_some() || parsed.parameter(self.request.uri.of(text), TOKEN_NAME).is_some();
         routes.last_is_request_uri = uri.loose && !is_contact && self.names_us(&uri, self.arrival);
         routes.last_is_request_uri.then_some(last)
     }
