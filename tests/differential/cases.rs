@@ -75,7 +75,16 @@ fn passes(config: &Config, proxy: &mut Proxy, way: (SocketAddr, SocketAddr), byt
         while proxy.next_command().is_some() {}
         let Outcome::Send { from, to, refused } = outcome else { break };
         if refused.is_none() {
-            checked.push(checker::check(&Passage { config, remote, local, from, to, input: &input, output: &output }));
+            checked.push(checker::check(&Passage {
+                config,
+                remote,
+                local,
+                from,
+                to,
+                input: &input,
+                output: &output,
+                damaged: false,
+            }));
         }
         if !proxy.is_ours(to) {
             break;

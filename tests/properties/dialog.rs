@@ -39,7 +39,7 @@ fn call() -> impl Strategy<Value = (World, Call)> {
                 contact.write(&config)
             );
             let bytes = text.chars().map(|letter| letter as u8).collect();
-            (config.clone(), Call { caller: Sent { remote, local, bytes }, callee_contact: callee.write(&config) })
+            (config.clone(), Call { caller: Sent { remote, local, bytes, damaged: false }, callee_contact: callee.write(&config) })
         },
     )
 }
@@ -53,7 +53,7 @@ fn bytes(text: &str) -> Vec<u8> {
 fn reached(config: &Config, party: SocketAddr, contact: &str) -> Option<SocketAddr> {
     let lower = contact.to_lowercase();
     let written = uris::endpoint(contact).filter(|written| written.is_ipv4() == party.is_ipv4())?;
-    let plain = lower.contains("s64") || config.is_ours(written) || config.wrapper;
+    let plain = lower.contains("s64") || has_named_maddr(&lower) || config.is_ours(written) || config.wrapper;
     let callable = sipproxy64::address::Directory::is_callable(written);
     let maps = config.maps.iter().filter(|map| map.phone.ip() == party.ip()).count();
     let is_uplink = config
@@ -70,6 +70,16 @@ fn reached(config: &Config, party: SocketAddr, contact: &str) -> Option<SocketAd
     }
 }
 
+/// Whether requests go by the name in a `maddr`, to the uplink.
+fn has_named_maddr(uri: &str) -> bool {
+    let values = uri.split(';').filter_map(|parameter| parameter.strip_prefix("maddr="));
+    values.last().is_some_and(|value| {
+        !value.is_empty()
+            && !value.starts_with(['[', '?'])
+            && value.split('?').next().unwrap().parse::<std::net::Ipv4Addr>().is_err()
+    })
+}
+
 /// A request of the party that got `got`, along the Record-Routes in it.
 fn within(got: &Message, pass: &Pass, routes: &[String], from_to: (&str, &str)) -> Sent {
     let contact = got.value("contact").unwrap();
@@ -79,7 +89,7 @@ fn within(got: &Message, pass: &Pass, routes: &[String], from_to: (&str, &str)) 
         "BYE {uri} SIP/2.0\r\nVia: SIP/2.0/UDP {};branch=z9hG4bKy1;rport\r\n{routes}From: {}\r\nTo: {}\r\nCall-ID: c1\r\nCSeq: 7 BYE\r\n\r\n",
         pass.to, from_to.0, from_to.1
     );
-    Sent { remote: pass.to, local: pass.from, bytes: bytes(&text) }
+    Sent { remote: pass.to, local: pass.from, bytes: bytes(&text), damaged: false }
 }
 
 fn record_routes(message: &Message) -> Vec<String> {
@@ -91,7 +101,7 @@ fn contact(message: &Message) -> &str {
 }
 
 proptest! {
-    #![proptest_config(cases(800))]
+    #![proptest_config(cases(500))]
 
     #[test]
     fn each_end_reaches_the_contact_of_the_other((config, call) in call()) {
@@ -116,12 +126,15 @@ proptest! {
         let vias: String = got.all("via").map(|via| via.raw.clone() + "\r\n").collect();
         let routes: String = got.all("record-route").map(|route| route.raw.clone() + "\r\n").collect();
         let text = format!("SIP/2.0 200 OK\r\n{vias}{routes}From: {}\r\nTo: {}\r\nContact: <{}>\r\nCall-ID: c1\r\nCSeq: 1 INVITE\r\n\r\n", from_to.1, from_to.0, call.callee_contact);
-        let answer = Sent { remote: last.to, local: last.from, bytes: bytes(&text) };
+        let answer = Sent { remote: last.to, local: last.from, bytes: bytes(&text), damaged: false };
         let (answered, end) = send(&config, &mut proxy, &answer)?;
         // A Contact that nobody can read is refused, as it should be.
         let Some(last_answer) = answered.last().filter(|_| end == End::Forwarded) else { return Ok(()) };
         let answer = naive::parse(&last_answer.output).unwrap();
-        if let Some(expected) = reached(&config, last.to, &call.callee_contact) {
+        // A stranger at the phone's own side has no token for another port of it.
+        let is_phone = config.maps.iter().any(|map| map.phone.ip() == call.caller.remote.ip());
+        let rightless = passes.len() == 2 && !is_phone;
+        if let Some(expected) = reached(&config, last.to, &call.callee_contact).filter(|_| !rightless) {
             let routes: Vec<String> = record_routes(&answer).into_iter().rev().collect();
             let bye = within(&answer, last_answer, &routes, (answer.value("from").unwrap(), answer.value("to").unwrap()));
             let (forth, end) = send(&config, &mut proxy, &bye)?;

@@ -58,7 +58,7 @@ fn is_made_up(config: &Config, field: &Field) -> bool {
 }
 
 proptest! {
-    #![proptest_config(cases(400))]
+    #![proptest_config(cases(250))]
 
     #[test]
     fn an_answer_comes_back_with_what_was_written((config, sent) in scene(), respelling in respelling(), code in prop::sample::select(vec!["200", "302", "180", "404"])) {
@@ -66,7 +66,7 @@ proptest! {
         let (passes, end) = send(&config, &mut proxy, &sent)?;
         let Some(last) = passes.last().filter(|_| end == End::Forwarded) else { return Ok(()) };
         let response = answer(&last.output, code, respelling);
-        let back = Sent { remote: last.to, local: last.from, bytes: response.clone() };
+        let back = Sent { remote: last.to, local: last.from, bytes: response.clone(), damaged: false };
         let (returned, end) = send(&config, &mut proxy, &back)?;
         let show = || format!("{end:?}\n{}\n{}", naive::latin1(&last.output), naive::latin1(&response));
         prop_assert!(end == End::Forwarded && returned.len() == passes.len(), "{}", show());
@@ -148,13 +148,13 @@ proptest! {
 
     /// With nothing to map the output is the input, but for what a proxy must add.
     #[test]
-    fn nothing_to_map_changes_nothing((config, sent) in scene(), phone in any::<bool>()) {
+    fn nothing_to_map_changes_nothing((config, sent) in scene()) {
         let text = named(&config, &naive::latin1(&sent.bytes));
         let sent = Sent { bytes: text.chars().map(|letter| letter as u8).collect(), ..sent };
         let mut proxy = Proxy::new(Arc::clone(&config.0));
         let (passes, end) = send(&config, &mut proxy, &sent)?;
         if end == End::Forwarded {
-            prop_assert_eq!(without_ours(&naive::latin1(&passes[0].output)), without_path(&text), "{}", phone);
+            prop_assert_eq!(without_ours(&naive::latin1(&passes[0].output)), without_path(&text));
         }
     }
 }

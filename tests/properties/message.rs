@@ -241,6 +241,8 @@ pub(crate) struct Sent {
     pub(crate) remote: SocketAddr,
     pub(crate) local: SocketAddr,
     pub(crate) bytes: Vec<u8>,
+    /// Somebody spoilt it on the way.
+    pub(crate) damaged: bool,
 }
 
 impl fmt::Debug for Sent {
@@ -277,7 +279,7 @@ impl RequestDraft {
         let once: Vec<&str> = text.split("\r\nReferred-By:").collect();
         let text = once.join("\r\nX-By:").replacen("\r\nX-By:", "\r\nReferred-By:", 1);
         let length_right = text.chars().map(|letter| letter as u8).collect();
-        Sent { remote, local, bytes: length_right }
+        Sent { remote, local, bytes: length_right, damaged: false }
     }
 }
 
@@ -330,7 +332,8 @@ pub(crate) fn send(config: &Config, proxy: &mut Proxy, sent: &Sent) -> Result<(V
             prop_assert!(from == local, "an answer from {from} to what came in on {local}");
             answered = Some(reason);
         } else {
-            let passage = Passage { config, remote, local, from, to, input: &input, output: &output };
+            let passage =
+                Passage { config, remote, local, from, to, input: &input, output: &output, damaged: sent.damaged };
             checker::check(&passage).map_err(TestCaseError::fail)?;
         }
         passes.push(Pass { remote, local, from, to, input: input.clone(), output: output.clone() });

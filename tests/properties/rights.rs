@@ -95,13 +95,13 @@ fn attack() -> impl Strategy<Value = (World, Sent)> {
                  Call-ID: c1\r\nCSeq: 1 {method}\r\n\r\n",
                 target.write(&config, remote)
             );
-            (config, Sent { remote, local, bytes: text.chars().map(|letter| letter as u8).collect() })
+            (config, Sent { remote, local, bytes: text.chars().map(|letter| letter as u8).collect(), damaged: false })
         },
     )
 }
 
 proptest! {
-    #![proptest_config(cases(2500))]
+    #![proptest_config(cases(1200))]
 
     #[test]
     fn a_stranger_reaches_ourselves_phones_and_uplinks_only((config, sent) in attack()) {

@@ -108,7 +108,7 @@ pub(crate) fn is_odd(uri: &str) -> bool {
     let sip = uri.split_once(':').is_some_and(|(scheme, _)| ["sip", "sips"].contains(&scheme.to_lowercase().as_str()));
     let port = |port: &str| port.parse::<u64>().is_ok_and(|port| port > 0 && port < 65_536) && !port.starts_with('+');
     let good = Parts::read(uri).is_some_and(|parts| {
-        !parts.front.ends_with(":@")
+        parts.front.split_once(':').is_some_and(|(_, user)| user != "@")
             && (address(&parts.host).is_some() || name(&parts.host))
             && parts.port.as_deref().is_none_or(port)
     });
