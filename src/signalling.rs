@@ -28,7 +28,7 @@ use crate::escaped::Escaped;
 use crate::family::{Family, PerFamily};
 use crate::media::command::{Command, LegDescription, SessionId, StreamId};
 use crate::paper;
-use crate::proxy::{Datagram, Outcome, Proxy};
+use crate::proxy::{Datagram, Outcome, Proxy, Reason};
 use crate::relay::{Notice, Relay, StreamSockets};
 use crate::socket::SocketOptions;
 
@@ -38,8 +38,8 @@ const DATAGRAM: usize = 65_535;
 const BURST: usize = 16;
 /// How often one datagram may come in at a socket of ours again.
 const MOST_PASSES: usize = 8;
-/// How many ports are tried for one datagram.
-const MOST_TRIES: usize = 8;
+/// How many ports are tried for one datagram at the very most; the proxy gives up sooner.
+const MOST_TRIES: usize = 512;
 
 /// Where messages go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -128,6 +128,12 @@ impl Signalling {
         for &event in events {
             for _ in 0..BURST {
                 let Some((length, local, remote)) = self.sockets.receive(event, &mut incoming) else { break };
+                // What we send to ourselves never goes through the network: this
+                // sender is forged, perhaps with a Via of ours that it has seen.
+                if self.sockets.contains(remote) {
+                    self.trouble(self.clock.now(), Trouble::Dropped(Reason::NotFromOurselves));
+                    continue;
+                }
                 let bytes = incoming.get(..length).unwrap_or_default();
                 result = result.and(self.datagram(&Datagram { local, remote, bytes }));
             }

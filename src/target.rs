@@ -1,7 +1,6 @@
 //! What requests for a URI go to: the numeric address in it, or what our
 //! parameter `s64=` says that address was before.
 
-use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
 use crate::address::Plainly;
@@ -10,6 +9,7 @@ use crate::family::canonical;
 use crate::scan::{Scanner, Span};
 use crate::sip::host::HostPort;
 use crate::sip::uri::{Parameter, Uri};
+use crate::text::equals;
 use crate::token::Token;
 
 /// The name of the parameter that holds what a host was before.
@@ -47,7 +47,7 @@ impl Numeric {
     pub fn is_plain(&self, text: &[u8], uri: &Uri) -> bool {
         let plain_port = uri.at.port.is_none_or(|port| !port.of(text).starts_with(b"0"));
         let written = Plainly { host: self.address, port: None };
-        plain_port && equals(self.host.of(text), format_args!("{written}"))
+        plain_port && equals(self.host.of(text), &written)
     }
 }
 
@@ -68,19 +68,6 @@ fn whole(text: &[u8]) -> Option<HostPort> {
     let mut scanner = Scanner::new(text);
     let host = HostPort::scan(&mut scanner, false)?;
     (scanner.is_at_end() && host.port.is_none()).then_some(host)
-}
-
-/// Whether `text` is what `shown` writes.
-fn equals(text: &[u8], shown: fmt::Arguments<'_>) -> bool {
-    struct Rest<'a>(&'a [u8]);
-    impl fmt::Write for Rest<'_> {
-        fn write_str(&mut self, piece: &str) -> fmt::Result {
-            self.0 = self.0.strip_prefix(piece.as_bytes()).ok_or(fmt::Error)?;
-            Ok(())
-        }
-    }
-    let mut rest = Rest(text);
-    fmt::write(&mut rest, shown).is_ok() && rest.0.is_empty()
 }
 
 /// The token of a URI whose target is an address of ours, and what it says.

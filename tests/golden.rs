@@ -5,6 +5,8 @@
 //! rule it shows). `BLESS=1 cargo test --test golden` writes `expected` anew; the
 //! difference is then read like code.
 
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+
 use std::fmt::Write;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -57,7 +59,8 @@ fn name(case: &Path) -> String {
 
 /// What the program prints for a case, its version left out.
 fn run(case: &Path) -> Vec<u8> {
-    let options = fs::read_to_string(case.join("options")).unwrap_or_else(|error| panic!("{}: options: {error}", name(case)));
+    let options =
+        fs::read_to_string(case.join("options")).unwrap_or_else(|error| panic!("{}: options: {error}", name(case)));
     let output = Command::new(env!("CARGO_BIN_EXE_sipproxy64"))
         .args(options.split_whitespace())
         .arg("--test")
@@ -83,7 +86,8 @@ fn replace(text: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
 
 /// The first line in which two texts differ.
 fn difference(expected: &[u8], printed: &[u8]) -> String {
-    let lines = |text: &[u8]| text.split(|&byte| byte == b'\n').map(|line| line.escape_ascii().to_string()).collect::<Vec<_>>();
+    let lines =
+        |text: &[u8]| text.split(|&byte| byte == b'\n').map(|line| line.escape_ascii().to_string()).collect::<Vec<_>>();
     let (expected, printed) = (lines(expected), lines(printed));
     let at = (0..).find(|&index| expected.get(index) != printed.get(index)).unwrap_or(0);
     let show = |lines: &[String]| lines.get(at).cloned().unwrap_or_else(|| "(end)".to_string());

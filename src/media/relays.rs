@@ -29,6 +29,13 @@ pub struct Owner {
     pub line: usize,
 }
 
+/// After how many ports in a row that cannot be opened the fault is taken to lie
+/// with the machine (no descriptors, an address gone), not with the ports.
+const MOST_FAILURES: u8 = 6;
+
+/// For how long no port is asked for then.
+const SHUT: Duration = Duration::from_secs(1);
+
 /// The ports of both families, and the commands that are not carried out yet.
 #[derive(Debug)]
 pub struct Relays {
@@ -37,6 +44,10 @@ pub struct Relays {
     commands: VecDeque<Command>,
     latch: LatchMode,
     last_stream: u64,
+    /// Ports in a row that could not be opened.
+    failures: u8,
+    /// Until when none is asked for.
+    shut_until: Duration,
 }
 
 impl Relays {
@@ -48,16 +59,25 @@ impl Relays {
             commands: VecDeque::new(),
             latch: config.latch,
             last_stream: 0,
+            failures: 0,
+            shut_until: Duration::ZERO,
         }
     }
 
     /// How many streams could be opened.
     pub fn available(&mut self, now: Duration) -> usize {
+        if now < self.shut_until {
+            return 0;
+        }
         Family::BOTH.into_iter().map(|family| self.pools[family].available(now)).min().unwrap_or(0)
     }
 
     /// Opens a stream, if there are ports for it.
     pub fn open(&mut self, now: Duration, owner: Owner) -> Option<Relay> {
+        if now < self.shut_until {
+            return None;
+        }
+        self.failures = 0;
         let v4 = self.pools[Family::V4].take(now)?;
         let Some(v6) = self.pools[Family::V6].take(now) else {
             self.pools[Family::V4].free(now, v4);
@@ -72,13 +92,19 @@ impl Relays {
         Some(relay)
     }
 
-    /// Another process has a port of this stream: it gets another one, or loses all.
+    /// A port of this stream cannot be opened: it gets another one, or loses all
+    /// where there is none, or where opening fails again and again.
     pub fn replace(&mut self, now: Duration, owner: Owner, relay: Relay, family: Family) -> Option<Relay> {
         let mut relay = relay;
         let port = relay.ports[family];
         self.owners[family].remove(&port);
         self.pools[family].taken(now, port);
-        let Some(another) = self.pools[family].take(now) else {
+        self.failures = self.failures.saturating_add(1);
+        if self.failures >= MOST_FAILURES {
+            self.shut_until = now.saturating_add(SHUT);
+        }
+        let another = if now < self.shut_until { None } else { self.pools[family].take(now) };
+        let Some(another) = another else {
             self.give_back(now, relay);
             self.commands.push_back(Command::CloseStream { stream: relay.stream });
             return None;

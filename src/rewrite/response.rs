@@ -73,6 +73,6 @@ pub fn lay_service_route(message: &Message<'_>, arrival: SocketAddr, edits: &mut
         && message.method() == Method::Register
         && let Some(field) = message.first(HeaderName::SERVICE_ROUTE)
     {
-        edits.insert(field.line.start, format_args!("Service-Route: <sip:{arrival};lr>\r\n"));
+        edits.insert(field.line.start, ("Service-Route: <sip:", arrival, ";lr>\r\n"));
     }
 }

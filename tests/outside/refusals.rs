@@ -71,7 +71,7 @@ fn a_stranger_reaches_no_foreign_address() {
         let (victim, alice) = (Party::new("bob", X6, 40000), Party::new("alice", P1, 30000));
         let victim_uri = "sip:bob@[2001:db8:9::55]:5062";
         refused(&stranger.agent, &stranger.invite(victim_uri), LISTEN4, 403);
-        refused(&stranger.agent, &stranger.invite("sip:bob@192.0.2.1;maddr=2001:db8:9::55"), LISTEN4, 403);
+        refused(&stranger.agent, &stranger.invite("sip:bob@192.0.2.1;maddr=[2001:db8:9::55]"), LISTEN4, 403);
         for forged in ["2001-db8-9--55~5062", "2001-db8-9--55~5062__0123456789abcdef"] {
             let uri = format!("sip:bob@192.0.2.1;s64={forged}");
             refused(&stranger.agent, &stranger.invite(&uri), LISTEN4, 403);

@@ -90,16 +90,27 @@ fn a_contact_at_another_port_comes_back_and_can_be_called() {
     });
 }
 
-/// Spec section 1, case b of the tokens: a phone behind NAT without a map.
+/// Spec section 1, case b of the tokens: a phone behind NAT without a map. It
+/// knows nothing of the address that it is seen at, and does not ask for `rport=`.
 #[test]
 fn a_phone_behind_nat_registers_and_is_called_back() {
     isolated(|| {
         let _daemon = Daemon::start();
         let (mut dave, uplink) = (Party::new("dave", NAT4, 30000), Party::new("carol", U6, 40000));
         dave.contact = "<sip:dave@10.0.0.5:5060>".to_owned();
+        dave.agent.sent_by = "10.0.0.5:5060".to_owned();
+        dave.media.described = "10.0.0.5".parse().unwrap();
         let contact = registered(&dave, &uplink, LISTEN6);
         assert_matches(&contact, "<sip:dave@[2001:db8::1];s64=10.0.0.5~5060_203.0.113.9~40123_<SIG>>");
-        call_back(&uplink, &dave, &contact);
+
+        let mut call = establish(&uplink, &dave, uri_of(&contact), LISTEN6);
+        // It is heard first, so that its address is learned.
+        dave.media.send_rtp("first", 0, call.callee.told);
+        uplink.media.expect_rtp(&dave.media, "first", 0, call.caller.told);
+        dave.media.send_rtcp("first", 0, call.callee.told);
+        uplink.media.expect_rtcp(&dave.media, "first", 0, call.caller.told);
+        call.assert_talks(&uplink, &dave, 50);
+        call.end_by_callee(&uplink, &dave);
     });
 }
 

@@ -200,9 +200,13 @@ impl Checker<'_> {
 
     fn values(&self, before: &Field, after: &Field) -> Result<(), String> {
         let list = LISTS.contains(&before.name.as_str());
-        let contact = before.name == "contact";
-        let old = naive::pieces(before, list, contact);
-        let mut new = naive::pieces(after, list, contact).into_iter().peekable();
+        let inner: &[&str] = match before.name.as_str() {
+            "contact" => &["pub-gruu", "temp-gruu", "received"],
+            "trigger-consent" => &["target-uri"],
+            _ => &[],
+        };
+        let old = naive::pieces(before, list, inner);
+        let mut new = naive::pieces(after, list, inner).into_iter().peekable();
         let rules = self.rules(&before.name);
         for (index, piece) in old.iter().enumerate() {
             match piece {
@@ -233,7 +237,7 @@ impl Checker<'_> {
 fn is_odd(field: &Field) -> bool {
     let quotes = field.raw.matches('"').count() % 2 == 1 || field.raw.contains('\\');
     let brackets = field.raw.matches('<').count() != field.raw.matches('>').count();
-    let uris = naive::pieces(field, LISTS.contains(&field.name.as_str()), false);
+    let uris = naive::pieces(field, LISTS.contains(&field.name.as_str()), &[]);
     quotes || brackets || uris.iter().any(|piece| matches!(piece, Piece::Uri(uri) if uris::is_odd(uri)))
 }
 

@@ -15,6 +15,8 @@ pub struct Agent {
     pub name: &'static str,
     /// Its address.
     pub address: SocketAddr,
+    /// Host and port as its Via has them: behind NAT not those of the socket.
+    pub sent_by: String,
     socket: UdpSocket,
 }
 
@@ -31,7 +33,8 @@ impl Agent {
     /// Binds `address`, with port.
     pub fn bind(name: &'static str, address: &str) -> Self {
         let socket = UdpSocket::bind(address).unwrap_or_else(|error| panic!("{name} on {address}: {error}"));
-        Self { name, address: socket.local_addr().unwrap(), socket }
+        let address = socket.local_addr().unwrap();
+        Self { name, address, sent_by: address.to_string(), socket }
     }
 
     /// Host and port as they stand in a Via or URI.
@@ -44,9 +47,11 @@ impl Agent {
         host(self.address.ip())
     }
 
-    /// A Via of this agent with a branch not used yet.
+    /// A Via of this agent with a branch not used yet. Behind NAT it does not
+    /// ask for `rport=`: nor do the phones that need it most.
     pub fn via(&self) -> String {
-        format!("SIP/2.0/UDP {};branch={};rport", self.address, unique("z9hG4bKt"))
+        let rport = if self.sent_by == self.address.to_string() { ";rport" } else { "" };
+        format!("SIP/2.0/UDP {};branch={}{rport}", self.sent_by, unique("z9hG4bKt"))
     }
 
     /// Sends a message to an address with port.
