@@ -6,7 +6,6 @@ use std::sync::Arc;
 use proptest::prelude::*;
 use proptest::sample::Index;
 use sipproxy64::config::Config;
-use sipproxy64::family::Family;
 use sipproxy64::proxy::Proxy;
 
 use crate::checker::naive::{self, Message};

@@ -8,8 +8,9 @@ use proptest::sample::{Index, select};
 use sipproxy64::config::Config;
 use sipproxy64::family::Family;
 use sipproxy64::proxy::Proxy;
-use sipproxy64::token::{Tilde, seal_recipient, seal_route, seal_source};
+use sipproxy64::token::{seal_recipient, seal_route, seal_source};
 
+use crate::checker::path::tilde;
 use crate::message::{End, Sent, send};
 use crate::settings::{World, cases, config, known, ours, side, strangers};
 use crate::uri::draft;
@@ -56,10 +57,10 @@ impl Trick {
                     2 => format!("__{}", seal_recipient(&config.key, written, other.ip())),
                     // Given to this sender, for itself.
                     3 => format!("__{}", seal_recipient(&config.key, remote, remote.ip())),
-                    4 => format!("_{}_{}", Tilde(written), seal_source(&config.key, written, remote)),
-                    _ => format!("_{}_{}", Tilde(written), seal_route(&config.key, written, written)),
+                    4 => format!("_{}_{}", tilde(written), seal_source(&config.key, written, remote)),
+                    _ => format!("_{}_{}", tilde(written), seal_route(&config.key, written, written)),
                 };
-                format!("sip:x@{};lr;s64={}{beyond}", ours.get(&all), Tilde(written))
+                format!("sip:x@{};lr;s64={}{beyond}", ours.get(&all), tilde(written))
             }
             Self::Received { ours, victim: index, seal } => {
                 let (ours, written) = (*ours.get(&all), victim(index));
@@ -68,7 +69,7 @@ impl Trick {
                     1 => seal_route(&config.key, ours, remote).to_string(),
                     _ => seal_recipient(&config.key, written, remote.ip()).to_string(),
                 };
-                format!("sip:{ours};lr;received={};sig={seal}", Tilde(written))
+                format!("sip:{ours};lr;received={};sig={seal}", tilde(written))
             }
         }
     }

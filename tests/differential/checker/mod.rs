@@ -7,7 +7,7 @@
 
 pub(crate) mod body;
 pub(crate) mod naive;
-mod path;
+pub(crate) mod path;
 pub(crate) mod uris;
 
 use std::net::SocketAddr;
