@@ -38,8 +38,9 @@ pub struct Answer<'a> {
 pub enum Form {
     /// As it is read best.
     Full,
-    /// Without anything that is not needed: compact names (RFC 3261 §7.3.3), no
-    /// reason phrase, no Server.
+    /// With compact names (RFC 3261 §7.3.3) and no Server.
+    Compact,
+    /// Without the reason phrase as well.
     Brief,
 }
 
@@ -101,7 +102,7 @@ impl Form {
     fn name(self, full: &'static str, brief: &'static str) -> &'static str {
         match self {
             Self::Full => full,
-            Self::Brief => brief,
+            Self::Compact | Self::Brief => brief,
         }
     }
 }
