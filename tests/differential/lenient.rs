@@ -4,7 +4,7 @@
 use std::net::Ipv6Addr;
 
 /// A message as it is read with `--lenient`.
-pub fn repaired(message: &[u8]) -> Vec<u8> {
+pub(crate) fn repaired(message: &[u8]) -> Vec<u8> {
     let end = message.windows(4).position(|window| window == b"\r\n\r\n").unwrap_or(message.len());
     let Ok(head) = std::str::from_utf8(&message[..end]) else { return message.to_vec() };
     let mut vias = 0;

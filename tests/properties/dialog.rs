@@ -71,8 +71,8 @@ fn reached(config: &Config, party: SocketAddr, contact: &str) -> Option<SocketAd
 
 /// Whether requests go by the name in a `maddr`, to the uplink.
 fn has_named_maddr(uri: &str) -> bool {
-    let values = uri.split(';').filter_map(|parameter| parameter.strip_prefix("maddr="));
-    values.last().is_some_and(|value| {
+    let mut values = uri.split(';').filter_map(|parameter| parameter.strip_prefix("maddr="));
+    values.next_back().is_some_and(|value| {
         !value.is_empty()
             && !value.starts_with(['[', '?'])
             && value.split('?').next().unwrap().parse::<std::net::Ipv4Addr>().is_err()

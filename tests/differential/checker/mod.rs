@@ -136,12 +136,14 @@ impl Checker<'_> {
             return Err(format!("the Request-Line {before} became {after}"));
         }
         let strict = path::strict(self.before, self.after);
-        strict.unwrap_or_else(|| vec![old.to_owned()]).iter().fold(
-            Err("no Request-URI".to_owned()),
-            |found: Result<(), String>, old| {
-                found.or_else(|_| self.rules("").check_request_uri(old, new, self.passage.to))
-            },
-        )
+        let mut why = "no Request-URI".to_owned();
+        for old in strict.unwrap_or_else(|| vec![old.to_owned()]) {
+            match self.rules("").check_request_uri(&old, new, self.passage.to) {
+                Ok(()) => return Ok(()),
+                Err(found) => why = found,
+            }
+        }
+        Err(why)
     }
 
     /// One less, or 70 where none stood. Takes a field that was put in out of `after`.

@@ -275,10 +275,8 @@ impl Rules<'_> {
         };
         let mut may: Vec<String> = self.take_token(&old).iter().map(Parts::write).collect();
         let mut without = old.clone();
-        let token = without
-            .parameters
-            .iter()
-            .rposition(|parameter| name_of(parameter) == "s64" && is_token(value_of(parameter)));
+        let last = without.parameters.iter().rposition(|parameter| name_of(parameter) == "s64");
+        let token = last.filter(|&at| is_token(value_of(&old.parameters[at])));
         rename(&mut without.parameters, token, -1);
         token.map(|at| without.parameters.remove(at));
         for (host, port) in [(to, Some(to.port())), (to, None)] {
