@@ -58,7 +58,7 @@ fn is_made_up(config: &Config, field: &Field) -> bool {
 }
 
 proptest! {
-    #![proptest_config(cases(250))]
+    #![proptest_config(cases(200))]
 
     #[test]
     fn an_answer_comes_back_with_what_was_written((config, sent) in scene(), respelling in respelling(), code in prop::sample::select(vec!["200", "302", "180", "404"])) {
