@@ -167,7 +167,10 @@ impl<'a> Target<'a> {
         let token = uri.filter(|_| at_ours).and_then(|uri| token(text, &uri));
         let led = token.map(|(_, token)| {
             let to = directory.token_target(token.written.endpoint, token.source);
-            let proven = token.is_proven(directory.key(), request.remote.ip());
+            // What the first pass of a spiral sealed for its receiver, which was
+            // ourselves, must not prove anything to the second.
+            let sender = Some(request.remote.ip()).filter(|_| request.source != Source::Ourselves);
+            let proven = token.is_proven(directory.key(), sender);
             (to, proven || request.rights == Rights::Phone)
         });
         Ok(Self { scheme, uri, numeric, led, text })
