@@ -42,6 +42,8 @@ pub struct Config {
     pub max_calls: Option<usize>,
     /// Media sessions at once that one generic IPv4 address or IPv6 /64 may have asked for.
     pub max_calls_per_source: usize,
+    /// A 401 or 407 toward a phone is dropped unless it comes from an uplink or a phone.
+    pub no_foreign_challenges: bool,
     /// Leave Contact header fields to a wrapper.
     pub wrapper: bool,
     /// Put brackets round IPv6 addresses that came without.
@@ -65,6 +67,7 @@ impl Config {
             latch: LatchMode::Signalled,
             max_calls: None,
             max_calls_per_source: 32,
+            no_foreign_challenges: false,
             wrapper: false,
             lenient: false,
             key: Key([0; 16]),

@@ -15,6 +15,7 @@ use crate::address::Directory;
 use crate::config::Config;
 use crate::edit::Edits;
 use crate::family::Family;
+use crate::limit::AnswerLimit;
 use crate::media::command::{Command, SessionId};
 use crate::media::table::{Refusal, Sender, Signal, Table};
 pub use crate::reason::Reason;
@@ -76,6 +77,7 @@ pub enum Outcome {
 pub struct Proxy {
     directory: Directory,
     table: Table,
+    answers: AnswerLimit,
     room: Room,
 }
 
@@ -102,8 +104,8 @@ struct BodyRoom {
 impl Proxy {
     /// A proxy without any call.
     pub fn new(config: Arc<Config>) -> Self {
-        let table = Table::new(&config);
-        Self { directory: Directory::new(config), table, room: Room::default() }
+        let (table, answers) = (Table::new(&config), AnswerLimit::new(&config.key));
+        Self { directory: Directory::new(config), table, answers, room: Room::default() }
     }
 
     /// The addresses of a side's uplink, where that is a host name.
@@ -195,6 +197,7 @@ struct Passage {
     source: SocketAddr,
     destination: SocketAddr,
     sender: Sender,
+    asked_by: Option<IpAddr>,
     branch: u64,
     cseq: u32,
 }
@@ -267,6 +270,7 @@ fn signal<'a>(message: &Message<'a>, passage: &Passage, method: Method, wanted: 
         source: passage.source,
         destination: passage.destination,
         sender: passage.sender,
+        asked_by: passage.asked_by,
         branch: passage.branch,
         wanted,
     }

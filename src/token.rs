@@ -32,6 +32,8 @@ pub enum Purpose {
     Branch = 5,
     /// The To-tag of a response of our own.
     ToTag = 6,
+    /// No proof: the place of a subscriber in a table of [`crate::limit`].
+    Limit = 7,
 }
 
 /// A MAC being computed.

@@ -180,9 +180,13 @@ impl Checker<'_> {
             return Ok(());
         }
         let list = LISTS.contains(&before.name.as_str());
-        let contact = before.name == "contact";
-        let old = naive::pieces(before, list, contact);
-        let mut new = naive::pieces(after, list, contact).into_iter().peekable();
+        let inner: &[&str] = match before.name.as_str() {
+            "contact" => &["pub-gruu", "temp-gruu", "received"],
+            "trigger-consent" => &["target-uri"],
+            _ => &[],
+        };
+        let old = naive::pieces(before, list, inner);
+        let mut new = naive::pieces(after, list, inner).into_iter().peekable();
         let rules = self.rules(&before.name);
         for (index, piece) in old.iter().enumerate() {
             match piece {

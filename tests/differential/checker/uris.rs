@@ -31,7 +31,7 @@ struct Parts {
 impl Parts {
     fn read(uri: &str) -> Option<Self> {
         let (scheme, rest) = uri.split_once(':')?;
-        if !["sip", "sips"].contains(&scheme.to_lowercase().as_str()) {
+        if !["sip", "sips"].contains(&scheme.to_lowercase().as_str()) || uri.contains([' ', '\t', '\r', '\n']) {
             return None;
         }
         let user = match (rest.find('@'), rest.find('?')) {
