@@ -38,8 +38,9 @@ pub struct Answer<'a> {
 pub enum Form {
     /// As it is read best.
     Full,
-    /// Without anything that is not needed: compact names (RFC 3261 §7.3.3), no
-    /// reason phrase, no Server.
+    /// With compact names (RFC 3261 §7.3.3) and no Server.
+    Compact,
+    /// Without the reason phrase as well.
     Brief,
 }
 
@@ -52,7 +53,6 @@ impl Answer<'_> {
         let call_id = request.call_id().ok()?;
         // A number that is too large has no ACK that we would know, but an answer.
         let cseq = request.cseq().map_or(0, |(cseq, _)| cseq);
-        let cseq_field = request.first(HeaderName::CSEQ)?;
         out.clear();
         self.put_status(form, out)?;
         for field in request.all(HeaderName::VIA) {
@@ -65,7 +65,7 @@ impl Answer<'_> {
             let _ = write!(out, ";tag={}\r\n", to_tag(key, call_id, cseq));
         }
         put(text, form.name("Call-ID: ", "i:"), request.first(HeaderName::CALL_ID)?.value, out);
-        put(text, form.name("CSeq: ", "CSeq:"), cseq_field.value, out);
+        put(text, form.name("CSeq: ", "CSeq:"), request.first(HeaderName::CSEQ)?.value, out);
         self.put_rest(form, out);
         Some(())
     }
@@ -102,7 +102,7 @@ impl Form {
     fn name(self, full: &'static str, brief: &'static str) -> &'static str {
         match self {
             Self::Full => full,
-            Self::Brief => brief,
+            Self::Compact | Self::Brief => brief,
         }
     }
 }
