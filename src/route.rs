@@ -167,7 +167,8 @@ impl<'a> Target<'a> {
         let token = uri.filter(|_| at_ours).and_then(|uri| token(text, &uri));
         let led = token.map(|(_, token)| {
             let to = directory.token_target(token.written.endpoint, token.source);
-            let proven = token.is_proven(directory.key(), request.remote.ip());
+            let sender = (request.source != Source::Ourselves).then_some(request.remote.ip());
+            let proven = token.is_proven(directory.key(), sender);
             (to, proven || request.rights == Rights::Phone)
         });
         Ok(Self { scheme, uri, numeric, led, text })
