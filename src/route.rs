@@ -376,6 +376,6 @@ impl Router<'_> {
     fn undirected(&self, target: &Target<'_>) -> Result<Hop, Reason> {
         let to = self.uplink(Reason::NoUplink)?;
         let ours = target.scheme == Scheme::Sip && target.is_listen(self.directory);
-        Ok(self.hop(to, if ours { RequestUri::Uplink } else { RequestUri::Mapped }))
+        Ok(self.hop(to, if ours { RequestUri::Uplink } else { self.leaving_uri(target) }))
     }
 }
