@@ -14,7 +14,7 @@ use crate::sip::message::{Field, Message};
 use crate::sip::method::Method;
 use crate::sip::name_addr::NameAddrs;
 use crate::sip::uri::{Scheme, Uri};
-use crate::target::{Numeric, token};
+use crate::target::{Numeric, TOKEN_NAME, token};
 use crate::token::{Seal, Written, seal_route};
 
 /// A request and who sent it.
@@ -239,10 +239,13 @@ fn own_fake(request: &Request<'_>, directory: &Directory, leaving: Family) -> Op
 
 impl Router<'_> {
     /// A strict router put our Record-Route into the Request-URI: the last Route
-    /// is the real one (RFC 3261 §16.4).
+    /// is the real one (RFC 3261 §16.4). A Contact behind us may have an `lr` of
+    /// its own; ours has neither user part nor `s64=`.
     fn take_up_strict(&self, routes: &mut Routes) -> Option<Span> {
         let last = routes.values.last()?.uri.span;
-        let uri = RouteUri::read(self.request.message.bytes, self.request.uri)?;
+        let text = self.request.uri.of(self.request.message.bytes);
+        let parsed = Uri::parse(text).filter(|uri| uri.user.is_none() && uri.parameter(text, TOKEN_NAME).is_none());
+        let uri = parsed.and_then(|_| RouteUri::read(self.request.message.bytes, self.request.uri))?;
         routes.last_is_request_uri = uri.loose && self.names_us(&uri, self.arrival);
         routes.last_is_request_uri.then_some(last)
     }
@@ -384,6 +387,6 @@ impl Router<'_> {
     fn undirected(&self, target: &Target<'_>) -> Result<Hop, Reason> {
         let to = self.uplink(Reason::NoUplink)?;
         let ours = target.scheme == Scheme::Sip && target.is_listen(self.directory);
-        Ok(self.hop(to, if ours { RequestUri::Uplink } else { RequestUri::Mapped }))
+        Ok(self.hop(to, if ours { RequestUri::Uplink } else { self.leaving_uri(target) }))
     }
 }
