@@ -20,5 +20,7 @@ mod latching;
 mod ports;
 mod refusals;
 mod sipp;
+mod sizes;
 mod start;
+mod strangers;
 mod uplink;
