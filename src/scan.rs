@@ -116,8 +116,8 @@ pub fn number(text: &[u8]) -> Option<u32> {
         return None;
     }
     text.iter().try_fold(0u32, |value, &byte| {
-        let digit = char::from(byte).to_digit(10)?;
-        value.checked_mul(10)?.checked_add(digit)
+        let digit = byte.wrapping_sub(b'0');
+        if digit > 9 { None } else { value.checked_mul(10)?.checked_add(digit.into()) }
     })
 }
 

@@ -30,7 +30,7 @@ use crate::escaped::Escaped;
 use crate::family::{Family, PerFamily};
 use crate::media::command::{Command, LegDescription, SessionId, StreamId};
 use crate::paper;
-use crate::proxy::{Datagram, Outcome, Proxy};
+use crate::proxy::{Datagram, Outcome, Proxy, Reason};
 use crate::relay::{Notice, Relay, StreamSockets};
 use crate::socket::SocketOptions;
 
@@ -133,6 +133,12 @@ impl Signalling {
             self.errors(event);
             for _ in 0..BURST {
                 let Some((length, local, remote)) = self.sockets.receive(event, &mut incoming) else { break };
+                // What we send to ourselves never goes through the network: this
+                // sender is forged, perhaps with a Via of ours that it has seen.
+                if self.sockets.contains(remote) {
+                    self.trouble(self.clock.now(), Trouble::Dropped(Reason::NotFromOurselves));
+                    continue;
+                }
                 let bytes = incoming.get(..length).unwrap_or_default();
                 result = result.and(self.datagram(&Datagram { local, remote, bytes }));
             }

@@ -254,16 +254,24 @@ impl<'a> Token<'a> {
     pub fn parse(value: &'a [u8]) -> Option<Self> {
         let end = value.iter().position(|&byte| byte == b'_').unwrap_or(value.len());
         let (written, beyond) = value.split_at_checked(end).filter(|_| value.is_ascii())?;
+        let (source, seal) = Self::read_beyond(beyond)?;
+        Some(Self { written: Written::parse(written)?, source, seal, beyond })
+    }
+
+    /// Whether `text` can stand behind WRITTEN, so that the token can be read.
+    pub fn is_beyond(text: &[u8]) -> bool {
+        text.starts_with(b"_") && text.is_ascii() && Self::read_beyond(text).is_some()
+    }
+
+    /// Reads what stands behind WRITTEN: nothing, or an underscore before each part.
+    fn read_beyond(beyond: &[u8]) -> Option<(Option<SocketAddr>, Option<Seal>)> {
         let mut parts = beyond.split(|&byte| byte == b'_').skip(1);
         let source = match parts.next() {
             None | Some(b"") => None,
             Some(source) => Some(Written::parse(source)?.endpoint),
         };
         let seal = parts.next().and_then(Seal::parse);
-        if parts.next().is_some() {
-            return None;
-        }
-        Some(Self { written: Written::parse(written)?, source, seal, beyond })
+        parts.next().is_none().then_some((source, seal))
     }
 
     /// Whether its seal lets `sender` use it.

@@ -54,9 +54,7 @@ fn map_field(text: &[u8], field: &Field, place: Place, crossing: &Crossing<'_>, 
         }
         any = true;
         crossing.map(text, value.uri, place, value.bracketed, edits);
-        if place == Place::Contact {
-            map_quoted(text, &value, crossing, edits);
-        }
+        map_quoted(text, &value, place, crossing, edits);
     }
     any
 }
@@ -67,13 +65,21 @@ fn is_readable(text: &[u8], value: &NameAddr) -> bool {
     Uri::scheme(uri) != Scheme::Sip || Uri::parse(uri).is_some()
 }
 
-/// URIs in quoted parameters of a Contact, as in `pub-gruu="sip:..."` (RFC 5627).
-fn map_quoted(text: &[u8], value: &NameAddr, crossing: &Crossing<'_>, edits: &mut Edits) {
+/// URIs in quoted parameters: `pub-gruu`, `temp-gruu` (RFC 5627) and the
+/// `received` of Kamailio and OpenSIPS in a Contact, and the `target-uri` of a
+/// Trigger-Consent (RFC 5360), which maps by rule 1 as that one does.
+fn map_quoted(text: &[u8], value: &NameAddr, place: Place, crossing: &Crossing<'_>, edits: &mut Edits) {
+    let (names, inner): (&[&[u8]], Place) = match place {
+        Place::Contact => (&[b"pub-gruu", b"temp-gruu", b"received"], Place::Elsewhere),
+        Place::Bare => (&[b"target-uri"], Place::Bare),
+        Place::Identity | Place::Elsewhere => return,
+    };
     for parameter in Parameters::new(text, value.parameters) {
         let quoted = parameter.value;
-        if quoted.len() > 2 && quoted.of(text).starts_with(b"\"") {
+        let holds_uri = names.iter().any(|name| parameter.name.of(text).eq_ignore_ascii_case(name));
+        if holds_uri && quoted.len() > 2 && quoted.of(text).starts_with(b"\"") {
             let inside = Span::new(quoted.start.saturating_add(1), quoted.end.saturating_sub(1));
-            crossing.map(text, inside, Place::Elsewhere, true, edits);
+            crossing.map(text, inside, inner, true, edits);
         }
     }
 }

@@ -90,7 +90,7 @@ impl Crossing<'_> {
     fn by_token(&self, text: &[u8], uri: &Uri, target: &Numeric, place: Place, bracketed: bool, edits: &mut Edits) {
         let (stand_in, rule) = self.directory.stand_in(self.arrival, target.address, target.port);
         put_host(uri, target, stand_in.into(), edits);
-        let rest = uri.parameter(text, REST_NAME).filter(|_| place == Place::Identity);
+        let rest = rest(text, uri).filter(|_| place == Place::Identity);
         rename_up(text, uri, rest, edits);
         let beyond = match rest {
             Some(rest) => Beyond::Kept(rest.value.of(text)),
@@ -131,7 +131,12 @@ impl Crossing<'_> {
 /// Puts `plainly` in the place of host and port.
 pub fn put_host(uri: &Uri, target: &Numeric, plainly: Plainly, edits: &mut Edits) {
     edits.replace(target.host.range(), Plainly { port: None, ..plainly });
-    put_port(uri, plainly.port.map(PortText::Number), edits);
+    put_port(uri, plainly.port, edits);
+}
+
+/// Puts `port` behind the host of a URI.
+pub fn put_port(uri: &Uri, port: Option<u16>, edits: &mut Edits) {
+    put_port_text(uri, port.map(PortText::Number), edits);
 }
 
 /// The digits of a port.
@@ -141,7 +146,7 @@ enum PortText<'a> {
     Digits(&'a [u8]),
 }
 
-fn put_port(uri: &Uri, port: Option<PortText<'_>>, edits: &mut Edits) {
+fn put_port_text(uri: &Uri, port: Option<PortText<'_>>, edits: &mut Edits) {
     // With the colon before it; where there is none, right behind the host.
     let behind = uri.at.port.map_or(uri.at.host.end, |port| port.end);
     let at = uri.at.host.end..behind;
@@ -164,13 +169,19 @@ pub fn restore(
     edits: &mut Edits,
 ) {
     edits.replace(target.host.range(), token.written.bracketed_host());
-    put_port(uri, token.written.port.map(PortText::Digits), edits);
+    put_port_text(uri, token.written.port.map(PortText::Digits), edits);
     if place == Place::Identity && !token.beyond.is_empty() {
         edits.replace(parameter.whole.range(), (";s64x=", token.beyond));
     } else {
         edits.remove(parameter.whole.range());
     }
     rename_down(text, uri, Some(parameter), edits);
+}
+
+/// What stayed behind of a token that was restored: the last `s64x=`. One that
+/// cannot be that belongs to whoever wrote it.
+fn rest(text: &[u8], uri: &Uri) -> Option<Parameter> {
+    uri.parameter(text, REST_NAME).filter(|rest| Token::is_beyond(rest.value.of(text)))
 }
 
 /// Whether a name is `s64` with any number of `-` behind.

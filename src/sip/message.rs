@@ -5,6 +5,8 @@
 //! something is wrong, [`Message::fault`] says the first such thing, and as much
 //! as can be read is still there, since a refusal needs it.
 
+use memchr::{memchr, memchr2};
+
 use super::fault::Fault;
 use super::header::HeaderName;
 use super::method::Method;
@@ -106,14 +108,13 @@ impl<'a> Message<'a> {
 
     /// Cuts the body to Content-Length, and looks for fields that stand twice.
     fn bound_body(&mut self) -> Result<(), Fault> {
-        let mut seen = [false; HeaderName::SINGLE.len()];
+        let mut seen = 0;
         for field in self.fields {
-            let single = HeaderName::SINGLE.iter().position(|&name| name == field.name);
-            if let Some(seen) = single.and_then(|index| seen.get_mut(index))
-                && std::mem::replace(seen, true)
-            {
+            let bit = field.name.single_bit();
+            if seen & bit != 0 {
                 return Err(Fault::Twice(field.name.name()));
             }
+            seen |= bit;
         }
         let Some(field) = self.first(HeaderName::CONTENT_LENGTH) else { return Ok(()) };
         let length = number(field.value.of(self.bytes)).ok_or(Fault::Value("Content-Length"))?;
@@ -203,14 +204,14 @@ impl Lines<'_> {
     fn next_line(&mut self) -> Option<Line> {
         let start = self.at;
         let rest = self.bytes.get(start..).unwrap_or_default();
-        let length = rest.iter().position(|&byte| byte == b'\n')?;
+        let length = memchr(b'\n', rest)?;
         let line = rest.get(..length).unwrap_or_default();
         let (content, crlf) = line.strip_suffix(b"\r").map_or((line, false), |content| (content, true));
         self.at = start.saturating_add(length).saturating_add(1);
         Some(Line {
             whole: Span::new(start, self.at),
             content: Span::new(start, start.saturating_add(content.len())),
-            broken: !crlf || content.iter().any(|&byte| matches!(byte, b'\r' | 0)),
+            broken: !crlf || memchr2(b'\r', 0, content).is_some(),
         })
     }
 
