@@ -155,9 +155,11 @@ impl Forwarding<'_> {
         let most = if stranger { self.most_to_stranger() } else { usize::MAX };
         let answer = Answer { request: self.request.message, via: self.via, below: &self.below, reason };
         let (key, edits) = (self.directory.key(), &mut self.room.edits);
-        answer.write(Form::Full, key, edits, out).ok_or(reason)?;
-        if out.len() > most {
-            answer.write(Form::Brief, key, edits, out).ok_or(reason)?;
+        for form in Form::ALL {
+            answer.write(form, key, edits, out).ok_or(reason)?;
+            if out.len() <= most {
+                break;
+            }
         }
         if out.len() > most {
             return Err(Reason::LargerThanRequest);

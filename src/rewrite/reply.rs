@@ -34,13 +34,19 @@ pub struct Answer<'a> {
 }
 
 /// How long an answer is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Form {
     /// As it is read best.
     Full,
-    /// Without anything that is not needed: compact names (RFC 3261 §7.3.3), no
-    /// reason phrase, no Server.
+    /// With compact names (RFC 3261 §7.3.3) and without Server.
+    Compact,
+    /// Without a reason phrase either.
     Brief,
+}
+
+impl Form {
+    /// The longest first.
+    pub const ALL: [Self; 3] = [Self::Full, Self::Compact, Self::Brief];
 }
 
 impl Answer<'_> {
@@ -100,7 +106,7 @@ impl Form {
     fn name(self, full: &'static str, brief: &'static str) -> &'static str {
         match self {
             Self::Full => full,
-            Self::Brief => brief,
+            Self::Compact | Self::Brief => brief,
         }
     }
 }
