@@ -164,6 +164,10 @@ struct Arguments {
     #[arg(short = 'w', long)]
     wrapper: bool,
 
+    /// Repair IPv6 addresses that came without brackets
+    #[arg(long)]
+    lenient: bool,
+
     /// File of the key for signatures, created if absent [default: a random key for this run]
     #[arg(long, value_name = "FILE")]
     secret: Option<PathBuf>,
@@ -219,6 +223,7 @@ impl Arguments {
             max_calls_per_source: self.max_calls_per_source.unwrap_or(plain.max_calls_per_source),
             no_foreign_challenges: self.no_foreign_challenges,
             wrapper: self.wrapper,
+            lenient: self.lenient,
             ..plain
         }
     }

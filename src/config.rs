@@ -46,6 +46,8 @@ pub struct Config {
     pub no_foreign_challenges: bool,
     /// Leave Contact header fields to a wrapper.
     pub wrapper: bool,
+    /// Put brackets round IPv6 addresses that came without.
+    pub lenient: bool,
     /// The key of all tokens.
     pub key: Key,
     /// In which order media ports are handed out.
@@ -67,6 +69,7 @@ impl Config {
             max_calls_per_source: 32,
             no_foreign_challenges: false,
             wrapper: false,
+            lenient: false,
             key: Key([0; 16]),
             port_order: PortOrder::Ascending,
         }

@@ -20,6 +20,7 @@ use crate::media::command::{Command, SessionId};
 use crate::media::table::{Refusal, Sender, Signal, Table};
 pub use crate::reason::Reason;
 use crate::rewrite::body;
+use crate::rewrite::lenient;
 use crate::rewrite::session;
 use crate::route::Routes;
 use crate::scan::Span;
@@ -89,6 +90,7 @@ struct Room {
     uri: Vec<u8>,
     body: BodyRoom,
     fields: Fields,
+    repaired: Vec<u8>,
 }
 
 /// The part of [`Room`] that descriptions take.
@@ -127,14 +129,20 @@ impl Proxy {
             return Outcome::Drop(Reason::KeepAlive);
         }
         let mut fields = std::mem::take(&mut self.room.fields);
-        let outcome = match Message::parse(datagram.bytes, &mut fields) {
+        let mut repaired = std::mem::take(&mut self.room.repaired);
+        let bytes = if self.directory.config().lenient {
+            lenient::repaired(datagram.bytes, &mut fields, &mut self.room.edits, &mut repaired)
+        } else {
+            datagram.bytes
+        };
+        let outcome = match Message::parse(bytes, &mut fields) {
             Err(fault) => Outcome::Drop(Reason::NotSip(fault)),
             Ok(message) => match message.start_line {
                 StartLine::Request { method, uri, .. } => self.request(now, datagram, &message, method, uri, out),
                 StartLine::Status { code } => self.response(now, datagram, &message, code, out),
             },
         };
-        self.room.fields = fields;
+        (self.room.fields, self.room.repaired) = (fields, repaired);
         outcome
     }
 

@@ -90,7 +90,8 @@ impl Routes {
             let before = self.values.len();
             for value in NameAddrs::new(message.bytes, field.value, true) {
                 let value = value.map_err(|_| Reason::Malformed(Fault::Value("Route")))?;
-                let uri = RouteUri::read(message.bytes, value.uri).ok_or(Reason::Malformed(Fault::Value("Route")))?;
+                let uri = RouteUri::read(message.bytes, value.uri)
+                    .ok_or_else(|| Reason::Malformed(Fault::of_uri(value.uri.of(message.bytes), "Route")))?;
                 self.values.push(RouteValue { field: *field, whole: value.whole, uri });
             }
             if self.values.len() == before {
@@ -154,7 +155,11 @@ impl<'a> Target<'a> {
         let uri = Uri::parse(text);
         match scheme {
             Scheme::Other => return Err(Reason::UnknownScheme),
-            Scheme::Sip if uri.is_none() => return Err(Reason::Malformed(Fault::Value("Request-URI"))),
+            Scheme::Missing => return Err(Reason::Malformed(Fault::Value("Request-URI"))),
+            Scheme::Sip if uri.is_none() => return Err(Reason::Malformed(Fault::of_uri(text, "Request-URI"))),
+            Scheme::Sip if uri.is_some_and(|uri| uri.has_headers()) => {
+                return Err(Reason::Malformed(Fault::UriHeaders));
+            }
             Scheme::Sip | Scheme::Named => {}
         }
         let numeric = uri.and_then(|uri| Numeric::of(text, &uri));

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use super::command::{Command, End, Obituary, SessionId};
+use super::command::{Command, End, SessionId};
 use super::describe::Description;
 use super::destination::Destinations;
 use super::ends::{Ends, Named};
@@ -324,15 +324,7 @@ impl Table {
             self.limits.release_stream(session.asked_by);
         }
         self.limits.release(session.asked_by);
-        let obituary = Obituary {
-            end,
-            parties: session.parties,
-            caller: session.caller,
-            duration: now.saturating_sub(session.began),
-            answered: session.answered.is_some(),
-            call_id: session.call_id.into_vec(),
-        };
-        self.relays.push(Command::Close { session: id, obituary: Box::new(obituary) });
+        self.relays.push(Command::Close { session: id, obituary: Box::new(session.obituary(now, end)) });
     }
 
     /// Looks after a session again when silence would end it.

@@ -21,7 +21,7 @@ use crate::sip::header::HeaderName;
 use crate::sip::message::Message;
 use crate::sip::method::Method;
 use crate::sip::name_addr::tag;
-use crate::sip::via::{Via, Vias};
+use crate::sip::via::{NotAVia, Via, Vias, has_empty_value};
 use crate::token::Seal;
 
 impl Proxy {
@@ -35,8 +35,10 @@ impl Proxy {
         uri: Span,
         out: &mut Vec<u8>,
     ) -> Outcome {
-        let Some(Ok(via)) = Vias::new(message).next() else {
-            return Outcome::Drop(Reason::NotSip(Fault::Value("Via")));
+        let via = match Vias::new(message).next() {
+            None => return Outcome::Drop(Reason::NotSip(Fault::Missing("Via"))),
+            Some(Err(NotAVia(fault))) => return Outcome::Drop(Reason::NotSip(fault)),
+            Some(Ok(via)) => via,
         };
         let Datagram { local, remote, .. } = *datagram;
         let Self { directory, table, answers, room } = self;
@@ -103,7 +105,7 @@ impl Forwarding<'_> {
         let Self { now, request, via, below, directory, .. } = *self;
         let (table, room) = (&mut *self.table, &mut *self.room);
         let message = request.message;
-        let (call_id, cseq) = validate(&request)?;
+        let (call_id, cseq) = validate(&request, via)?;
         let max_forwards = max_forwards(message)?;
         let hop = route::route(&request, directory, &mut room.routes)?;
         let crossing = Crossing {
@@ -186,13 +188,16 @@ const FIRST_PASS: usize = 512;
 
 /// Whether a request can be understood as far as a proxy must (RFC 3261 §16.3):
 /// its Call-ID and CSeq number if so.
-fn validate<'a>(request: &Request<'a>) -> Result<(&'a [u8], u32), Reason> {
+fn validate<'a>(request: &Request<'a>, via: &Via) -> Result<(&'a [u8], u32), Reason> {
     let message = request.message;
     if let Some(fault) = message.fault {
         return Err(Reason::Malformed(fault));
     }
-    if message.other_version {
+    if message.other_version || via.other_version {
         return Err(Reason::Version);
+    }
+    if has_empty_value(message) {
+        return Err(Reason::Malformed(Fault::Value("Via")));
     }
     for name in [HeaderName::FROM, HeaderName::TO] {
         message.first(name).ok_or(Reason::Malformed(Fault::Missing(name.name())))?;

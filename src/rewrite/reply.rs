@@ -56,7 +56,8 @@ impl Answer<'_> {
         let to = request.first(HeaderName::TO)?;
         let from = request.first(HeaderName::FROM)?;
         let call_id = request.call_id().ok()?;
-        let (cseq, _) = request.cseq().ok()?;
+        // A number that is too large has no ACK that we would know, but an answer.
+        let cseq = request.cseq().map_or(0, |(cseq, _)| cseq);
         out.clear();
         self.put_status(form, out)?;
         for field in request.all(HeaderName::VIA) {

@@ -13,6 +13,8 @@ pub enum Scheme {
     Named,
     /// Any other.
     Other,
+    /// It begins with none.
+    Missing,
 }
 
 /// A SIP URI as it stands: `sip:user:password@host:port;parameters?headers`.
@@ -61,7 +63,8 @@ impl Uri {
         match scanner.peek() {
             Some(b':') if is(b"sip") || is(b"sips") => Scheme::Sip,
             Some(b':') if is(b"tel") || is(b"urn") => Scheme::Named,
-            _ => Scheme::Other,
+            Some(b':') if name.first().is_some_and(u8::is_ascii_alphabetic) => Scheme::Other,
+            _ => Scheme::Missing,
         }
     }
 
@@ -92,6 +95,11 @@ impl Uri {
         let parameters = scanner.take_while(|byte| byte != b'?');
         let parameters = Span::new(parameters_start, parameters_start.saturating_add(parameters.len()));
         Some(Self { start: 0, user, at, parameters, end: text.len() })
+    }
+
+    /// Whether headers stand behind the parameters.
+    pub fn has_headers(&self) -> bool {
+        self.parameters.end < self.end
     }
 
     /// Its parameters, in order.

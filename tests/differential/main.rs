@@ -4,3 +4,4 @@
 mod cases;
 mod checker;
 mod checks_itself;
+mod lenient;

@@ -12,11 +12,14 @@
 mod harness;
 
 mod cancel;
+mod changes;
+mod forks;
 mod garbage;
 mod generic;
 mod hairpin;
 mod harness_itself;
 mod latching;
+mod offers;
 mod ports;
 mod refusals;
 mod sipp;
@@ -24,3 +27,4 @@ mod sizes;
 mod start;
 mod strangers;
 mod uplink;
+mod verdict;

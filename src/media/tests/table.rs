@@ -8,6 +8,7 @@ mod limits;
 use super::*;
 use crate::config::{LatchMode, Map, PortRange};
 use crate::media::command::LegDescription;
+use crate::media::command::Obituary;
 use crate::streams::Transport;
 
 const A: Option<&[u8]> = Some(b"a");
