@@ -157,13 +157,14 @@ impl Forwarding<'_> {
         let most = if stranger { self.most_to_stranger() } else { usize::MAX };
         let answer = Answer { request: self.request.message, via: self.via, below: &self.below, reason };
         let (key, edits) = (self.directory.key(), &mut self.room.edits);
-        for form in Form::ALL {
-            answer.write(form, key, edits, out).ok_or(reason)?;
-            if out.len() <= most {
-                break;
+        let mut fits = false;
+        for form in [Form::Full, Form::Compact, Form::Brief] {
+            if !fits {
+                answer.write(form, key, edits, out).ok_or(reason)?;
+                fits = out.len() <= most;
             }
         }
-        if out.len() > most {
+        if !fits {
             return Err(Reason::LargerThanRequest);
         }
         let asker = if stranger { Asker::Stranger } else { Asker::Known };

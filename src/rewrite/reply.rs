@@ -38,9 +38,9 @@ pub struct Answer<'a> {
 pub enum Form {
     /// As it is read best.
     Full,
-    /// With compact names (RFC 3261 §7.3.3) and without Server.
+    /// With compact names (RFC 3261 §7.3.3) and no Server.
     Compact,
-    /// Without a reason phrase either.
+    /// Without the reason phrase as well.
     Brief,
 }
 
