@@ -34,7 +34,7 @@ pub struct Answer<'a> {
 }
 
 /// How long an answer is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
     /// As it is read best.
     Full,
@@ -42,11 +42,6 @@ pub enum Form {
     Compact,
     /// Without the reason phrase as well.
     Brief,
-}
-
-impl Form {
-    /// The longest first.
-    pub const ALL: [Self; 3] = [Self::Full, Self::Compact, Self::Brief];
 }
 
 impl Answer<'_> {

@@ -90,10 +90,10 @@ fn an_answer_is_trimmed_before_it_is_left_out() {
         )
     };
     let mut answer = |length: usize| bridge.handle(X4, LISTEN4, with_user(&"a".repeat(length)));
-    let compact = answer(20).unwrap().text();
+    let compact = answer(26).unwrap().text();
     assert!(compact.starts_with("SIP/2.0 403 Forbidden\r\nVia: "), "{compact}");
     assert!(compact.contains("\r\nt:<sip:c@d>;tag=") && compact.ends_with("\r\nl:0\r\n\r\n"), "{compact}");
-    let brief = answer(12).unwrap().text();
+    let brief = answer(18).unwrap().text();
     assert!(brief.starts_with("SIP/2.0 403 \r\nVia: "), "{brief}");
     assert_eq!(answer(1), Err(Reason::LargerThanRequest));
     // A phone has proven itself by its place in the configuration.
