@@ -14,7 +14,7 @@ use crate::sip::message::{Field, Message};
 use crate::sip::method::Method;
 use crate::sip::name_addr::NameAddrs;
 use crate::sip::uri::{Scheme, Uri};
-use crate::target::{Numeric, TOKEN_NAME, has_named_maddr, token};
+use crate::target::{Numeric, TOKEN_NAME, token};
 use crate::token::{Seal, Written, seal_route};
 
 /// A request and who sent it.
@@ -167,7 +167,9 @@ impl<'a> Target<'a> {
         let token = uri.filter(|_| at_ours).and_then(|uri| token(text, &uri));
         let led = token.map(|(_, token)| {
             let to = directory.token_target(token.written.endpoint, token.source);
-            let sender = (request.source != Source::Ourselves).then_some(request.remote.ip());
+            // What the first pass of a spiral sealed for its receiver, which was
+            // ourselves, must not prove anything to the second.
+            let sender = Some(request.remote.ip()).filter(|_| request.source != Source::Ourselves);
             let proven = token.is_proven(directory.key(), sender);
             (to, proven || request.rights == Rights::Phone)
         });
@@ -176,7 +178,8 @@ impl<'a> Target<'a> {
 
     /// A numeric address, which is not one of our listen addresses.
     fn endpoint(&self, directory: &Directory) -> Option<SocketAddr> {
-        if self.is_named() {
+        if self.uri.is_some_and(|uri| uri.parameter(self.text, b"maddr").is_some_and(|_| !self.maddr_is_numeric(&uri)))
+        {
             return None;
         }
         let endpoint = self.led.map(|(to, _)| to).or_else(|| self.numeric.map(|numeric| numeric.endpoint()))?;
@@ -184,12 +187,12 @@ impl<'a> Target<'a> {
     }
 
     /// A `maddr` that is a name is where requests go: by name, then.
-    fn is_named(&self) -> bool {
-        self.uri.is_some_and(|uri| has_named_maddr(self.text, &uri))
+    fn maddr_is_numeric(&self, uri: &Uri) -> bool {
+        self.numeric.is_some_and(|numeric| numeric.host != uri.at.host)
     }
 
     fn is_listen(&self, directory: &Directory) -> bool {
-        !self.is_named() && self.numeric.is_some_and(|numeric| directory.is_listen(numeric.endpoint()))
+        self.numeric.is_some_and(|numeric| directory.is_listen(numeric.endpoint()))
     }
 }
 
@@ -236,15 +239,14 @@ fn own_fake(request: &Request<'_>, directory: &Directory, leaving: Family) -> Op
 
 impl Router<'_> {
     /// A strict router put our Record-Route into the Request-URI: the last Route
-    /// is the real one (RFC 3261 §16.4). A Contact that stands at an address of ours
-    /// may have an `lr` of its own, but also a user or a token, as no Record-Route has.
+    /// is the real one (RFC 3261 §16.4). A Contact behind us may have an `lr` of
+    /// its own; ours has neither user part nor `s64=`.
     fn take_up_strict(&self, routes: &mut Routes) -> Option<Span> {
         let last = routes.values.last()?.uri.span;
-        let text = self.request.message.bytes;
-        let uri = RouteUri::read(text, self.request.uri)?;
-        let parsed = Uri::parse(self.request.uri.of(text))?;
-        let is_contact = parsed.user.is_some() || parsed.parameter(self.request.uri.of(text), TOKEN_NAME).is_some();
-        routes.last_is_request_uri = uri.loose && !is_contact && self.names_us(&uri, self.arrival);
+        let text = self.request.uri.of(self.request.message.bytes);
+        let parsed = Uri::parse(text).filter(|uri| uri.user.is_none() && uri.parameter(text, TOKEN_NAME).is_none());
+        let uri = parsed.and_then(|_| RouteUri::read(self.request.message.bytes, self.request.uri))?;
+        routes.last_is_request_uri = uri.loose && self.names_us(&uri, self.arrival);
         routes.last_is_request_uri.then_some(last)
     }
 
@@ -385,6 +387,6 @@ impl Router<'_> {
     fn undirected(&self, target: &Target<'_>) -> Result<Hop, Reason> {
         let to = self.uplink(Reason::NoUplink)?;
         let ours = target.scheme == Scheme::Sip && target.is_listen(self.directory);
-        Ok(self.hop(to, if ours { RequestUri::Uplink } else { RequestUri::Mapped }))
+        Ok(self.hop(to, if ours { RequestUri::Uplink } else { self.leaving_uri(target) }))
     }
 }

@@ -274,16 +274,16 @@ impl<'a> Token<'a> {
         parts.next().is_none().then_some((source, seal))
     }
 
-    /// Whether its seal lets `sender` use it. `None` is ourselves, whom nothing was
-    /// given: what we sealed in the first pass of a hairpin was for nobody else.
+    /// Whether its seal lets `sender` use it; `None`: ourselves, to whom nobody can
+    /// have given one.
     pub fn is_proven(&self, key: &Key, sender: Option<IpAddr>) -> bool {
         let written = canonical_endpoint(self.written.endpoint);
         let Some(seal) = self.seal else { return false };
         match self.source {
             Some(source) => seal == seal_source(key, written, source),
             None => {
-                let is_given = |sender| seal == seal_recipient(key, written, sender);
-                seal == seal_everybody(key, written) || sender.is_some_and(is_given)
+                let to_sender = sender.map(|sender| seal_recipient(key, written, sender));
+                seal == seal_everybody(key, written) || to_sender == Some(seal)
             }
         }
     }

@@ -1,6 +1,8 @@
 //! What `--lenient` may do before anything else: brackets round IPv6 addresses
 //! that came without, where the text can be read in one way only.
 
+#![allow(clippy::indexing_slicing)]
+
 use std::net::Ipv6Addr;
 
 /// A message as it is read with `--lenient`.
