@@ -50,6 +50,10 @@ fn bytes(text: &str) -> Vec<u8> {
 /// Where requests for its own Contact reach a party, if the manual promises that:
 /// a stranger where its packets come from, a phone or uplink where it says.
 fn reached(config: &Config, party: SocketAddr, contact: &str) -> Option<SocketAddr> {
+    // A Request-URI has no headers (RFC 3261 §19.1.1), nor has this Contact then.
+    if contact.contains('?') {
+        return None;
+    }
     let lower = contact.to_lowercase();
     let written = uris::endpoint(contact).filter(|written| written.is_ipv4() == party.is_ipv4())?;
     // Headers of a URI do not go into a Request-URI (RFC 3261 §12.2.1.1).
