@@ -14,7 +14,7 @@ use crate::sip::message::{Field, Message};
 use crate::sip::method::Method;
 use crate::sip::name_addr::NameAddrs;
 use crate::sip::uri::{Scheme, Uri};
-use crate::target::{Numeric, TOKEN_NAME, token};
+use crate::target::{Numeric, TOKEN_NAME, has_named_maddr, token};
 use crate::token::{Seal, Written, seal_route};
 
 /// A request and who sent it.
@@ -178,8 +178,7 @@ impl<'a> Target<'a> {
 
     /// A numeric address, which is not one of our listen addresses.
     fn endpoint(&self, directory: &Directory) -> Option<SocketAddr> {
-        if self.uri.is_some_and(|uri| uri.parameter(self.text, b"maddr").is_some_and(|_| !self.maddr_is_numeric(&uri)))
-        {
+        if self.is_named() {
             return None;
         }
         let endpoint = self.led.map(|(to, _)| to).or_else(|| self.numeric.map(|numeric| numeric.endpoint()))?;
@@ -187,12 +186,12 @@ impl<'a> Target<'a> {
     }
 
     /// A `maddr` that is a name is where requests go: by name, then.
-    fn maddr_is_numeric(&self, uri: &Uri) -> bool {
-        self.numeric.is_some_and(|numeric| numeric.host != uri.at.host)
+    fn is_named(&self) -> bool {
+        self.uri.is_some_and(|uri| has_named_maddr(self.text, &uri))
     }
 
     fn is_listen(&self, directory: &Directory) -> bool {
-        self.numeric.is_some_and(|numeric| directory.is_listen(numeric.endpoint()))
+        !self.is_named() && self.numeric.is_some_and(|numeric| directory.is_listen(numeric.endpoint()))
     }
 }
 
