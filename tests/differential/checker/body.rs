@@ -84,7 +84,8 @@ fn rewritten_line(before: &str, after: &str) -> Result<(), String> {
     let fields = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
     let (old, new) = (fields(before), fields(after));
     let may = |at: usize| match before.get(..2) {
-        Some("o=") => at >= 4,
+        // The last two, also where one before them is missing.
+        Some("o=") => at + 2 >= old.len(),
         Some("m=") => at == 1,
         _ => true,
     };
