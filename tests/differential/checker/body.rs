@@ -89,7 +89,9 @@ fn rewritten_line(before: &str, after: &str) -> Result<(), String> {
         Some("m=") => at == 1,
         _ => true,
     };
-    let same = old.len() == new.len() && old.iter().zip(&new).enumerate().all(|(at, (old, new))| may(at) || old == new);
+    // Who wrote a type of address that is none gets one in addition.
+    let as_many = old.len() == new.len() || (before.starts_with("o=") && old.len() + 1 == new.len());
+    let same = as_many && old.iter().zip(&new).enumerate().all(|(at, (old, new))| may(at) || old == new);
     if same || matches!(before.get(..2), Some("a=" | "c=")) {
         Ok(())
     } else {
