@@ -187,7 +187,7 @@ impl Target {
     }
 
     fn is_listen(&self, directory: &Directory) -> bool {
-        self.numeric.is_some_and(|numeric| directory.is_listen(numeric.endpoint()))
+        self.maddr != Maddr::Name && self.numeric.is_some_and(|numeric| directory.is_listen(numeric.endpoint()))
     }
 }
 
