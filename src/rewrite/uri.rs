@@ -116,7 +116,7 @@ impl Crossing<'_> {
             place == Place::Contact && rule == StandIn::Listen && self.rights != Rights::Uplink && !self.redirect;
         if place == Place::Identity {
             Beyond::Nothing
-        } else if written.ip() == canonical(self.source.ip()) {
+        } else if written.ip() == canonical(self.source.ip()) && !self.directory.is_ours(self.source) {
             Beyond::Seal(seal_everybody(key, written))
         } else if roams {
             Beyond::Source(self.source, seal_source(key, written, self.source))

@@ -87,6 +87,7 @@ impl<'a> Message<'a> {
         while let Some(line) = lines.next_field() {
             if line.content.is_empty() {
                 ended = true;
+                fault = fault.or(line.broken.then_some(Fault::LineEnd));
                 break;
             }
             match field(bytes, line) {

@@ -162,10 +162,11 @@ impl Iterator for Parameters<'_> {
 
     fn next(&mut self) -> Option<Parameter> {
         let scanner = &mut self.scanner;
-        scanner.skip_lws();
+        // What stands between a parameter and the next semicolon belongs to neither.
+        scanner.take_while(|byte| byte != b';');
         let start = scanner.offset();
-        while !scanner.eat(b';') {
-            scanner.next_byte()?;
+        if !scanner.eat(b';') {
+            return None;
         }
         scanner.skip_lws();
         let name_start = scanner.offset();
@@ -254,5 +255,13 @@ mod tests {
             .collect();
         let want = [("a", "1"), ("b", ""), ("c", "2"), ("", ""), ("d", "\"x;y\""), ("e", "")];
         assert_eq!(all, want.map(|(name, value)| (name.to_string(), value.to_string())));
+    }
+
+    #[test]
+    fn what_stands_between_parameters_belongs_to_none() {
+        let text = b";a b;c";
+        let whole: Vec<_> =
+            Parameters::new(text, Span::new(0, text.len())).map(|found| found.whole.of(text).to_vec()).collect();
+        assert_eq!(whole, [b";a", b";c"]);
     }
 }

@@ -8,7 +8,7 @@ use super::header::HeaderName;
 use super::host::{HostPort, SIP_PORT, address};
 use super::message::{Field, Message};
 use super::uri::{Parameter, Parameters};
-use crate::scan::{Scanner, Span, TOKEN, number, trim_span};
+use crate::scan::{Scanner, Span, TOKEN, number, trim, trim_span};
 
 /// One Via value. Spans count from the start of the message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,8 +76,14 @@ impl Via {
         let parameters = Span::new(scanner.offset(), inside.len()).shifted(span.start);
         let (branch, received, rport) = (None, None, None);
         let mut via = Self { whole: span, field, transport, sent_by, other_version, branch, received, rport };
-        Parameters::new(text, parameters).try_for_each(|parameter| via.take(text, parameter))?;
-        Some(via)
+        let mut end = parameters.start;
+        for parameter in Parameters::new(text, parameters) {
+            // What stands between two parameters, others may take for one.
+            trim(Span::new(end, parameter.whole.start).of(text)).is_empty().then_some(())?;
+            via.take(text, parameter)?;
+            end = parameter.whole.end;
+        }
+        trim(Span::new(end, parameters.end).of(text)).is_empty().then_some(via)
     }
 
     /// Keeps what we read; one that stands twice could be read in two ways.

@@ -78,7 +78,16 @@ fn passes(config: &Config, proxy: &mut Proxy, way: (SocketAddr, SocketAddr), byt
         let input_read = if config.lenient { lenient::repaired(&input) } else { input.clone() };
         if refused.is_none() {
             let input = &input_read;
-            checked.push(checker::check(&Passage { config, remote, local, from, to, input, output: &output }));
+            checked.push(checker::check(&Passage {
+                config,
+                remote,
+                local,
+                from,
+                to,
+                input,
+                output: &output,
+                damaged: false,
+            }));
         }
         if !proxy.is_ours(to) {
             break;

@@ -1,10 +1,12 @@
 //! What `--lenient` may do before anything else: brackets round IPv6 addresses
 //! that came without, where the text can be read in one way only.
 
+#![allow(clippy::indexing_slicing)]
+
 use std::net::Ipv6Addr;
 
 /// A message as it is read with `--lenient`.
-pub fn repaired(message: &[u8]) -> Vec<u8> {
+pub(crate) fn repaired(message: &[u8]) -> Vec<u8> {
     let end = message.windows(4).position(|window| window == b"\r\n\r\n").unwrap_or(message.len());
     let Ok(head) = std::str::from_utf8(&message[..end]) else { return message.to_vec() };
     let mut vias = 0;

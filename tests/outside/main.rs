@@ -23,6 +23,8 @@ mod offers;
 mod ports;
 mod refusals;
 mod sipp;
+mod sizes;
 mod start;
+mod strangers;
 mod uplink;
 mod verdict;

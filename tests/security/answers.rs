@@ -83,15 +83,21 @@ fn an_answer_is_trimmed_before_it_is_left_out() {
     let usual = request("BYE", "sip:x@[2001:db8:9::5]", X4, "");
     let full = bridge.handle(X4, LISTEN4, &usual).unwrap().text();
     assert!(full.starts_with("SIP/2.0 403 Forbidden\r\n") && full.ends_with("Content-Length: 0\r\n\r\n"), "{full}");
-    let short = "BYE sip:a-rather-long-user@[2001:db8:9::5] SIP/2.0\r\nVia: SIP/2.0/UDP a;branch=z9hG4bK1\r\n\
-                 From: <sip:a@b>;tag=1\r\nTo: <sip:c@d>\r\nCall-ID: 1\r\nCSeq: 1 BYE\r\n\r\n";
-    let brief = bridge.handle(X4, LISTEN4, short).unwrap().text();
+    let with_user = |user: &str| {
+        format!(
+            "BYE sip:{user}@[2001:db8:9::5] SIP/2.0\r\nVia: SIP/2.0/UDP a;branch=z9hG4bK1\r\nFrom: <sip:a@b>;tag=1\r\n\
+             To: <sip:c@d>\r\nCall-ID: 1\r\nCSeq: 1 BYE\r\n\r\n"
+        )
+    };
+    let mut answer = |length: usize| bridge.handle(X4, LISTEN4, with_user(&"a".repeat(length)));
+    let compact = answer(26).unwrap().text();
+    assert!(compact.starts_with("SIP/2.0 403 Forbidden\r\nVia: "), "{compact}");
+    assert!(compact.contains("\r\nt:<sip:c@d>;tag=") && compact.ends_with("\r\nl:0\r\n\r\n"), "{compact}");
+    let brief = answer(18).unwrap().text();
     assert!(brief.starts_with("SIP/2.0 403 \r\nVia: "), "{brief}");
-    assert!(brief.contains("\r\nt:<sip:c@d>;tag=") && brief.ends_with("\r\nl:0\r\n\r\n"), "{brief}");
-    let shorter = short.replace("a-rather-long-user", "a");
-    assert_eq!(bridge.handle(X4, LISTEN4, shorter), Err(Reason::LargerThanRequest));
+    assert_eq!(answer(1), Err(Reason::LargerThanRequest));
     // A phone has proven itself by its place in the configuration.
-    let from_phone = short.replace("[2001:db8:9::5]", "x:99999").replace("a-rather-long-user", "a");
+    let from_phone = with_user("a").replace("[2001:db8:9::5]", "x:99999");
     assert_eq!(bridge.handle(P1, LISTEN4, from_phone).unwrap().status(), Some(400));
 }
 

@@ -15,3 +15,4 @@ mod reach;
 mod registrations;
 mod responses;
 mod sizes;
+mod table;
