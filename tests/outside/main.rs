@@ -24,5 +24,6 @@ mod ports;
 mod refusals;
 mod sipp;
 mod start;
+mod strangers;
 mod uplink;
 mod verdict;

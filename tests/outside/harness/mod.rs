@@ -15,6 +15,7 @@ pub mod dialog;
 pub mod media;
 pub mod party;
 pub mod sipp;
+pub mod strangers;
 pub mod talk;
 
 use std::time::Duration;

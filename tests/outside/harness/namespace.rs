@@ -44,7 +44,10 @@ pub fn isolated_with<Test: FnOnce()>(programs: &[&str], test: Test) {
         );
     };
     if let Some(missing) = programs.iter().chain(&["ip"]).find(|program| !is_installed(program)) {
-        return skip(&name, &format!("{missing} (Debian: iproute2 has ip, sip-tester has sipp)"));
+        return skip(
+            &name,
+            &format!("{missing} (Debian: iproute2 has ip, sip-tester has sipp, baresip-core has baresip)"),
+        );
     }
     let output = run_inside(unshare, &name);
     let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
