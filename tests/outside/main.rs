@@ -13,6 +13,8 @@ mod harness;
 
 mod cancel;
 mod changes;
+mod endings;
+mod fates;
 mod forks;
 mod garbage;
 mod generic;

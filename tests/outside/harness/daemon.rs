@@ -1,5 +1,6 @@
 //! The daemon as a user starts it.
 
+use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
@@ -39,9 +40,24 @@ impl Daemon {
         daemon
     }
 
+    /// With these options behind those of the picture, and no line for each datagram.
+    pub fn start_quietly(more: &[&str]) -> Self {
+        let mut daemon = Self::spawn_plainly(&[&OPTIONS, more].concat());
+        daemon.await_line("ready");
+        daemon
+    }
+
+    /// Its process.
+    pub fn process(&self) -> Process {
+        Process(self.child.id())
+    }
+
     fn spawn(options: &[&str]) -> Self {
+        Self::spawn_plainly(&[&["-v"], options].concat())
+    }
+
+    fn spawn_plainly(options: &[&str]) -> Self {
         let mut child = Command::new(PROGRAM)
-            .arg("-v")
             .args(options)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -112,6 +128,24 @@ impl Drop for Daemon {
             let state = ended.map_or("running".to_owned(), |status| status.to_string());
             eprintln!("---- log of the daemon ({state}) ----\n{}\n----", self.log.join("\n"));
         }
+    }
+}
+
+/// What the kernel tells of a process.
+#[derive(Clone, Copy, Debug)]
+pub struct Process(u32);
+
+impl Process {
+    /// How many descriptors it has open.
+    pub fn descriptors(self) -> usize {
+        fs::read_dir(format!("/proc/{}/fd", self.0)).unwrap().count()
+    }
+
+    /// Its resident memory in kB.
+    pub fn memory(self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.0)).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse().unwrap()
     }
 }
 
