@@ -11,6 +11,7 @@
 
 mod harness;
 
+mod bleed;
 mod cancel;
 mod changes;
 mod endings;
