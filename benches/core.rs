@@ -6,80 +6,24 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 
 use std::hint::black_box;
-use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use divan::counter::BytesCount;
 use divan::{AllocProfiler, Bencher};
-use sipproxy64::config::{Config, Key, Uplink, UplinkHost};
-use sipproxy64::family::Family;
-use sipproxy64::proxy::{Datagram, Outcome, Proxy};
+use sipproxy64::config::Key;
+use sipproxy64::proxy::{Datagram, Outcome};
 use sipproxy64::sip::message::{Fields, Message};
 use sipproxy64::token::{Mac, Purpose};
+
+mod messages;
+
+use messages::{SDP, answer, endpoint, handle, proxy, request};
 
 #[global_allocator]
 static ALLOCATOR: AllocProfiler = AllocProfiler::system();
 
 fn main() {
     divan::main();
-}
-
-fn endpoint(text: &str) -> SocketAddr {
-    text.parse().unwrap()
-}
-
-/// A bridge with an IPv6 uplink.
-fn proxy() -> Proxy {
-    let mut config = Config::new(endpoint("192.0.2.1:5060"), endpoint("[2001:db8::1]:5060"));
-    let host = UplinkHost::Address("2001:db8::100".parse().unwrap());
-    config.uplinks[Family::V6] = Some(Uplink { host, port: 5060, written: "[2001:db8::100]:5060".to_string() });
-    config.check().unwrap();
-    Proxy::new(Arc::new(config))
-}
-
-const SDP: &str = "v=0\r\no=bench 1 1 IN IP4 192.0.2.100\r\ns=-\r\nc=IN IP4 192.0.2.100\r\nt=0 0\r\n\
-    m=audio 40000 RTP/AVP 0 8 101\r\na=rtpmap:0 PCMU/8000\r\na=rtpmap:8 PCMA/8000\r\n\
-    a=rtpmap:101 telephone-event/8000\r\na=fmtp:101 0-16\r\na=sendrecv\r\n";
-
-fn request(method: &str, sdp: &str) -> Vec<u8> {
-    let content = if sdp.is_empty() { "" } else { "Content-Type: application/sdp\r\n" };
-    format!(
-        "{method} sip:bench@192.0.2.1 SIP/2.0\r\nVia: SIP/2.0/UDP 192.0.2.100:5060;branch=z9hG4bK776asdhds;rport\r\n\
-         Max-Forwards: 70\r\nFrom: \"Bench\" <sip:bench@192.0.2.100>;tag=1928301774\r\nTo: <sip:bench@192.0.2.1>\r\n\
-         Call-ID: a84b4c76e66710@192.0.2.100\r\nCSeq: 314159 {method}\r\nContact: <sip:bench@192.0.2.100:5060>\r\n\
-         User-Agent: bench/1.0\r\nAllow: INVITE, ACK, CANCEL, OPTIONS, BYE\r\nSupported: replaces, timer\r\n\
-         {content}Content-Length: {}\r\n\r\n{sdp}",
-        sdp.len()
-    )
-    .into_bytes()
-}
-
-/// The answer of the uplink to what `request` became.
-fn answer(proxy: &mut Proxy, request: &[u8], sdp: &str) -> Vec<u8> {
-    let mut out = Vec::new();
-    handle(proxy, request, &mut out);
-    let text = String::from_utf8(out).unwrap();
-    let (head, _) = text.split_once("\r\n\r\n").unwrap();
-    let kept = ["Via", "Record-Route", "From", "To", "Call-ID", "CSeq"];
-    let lines = head.lines().filter(|line| kept.iter().any(|name| line.starts_with(&format!("{name}:"))));
-    let lines: String = lines
-        .map(|line| if line.starts_with("To:") { format!("{line};tag=t\r\n") } else { format!("{line}\r\n") })
-        .collect();
-    format!(
-        "SIP/2.0 200 OK\r\n{lines}Contact: <sip:bench@[2001:db8::100]:5060>\r\nContent-Type: application/sdp\r\n\
-         Content-Length: {}\r\n\r\n{sdp}",
-        sdp.len()
-    )
-    .into_bytes()
-}
-
-fn handle(proxy: &mut Proxy, bytes: &[u8], out: &mut Vec<u8>) -> Outcome {
-    let datagram = Datagram { local: endpoint("192.0.2.1:5060"), remote: endpoint("192.0.2.100:5060"), bytes };
-    let outcome = proxy.handle(Duration::ZERO, &datagram, out);
-    assert!(matches!(outcome, Outcome::Send { refused: None, .. }), "{outcome:?}");
-    while proxy.next_command().is_some() {}
-    outcome
 }
 
 fn bench_request(bencher: Bencher<'_, '_>, bytes: &[u8]) {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use crate::config::{Config, Key, Map, SIP_PORT, UplinkHost};
 use crate::family::{Family, PerFamily, canonical, canonical_endpoint, is_unicast};
+use crate::text::{Sink, Text, display};
 
 /// Who sent a packet. Those with a number are an index into [`Config::maps`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -240,13 +241,19 @@ pub struct Plainly {
     pub port: Option<u16>,
 }
 
+impl Text for Plainly {
+    fn write(&self, out: &mut impl Sink) {
+        match self.host {
+            IpAddr::V4(v4) => v4.write(out),
+            IpAddr::V6(v6) => ("[", v6, "]").write(out),
+        }
+        self.port.map(|port| (":", port)).write(out);
+    }
+}
+
 impl std::fmt::Display for Plainly {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self.host {
-            IpAddr::V4(v4) => v4.fmt(f)?,
-            IpAddr::V6(v6) => write!(f, "[{v6}]")?,
-        }
-        self.port.map_or(Ok(()), |port| write!(f, ":{port}"))
+        display(self, f)
     }
 }
 

@@ -11,6 +11,7 @@ use crate::address::Rights;
 use crate::config::Key;
 use crate::family::canonical;
 use crate::sip::via::Via;
+use crate::text::{Sink, Text, display};
 use crate::token::{Mac, Purpose, Seal, Tilde, Written};
 
 /// What makes a branch one of RFC 3261.
@@ -41,10 +42,15 @@ impl Branch {
     }
 }
 
+impl Text for Branch {
+    fn write(&self, out: &mut impl Sink) {
+        (MAGIC_COOKIE, self.seal, &[self.rights.letter()][..], Tilde(self.arrival)).write(out);
+    }
+}
+
 impl fmt::Display for Branch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let letter = char::from(self.rights.letter());
-        write!(f, "z9hG4bK{}{letter}{}", self.seal, Tilde(self.arrival))
+        display(self, f)
     }
 }
 

@@ -5,8 +5,9 @@
 //! names leaves as it came. The lists are kept from message to message, which
 //! makes rewriting free of allocation once they have grown.
 
-use std::fmt;
 use std::ops::Range;
+
+use crate::text::Text;
 
 /// A stretch of the original and the text that takes its place.
 #[derive(Clone, Debug)]
@@ -20,8 +21,8 @@ struct Edit {
 /// ```
 /// use sipproxy64::edit::Edits;
 /// let mut edits = Edits::default();
-/// edits.replace(7..12, format_args!("{}", "Bob"));
-/// edits.insert(0, format_args!("> "));
+/// edits.replace(7..12, "Bob");
+/// edits.insert(0, "> ");
 /// let mut out = Vec::new();
 /// edits.apply(b"Hello, Alice!", &mut out);
 /// assert_eq!(out, b"> Hello, Bob!");
@@ -47,29 +48,21 @@ impl Edits {
     }
 
     /// Puts `text` in the place of `at`.
-    pub fn replace(&mut self, at: Range<usize>, text: fmt::Arguments<'_>) {
+    pub fn replace(&mut self, at: Range<usize>, text: impl Text) {
         let start = self.texts.len();
-        // Writing into a Vec cannot fail.
-        let _ = std::io::Write::write_fmt(&mut self.texts, text);
-        self.push(at, start);
-    }
-
-    /// Puts `text` in the place of `at`, where it is at hand as bytes.
-    pub fn replace_bytes(&mut self, at: Range<usize>, text: &[u8]) {
-        let start = self.texts.len();
-        self.texts.extend_from_slice(text);
+        text.write(&mut self.texts);
         self.push(at, start);
     }
 
     /// Puts `text` in front of the byte at `at`. Insertions at one place appear
     /// in the order in which they were made.
-    pub fn insert(&mut self, at: usize, text: fmt::Arguments<'_>) {
+    pub fn insert(&mut self, at: usize, text: impl Text) {
         self.replace(at..at, text);
     }
 
     /// Cuts `at` out.
     pub fn remove(&mut self, at: Range<usize>) {
-        self.replace_bytes(at, b"");
+        self.replace(at, "");
     }
 
     fn push(&mut self, at: Range<usize>, start: usize) {
@@ -139,9 +132,9 @@ mod tests {
     #[test]
     fn edits_may_come_in_any_order() {
         let out = edited("abcdef", |edits| {
-            edits.replace(4..5, format_args!("E"));
+            edits.replace(4..5, "E");
             edits.remove(0..1);
-            edits.insert(6, format_args!("!"));
+            edits.insert(6, "!");
         });
         assert_eq!(out, "bcdEf!");
     }
@@ -149,9 +142,9 @@ mod tests {
     #[test]
     fn insertions_at_one_place_keep_their_order_and_stand_first() {
         let out = edited("abc", |edits| {
-            edits.replace(1..2, format_args!("B"));
-            edits.insert(1, format_args!("1"));
-            edits.insert(1, format_args!("2"));
+            edits.replace(1..2, "B");
+            edits.insert(1, "1");
+            edits.insert(1, "2");
         });
         assert_eq!(out, "a12Bc");
     }
@@ -159,9 +152,9 @@ mod tests {
     #[test]
     fn growth_counts_what_lies_behind() {
         let mut edits = Edits::default();
-        edits.replace(0..1, format_args!("xxxx"));
-        edits.replace(5..8, format_args!("y"));
-        edits.insert(9, format_args!("zz"));
+        edits.replace(0..1, "xxxx");
+        edits.replace(5..8, "y");
+        edits.insert(9, "zz");
         assert_eq!(edits.growth_behind(2), 0);
         assert_eq!(edits.growth_behind(0), 3);
         assert!(edits.any_behind(9));

@@ -116,8 +116,8 @@ pub fn number(text: &[u8]) -> Option<u32> {
         return None;
     }
     text.iter().try_fold(0u32, |value, &byte| {
-        let digit = char::from(byte).to_digit(10)?;
-        value.checked_mul(10)?.checked_add(digit)
+        let digit = byte.wrapping_sub(b'0');
+        if digit > 9 { None } else { value.checked_mul(10)?.checked_add(digit.into()) }
     })
 }
 
@@ -146,6 +146,11 @@ impl<'a> Scanner<'a> {
     /// Where it stands: how many bytes lie behind it.
     pub fn offset(&self) -> usize {
         self.at
+    }
+
+    /// What it stepped over since it stood at `offset`.
+    pub fn taken_since(&self, offset: usize) -> &'a [u8] {
+        self.text.get(offset..self.at).unwrap_or_default()
     }
 
     /// Whether nothing is left.

@@ -1,15 +1,15 @@
 //! What requests for a URI go to: the numeric address in it, or what our
 //! parameter `s64=` says that address was before.
 
-use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
 use crate::address::Plainly;
 use crate::config::SIP_PORT;
 use crate::family::canonical;
-use crate::scan::Span;
-use crate::sip::host::address;
+use crate::scan::{Scanner, Span};
+use crate::sip::host::HostPort;
 use crate::sip::uri::{Parameter, Uri};
+use crate::text::equals;
 use crate::token::Token;
 
 /// The name of the parameter that holds what a host was before.
@@ -31,7 +31,7 @@ impl Numeric {
     pub fn of(text: &[u8], uri: &Uri) -> Option<Self> {
         let port = uri.at.port_number;
         if let Some(maddr) = uri.parameter(text, b"maddr")
-            && let Some(address) = address(maddr.value.of(text))
+            && let Some(address) = whole_host(maddr.value.of(text))
         {
             return Some(Self { address, host: maddr.value, port });
         }
@@ -47,21 +47,27 @@ impl Numeric {
     pub fn is_plain(&self, text: &[u8], uri: &Uri) -> bool {
         let plain_port = uri.at.port.is_none_or(|port| !port.of(text).starts_with(b"0"));
         let written = Plainly { host: self.address, port: None };
-        plain_port && equals(self.host.of(text), format_args!("{written}"))
+        plain_port && equals(self.host.of(text), &written)
     }
 }
 
-/// Whether `text` is what `shown` writes.
-fn equals(text: &[u8], shown: fmt::Arguments<'_>) -> bool {
-    struct Rest<'a>(&'a [u8]);
-    impl fmt::Write for Rest<'_> {
-        fn write_str(&mut self, piece: &str) -> fmt::Result {
-            self.0 = self.0.strip_prefix(piece.as_bytes()).ok_or(fmt::Error)?;
-            Ok(())
-        }
-    }
-    let mut rest = Rest(text);
-    fmt::write(&mut rest, shown).is_ok() && rest.0.is_empty()
+/// Whether a URI has a `maddr` that is a name: requests for it go by that. One that
+/// is no host at all counts for nothing.
+pub fn has_named_maddr(text: &[u8], uri: &Uri) -> bool {
+    let maddr = uri.parameter(text, b"maddr").and_then(|maddr| whole(maddr.value.of(text)));
+    maddr.is_some_and(|maddr| maddr.address.is_none())
+}
+
+/// The address that `text` is, if it is one and nothing else.
+fn whole_host(text: &[u8]) -> Option<IpAddr> {
+    whole(text)?.address
+}
+
+/// The host that `text` is, if it is one and nothing else.
+fn whole(text: &[u8]) -> Option<HostPort> {
+    let mut scanner = Scanner::new(text);
+    let host = HostPort::scan(&mut scanner, false)?;
+    (scanner.is_at_end() && host.port.is_none()).then_some(host)
 }
 
 /// The token of a URI whose target is an address of ours, and what it says.

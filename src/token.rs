@@ -15,6 +15,7 @@ use crate::config::Key;
 use crate::family::canonical_endpoint;
 use crate::scan::number;
 use crate::sip::host::{SIP_PORT, ipv4, ipv6};
+use crate::text::{Sink, Text, display, hex_digit, write_ipv6};
 
 /// What a MAC proves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +32,8 @@ pub enum Purpose {
     Branch = 5,
     /// The To-tag of a response of our own.
     ToTag = 6,
+    /// No proof: the place of a subscriber in a table of [`crate::limit`].
+    Limit = 7,
 }
 
 /// A MAC being computed.
@@ -120,9 +123,19 @@ impl Seal {
     }
 }
 
+impl Text for Seal {
+    fn write(&self, out: &mut impl Sink) {
+        let mut digits = [0; Self::LENGTH];
+        for (place, digit) in (0..16).rev().zip(&mut digits) {
+            *digit = hex_digit(self.0 >> (place * 4));
+        }
+        out.put(&digits);
+    }
+}
+
 impl fmt::Display for Seal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:016x}", self.0)
+        display(self, f)
     }
 }
 
@@ -131,21 +144,15 @@ impl fmt::Display for Seal {
 #[derive(Clone, Copy, Debug)]
 pub struct Dashed<'a>(pub &'a [u8]);
 
-impl fmt::Display for Dashed<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        use fmt::Write;
-        let shown = self.0.iter().filter(|byte| !matches!(byte, b'[' | b']'));
-        shown.into_iter().try_for_each(|&byte| f.write_char(if byte == b':' { '-' } else { char::from(byte) }))
-    }
-}
-
-/// ASCII text, as it is.
-#[derive(Clone, Copy, Debug)]
-pub struct Ascii<'a>(pub &'a [u8]);
-
-impl fmt::Display for Ascii<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        std::str::from_utf8(self.0).map_or(Err(fmt::Error), |text| f.write_str(text))
+impl Text for Dashed<'_> {
+    fn write(&self, out: &mut impl Sink) {
+        for piece in self.0.split_inclusive(|byte| matches!(byte, b'[' | b']' | b':')) {
+            match piece.split_last() {
+                Some((b'[' | b']', piece)) => out.put(piece),
+                Some((b':', piece)) => (piece, "-").write(out),
+                _ => out.put(piece),
+            }
+        }
     }
 }
 
@@ -153,56 +160,13 @@ impl fmt::Display for Ascii<'_> {
 #[derive(Clone, Copy, Debug)]
 pub struct Tilde(pub SocketAddr);
 
-impl fmt::Display for Tilde {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Text for Tilde {
+    fn write(&self, out: &mut impl Sink) {
         match self.0.ip() {
-            IpAddr::V4(v4) => write!(f, "{v4}~{}", self.0.port()),
-            IpAddr::V6(v6) => {
-                let segments = Compressed(v6);
-                write!(f, "{segments}~{}", self.0.port())
-            }
+            IpAddr::V4(v4) => v4.write(out),
+            IpAddr::V6(v6) => write_ipv6(v6, b'-', out),
         }
-    }
-}
-
-/// An IPv6 address by RFC 5952 with `-` for `:`.
-struct Compressed(std::net::Ipv6Addr);
-
-impl fmt::Display for Compressed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut text = Text::default();
-        fmt::Write::write_fmt(&mut text, format_args!("{}", self.0))?;
-        Dashed(text.as_bytes()).fmt(f)
-    }
-}
-
-/// A short text on the stack: host, brackets and port.
-#[derive(Clone, Copy, Debug)]
-pub struct Text {
-    bytes: [u8; 64],
-    length: usize,
-}
-
-impl Default for Text {
-    fn default() -> Self {
-        Self { bytes: [0; 64], length: 0 }
-    }
-}
-
-impl Text {
-    /// What was written.
-    pub fn as_bytes(&self) -> &[u8] {
-        self.bytes.get(..self.length).unwrap_or_default()
-    }
-}
-
-impl fmt::Write for Text {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        let end = self.length.saturating_add(text.len());
-        let room = self.bytes.get_mut(self.length..end).ok_or(fmt::Error)?;
-        room.copy_from_slice(text.as_bytes());
-        self.length = end;
-        Ok(())
+        ("~", self.0.port()).write(out);
     }
 }
 
@@ -232,22 +196,26 @@ impl<'a> Written<'a> {
     }
 
     /// The host as it stood, IPv6 in brackets.
-    pub fn write_host(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        use fmt::Write;
-        let brackets = self.endpoint.is_ipv6();
-        if brackets {
-            f.write_char('[')?;
-        }
-        let colon = |byte: &u8| if *byte == b'-' { ':' } else { char::from(*byte) };
-        self.host.iter().map(colon).try_for_each(|letter| f.write_char(letter))?;
-        if brackets { f.write_char(']') } else { Ok(()) }
+    pub fn bracketed_host(&self) -> impl Text {
+        BracketedHost(*self)
     }
 }
 
-impl fmt::Display for Written<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.write_host(f)?;
-        self.port.map_or(Ok(()), |port| write!(f, ":{}", Dashed(port)))
+struct BracketedHost<'a>(Written<'a>);
+
+impl Text for BracketedHost<'_> {
+    fn write(&self, out: &mut impl Sink) {
+        if self.0.endpoint.is_ipv4() {
+            return out.put(self.0.host);
+        }
+        out.put(b"[");
+        for piece in self.0.host.split_inclusive(|&byte| byte == b'-') {
+            match piece.split_last() {
+                Some((b'-', piece)) => (piece, ":").write(out),
+                _ => out.put(piece),
+            }
+        }
+        out.put(b"]");
     }
 }
 
@@ -286,25 +254,37 @@ impl<'a> Token<'a> {
     pub fn parse(value: &'a [u8]) -> Option<Self> {
         let end = value.iter().position(|&byte| byte == b'_').unwrap_or(value.len());
         let (written, beyond) = value.split_at_checked(end).filter(|_| value.is_ascii())?;
+        let (source, seal) = Self::read_beyond(beyond)?;
+        Some(Self { written: Written::parse(written)?, source, seal, beyond })
+    }
+
+    /// Whether `text` can stand behind WRITTEN, so that the token can be read.
+    pub fn is_beyond(text: &[u8]) -> bool {
+        text.starts_with(b"_") && text.is_ascii() && Self::read_beyond(text).is_some()
+    }
+
+    /// Reads what stands behind WRITTEN: nothing, or an underscore before each part.
+    fn read_beyond(beyond: &[u8]) -> Option<(Option<SocketAddr>, Option<Seal>)> {
         let mut parts = beyond.split(|&byte| byte == b'_').skip(1);
         let source = match parts.next() {
             None | Some(b"") => None,
             Some(source) => Some(Written::parse(source)?.endpoint),
         };
         let seal = parts.next().and_then(Seal::parse);
-        if parts.next().is_some() {
-            return None;
-        }
-        Some(Self { written: Written::parse(written)?, source, seal, beyond })
+        parts.next().is_none().then_some((source, seal))
     }
 
-    /// Whether its seal lets `sender` use it.
-    pub fn is_proven(&self, key: &Key, sender: IpAddr) -> bool {
+    /// Whether its seal lets `sender` use it; `None`: ourselves, to whom nobody can
+    /// have given one.
+    pub fn is_proven(&self, key: &Key, sender: Option<IpAddr>) -> bool {
         let written = canonical_endpoint(self.written.endpoint);
         let Some(seal) = self.seal else { return false };
         match self.source {
             Some(source) => seal == seal_source(key, written, source),
-            None => seal == seal_everybody(key, written) || seal == seal_recipient(key, written, sender),
+            None => {
+                let to_sender = sender.map(|sender| seal_recipient(key, written, sender));
+                seal == seal_everybody(key, written) || to_sender == Some(seal)
+            }
         }
     }
 }
@@ -333,6 +313,12 @@ pub fn seal_route(key: &Key, route: SocketAddr, received: SocketAddr) -> Seal {
 mod tests {
     use super::*;
 
+    fn written(text: impl Text) -> String {
+        let mut out = Vec::new();
+        text.write(&mut out);
+        String::from_utf8(out).unwrap()
+    }
+
     #[test]
     fn a_token_gives_back_what_was_written() {
         for (value, text) in [
@@ -342,7 +328,8 @@ mod tests {
             ("10.0.0.5", "10.0.0.5"),
             ("2001-db8---192.0.2.1", "[2001:db8:::192.0.2.1]"),
         ] {
-            assert_eq!(Token::parse(value.as_bytes()).unwrap().written.to_string(), text);
+            let token = Token::parse(value.as_bytes()).unwrap();
+            assert_eq!(written((token.written.bracketed_host(), token.written.port.map(|port| (":", port)))), text);
         }
     }
 
@@ -382,16 +369,16 @@ mod tests {
         let (friend, stranger): (IpAddr, IpAddr) = ("2001:db8::9".parse().unwrap(), "2001:db8::a".parse().unwrap());
         let value = format!("203.0.113.9__{}", seal_recipient(&key, written, friend)).to_uppercase();
         let token = Token::parse(value.as_bytes()).unwrap();
-        assert!(token.is_proven(&key, friend));
-        assert!(!token.is_proven(&key, stranger));
-        assert!(!token.is_proven(&Key([2; 16]), friend));
+        assert!(token.is_proven(&key, Some(friend)));
+        assert!(!token.is_proven(&key, Some(stranger)));
+        assert!(!token.is_proven(&Key([2; 16]), Some(friend)));
         let value = format!("203.0.113.9__{}", seal_everybody(&key, written));
-        assert!(Token::parse(value.as_bytes()).unwrap().is_proven(&key, stranger));
+        assert!(Token::parse(value.as_bytes()).unwrap().is_proven(&key, Some(stranger)));
     }
 
     #[test]
     fn endpoints_are_written_without_colons() {
-        assert_eq!(Tilde("[2001:db8::1]:5060".parse().unwrap()).to_string(), "2001-db8--1~5060");
-        assert_eq!(Tilde("192.0.2.1:7".parse().unwrap()).to_string(), "192.0.2.1~7");
+        assert_eq!(written(Tilde("[2001:db8::1]:5060".parse().unwrap())), "2001-db8--1~5060");
+        assert_eq!(written(Tilde("192.0.2.1:7".parse().unwrap())), "192.0.2.1~7");
     }
 }

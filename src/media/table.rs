@@ -45,6 +45,9 @@ pub struct Signal<'a> {
     pub destination: SocketAddr,
     /// Who sent it.
     pub sender: Sender,
+    /// The stranger, if it is one, who sent it, or the request that it answers:
+    /// for whom a call counts.
+    pub asked_by: Option<IpAddr>,
     /// Tells the branches of a forked request apart: the same in a request, its
     /// CANCEL and its responses.
     pub branch: u64,
@@ -158,6 +161,7 @@ impl Table {
             return true;
         }
         line.legs = PerFamily::default();
+        self.limits.release_stream(session.asked_by);
         if session.is_new() {
             self.end(now, owner.session, End::Failed(503));
         }
@@ -236,10 +240,8 @@ impl Table {
         named: &Named,
         wanted: &[Wanted],
     ) -> Result<SessionId, Refusal> {
-        // Who sent a late offer did not ask for the call.
-        let sender = if signal.status.is_none() { signal.sender } else { Sender::Known };
-        let asked_by = self.limits.admit(self.sessions.len(), sender, signal.source.ip())?;
         let needed = wanted.iter().take(MAX_LINES).filter(|wanted| is_relayed(signal, wanted)).count();
+        let asked_by = self.limits.admit(self.sessions.len(), signal.asked_by, needed)?;
         if self.relays.available(now) < needed {
             self.limits.release(asked_by);
             return Err(Refusal::NoPorts);
@@ -272,7 +274,8 @@ impl Table {
             }
         }
         let owner = Owner { call: named.call, session: id, line: 0 };
-        Description { now, signal, named, owner, session, relays: &mut self.relays, destinations: &self.destinations }
+        let (relays, limits) = (&mut self.relays, &mut self.limits);
+        Description { now, signal, named, owner, session, relays, limits, destinations: &self.destinations }
             .read(wanted, grants);
     }
 
@@ -313,13 +316,14 @@ impl Table {
     fn end(&mut self, now: Duration, id: SessionId, end: End) {
         let Some(session) = self.sessions.remove(&id) else { return };
         self.deadlines.remove(&(session.deadline, id));
-        self.limits.release(session.asked_by);
         for end in &session.ends {
             self.ends.remove(*end);
         }
         for relay in session.lines.iter().filter_map(|line| line.relay) {
             self.relays.give_back(now, relay);
+            self.limits.release_stream(session.asked_by);
         }
+        self.limits.release(session.asked_by);
         self.relays.push(Command::Close { session: id, obituary: Box::new(session.obituary(now, end)) });
     }
 

@@ -30,8 +30,8 @@ use crate::media::stream::{Component, Stream};
 
 /// Ready sockets taken at a waking.
 const EVENTS: usize = 256;
-/// Orders carried out before packets get their turn again.
-const ORDERS: usize = 64;
+/// Orders carried out before packets get their turn again; a call has a handful.
+const ORDERS: usize = 1024;
 /// ICMP errors read from a socket before the others get their turn again.
 const ERRORS: usize = 16;
 /// The largest UDP datagram, and more.
@@ -151,12 +151,17 @@ impl Worker {
                 Err(errno) => return error!(%errno, "a relay thread cannot go on"),
             };
             let now = self.clock.now();
-            for event in events.iter().take(ready) {
-                if event.data() != WAKE {
-                    self.packet(now, *event);
-                } else if !self.carry_out() {
-                    return;
-                }
+            let events = events.get(..ready).unwrap_or_default();
+            // Orders first: a packet may be the answer to a message that was sent
+            // after them, and yet stand before the waking in the list.
+            if events.iter().any(|event| event.data() == WAKE) {
+                let _ = self.wake.read();
+            }
+            if !self.carry_out() {
+                return;
+            }
+            for &event in events.iter().filter(|event| event.data() != WAKE) {
+                self.packet(now, event);
             }
         }
     }
@@ -188,7 +193,6 @@ impl Worker {
 
     /// Carries out what the signalling ordered; `false`: the handle is gone.
     fn carry_out(&mut self) -> bool {
-        let _ = self.wake.read();
         for _ in 0..ORDERS {
             match self.orders.try_recv() {
                 Ok(order) => self.obey(order),

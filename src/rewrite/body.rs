@@ -50,7 +50,7 @@ pub fn finish(message: &Message<'_>, edits: &mut Edits) {
         && let Some(field) = message.first(HeaderName::CONTENT_LENGTH)
     {
         let length = body.len().saturating_add_signed(edits.growth_behind(body.start));
-        edits.replace(field.value.range(), format_args!("{length}"));
+        edits.replace(field.value.range(), length);
     }
     if body.end < message.bytes.len() {
         edits.remove(body.end..message.bytes.len());

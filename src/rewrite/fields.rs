@@ -30,8 +30,8 @@ pub fn map(message: &Message<'_>, crossing: &Crossing<'_>, edits: &mut Edits) ->
         };
         let read = map_field(message.bytes, field, place, crossing, edits);
         // A header field that nothing depends on passes as it is.
-        if matches!(kind, Kind::Identity | Kind::Contact) && !read {
-            return Err(Fault::Value(field.name.name()));
+        if matches!(kind, Kind::Identity | Kind::Contact) {
+            read?;
         }
     }
     Ok(())
@@ -39,41 +39,54 @@ pub fn map(message: &Message<'_>, crossing: &Crossing<'_>, edits: &mut Edits) ->
 
 fn name_product(field: &Field, edits: &mut Edits) {
     if field.name == HeaderName::USER_AGENT {
-        edits.replace(field.value.range(), format_args!("{PRODUCT}"));
+        edits.replace(field.value.range(), PRODUCT);
     }
 }
 
-/// Maps the values of one field. `false`: there was one that cannot be read, or
+/// Maps the values of one field. An error: there is one that cannot be read, or
 /// none where there must be one.
-fn map_field(text: &[u8], field: &Field, place: Place, crossing: &Crossing<'_>, edits: &mut Edits) -> bool {
-    let mut any = false;
+fn map_field(
+    text: &[u8],
+    field: &Field,
+    place: Place,
+    crossing: &Crossing<'_>,
+    edits: &mut Edits,
+) -> Result<(), Fault> {
+    let mut none = Err(Fault::Value(field.name.name()));
     for value in NameAddrs::new(text, field.value, field.name.is_list()) {
-        let Ok(value) = value else { return false };
-        if !is_readable(text, &value) {
-            return false;
-        }
-        any = true;
+        let value = value.map_err(|_| Fault::Value(field.name.name()))?;
+        readable(text, &value, field)?;
+        none = Ok(());
         crossing.map(text, value.uri, place, value.bracketed, edits);
-        if place == Place::Contact {
-            map_quoted(text, &value, crossing, edits);
-        }
+        map_quoted(text, &value, place, crossing, edits);
     }
-    any
+    none
 }
 
 /// A `sip:` URI that is none could be read in two ways.
-fn is_readable(text: &[u8], value: &NameAddr) -> bool {
+fn readable(text: &[u8], value: &NameAddr, field: &Field) -> Result<(), Fault> {
     let uri = value.uri.of(text);
-    Uri::scheme(uri) != Scheme::Sip || Uri::parse(uri).is_some()
+    if Uri::scheme(uri) != Scheme::Sip || Uri::parse(uri).is_some() {
+        return Ok(());
+    }
+    Err(Fault::of_uri(uri, field.name.name()))
 }
 
-/// URIs in quoted parameters of a Contact, as in `pub-gruu="sip:..."` (RFC 5627).
-fn map_quoted(text: &[u8], value: &NameAddr, crossing: &Crossing<'_>, edits: &mut Edits) {
+/// URIs in quoted parameters: `pub-gruu`, `temp-gruu` (RFC 5627) and the
+/// `received` of Kamailio and OpenSIPS in a Contact, and the `target-uri` of a
+/// Trigger-Consent (RFC 5360), which maps by rule 1 as that one does.
+fn map_quoted(text: &[u8], value: &NameAddr, place: Place, crossing: &Crossing<'_>, edits: &mut Edits) {
+    let (names, inner): (&[&[u8]], Place) = match place {
+        Place::Contact => (&[b"pub-gruu", b"temp-gruu", b"received"], Place::Elsewhere),
+        Place::Bare => (&[b"target-uri"], Place::Bare),
+        Place::Identity | Place::Elsewhere => return,
+    };
     for parameter in Parameters::new(text, value.parameters) {
         let quoted = parameter.value;
-        if quoted.len() > 2 && quoted.of(text).starts_with(b"\"") {
+        let holds_uri = names.iter().any(|name| parameter.name.of(text).eq_ignore_ascii_case(name));
+        if holds_uri && quoted.len() > 2 && quoted.of(text).starts_with(b"\"") {
             let inside = Span::new(quoted.start.saturating_add(1), quoted.end.saturating_sub(1));
-            crossing.map(text, inside, Place::Elsewhere, true, edits);
+            crossing.map(text, inside, inner, true, edits);
         }
     }
 }

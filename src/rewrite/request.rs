@@ -1,8 +1,9 @@
 //! What a proxy does to a request that it forwards (RFC 3261 §16.6).
 
-use super::uri::{Crossing, Place, put_host, rename_down, restore};
+use super::uri::{Crossing, Place, put_host, put_port, rename_down, restore};
 use crate::address::{Plainly, Source};
 use crate::branch::{Below, Branch};
+use crate::config::{SIP_PORT, UplinkHost};
 use crate::edit::Edits;
 use crate::family::Family;
 use crate::reason::Reason;
@@ -43,15 +44,15 @@ pub struct Vias<'a> {
 /// §18.2.1, RFC 3581 §4).
 pub fn complete_via(via: &Via, below: &Below<'_>, edits: &mut Edits) {
     match (via.rport, below.rport) {
-        (Some((rport, _)), Some(port)) => edits.replace(rport.whole.range(), format_args!(";rport={port}")),
-        (None, Some(port)) => edits.insert(via.whole.end, format_args!(";rport={port}")),
+        (Some((rport, _)), Some(port)) => edits.replace(rport.whole.range(), (";rport=", port)),
+        (None, Some(port)) => edits.insert(via.whole.end, (";rport=", port)),
         (_, None) => {}
     }
     if let Some((received, _)) = via.received {
         edits.remove(received.whole.range());
     }
     if let Some(address) = below.received {
-        edits.insert(via.whole.end, format_args!(";received={address}"));
+        edits.insert(via.whole.end, (";received=", address));
     }
 }
 
@@ -67,7 +68,7 @@ pub fn lay_path(
 ) {
     let branch = Branch { arrival: request.local, rights: request.rights, seal: vias.seal };
     let top = vias.topmost.field.line.start;
-    edits.insert(top, format_args!("Via: SIP/2.0/UDP {};branch={branch}\r\n", hop.from));
+    edits.insert(top, ("Via: SIP/2.0/UDP ", hop.from, ";branch=", branch, "\r\n"));
     complete_via(vias.topmost, &vias.below, edits);
     let message = request.message;
     let at = behind_vias(message, vias.topmost);
@@ -80,8 +81,8 @@ pub fn lay_path(
         lay_routes("Path", path.line.start, request, hop, key, edits);
     }
     match message.first(HeaderName::MAX_FORWARDS) {
-        Some(field) => edits.replace(field.value.range(), format_args!("{max_forwards}")),
-        None => edits.insert(record_route, format_args!("Max-Forwards: {max_forwards}\r\n")),
+        Some(field) => edits.replace(field.value.range(), max_forwards),
+        None => edits.insert(record_route, ("Max-Forwards: ", max_forwards, "\r\n")),
     }
 }
 
@@ -96,13 +97,13 @@ fn behind_vias(message: &Message<'_>, topmost: &Via) -> usize {
 /// for a generic sender says where its request came from.
 fn lay_routes(name: &str, at: usize, request: &Request<'_>, hop: &Hop, key: &crate::config::Key, edits: &mut Edits) {
     let local = request.local;
-    edits.insert(at, format_args!("{name}: <sip:{};lr>\r\n", hop.from));
+    edits.insert(at, (name, ": <sip:", hop.from, ";lr>\r\n"));
     if request.source == Source::Generic {
         let seal = seal_route(key, local, request.remote);
-        let received = Tilde(request.remote);
-        edits.insert(at, format_args!("{name}: <sip:{local};lr;received={received};sig={seal}>\r\n"));
+        let received = (";lr;received=", Tilde(request.remote), ";sig=", seal);
+        edits.insert(at, (name, ": <sip:", local, received, ">\r\n"));
     } else {
-        edits.insert(at, format_args!("{name}: <sip:{local};lr>\r\n"));
+        edits.insert(at, (name, ": <sip:", local, ";lr>\r\n"));
     }
 }
 
@@ -115,13 +116,11 @@ pub fn take_up_routes(request: &Request<'_>, routes: &Routes, request_uri: &[u8]
     match strict {
         Some(next) => {
             let last_line = routes.values.last().map_or(next.field.line, |value| value.field.line);
-            edits.insert(last_line.end, format_args!("Route: <"));
-            edits.replace_bytes(last_line.end..last_line.end, request_uri);
-            edits.insert(last_line.end, format_args!(">\r\n"));
-            edits.replace_bytes(request.uri.range(), next.uri.span.of(text));
+            edits.insert(last_line.end, ("Route: <", request_uri, ">\r\n"));
+            edits.replace(request.uri.range(), next.uri.span.of(text));
         }
         None if request_uri == request.uri.of(text) => {}
-        None => edits.replace_bytes(request.uri.range(), request_uri),
+        None => edits.replace(request.uri.range(), request_uri),
     }
     remove_values(routes, routes.popped.saturating_add(usize::from(strict.is_some())), edits);
 }
@@ -212,10 +211,16 @@ fn to_phone(uri: &[u8], index: usize, crossing: &Crossing<'_>, edits: &mut Edits
 fn to_uplink(uri: &[u8], crossing: &Crossing<'_>, edits: &mut Edits) {
     let Some((parsed, numeric)) = numeric(uri) else { return };
     let Some(uplink) = &crossing.directory.config().uplinks[crossing.arrival.other()] else { return };
-    let end = parsed.at.port.map_or(parsed.at.host.end, |port| port.end);
     if numeric.host == parsed.at.host {
-        edits.replace(numeric.host.start..end, format_args!("{}", uplink.written));
-    } else {
-        edits.replace(numeric.host.range(), format_args!("{}", uplink.written));
+        edits.replace(parsed.at.span().range(), uplink.written.as_str());
+        return;
     }
+    // A maddr has no port of its own: that of the URI is.
+    match &uplink.host {
+        UplinkHost::Address(address) => {
+            edits.replace(numeric.host.range(), Plainly { host: *address, port: None });
+        }
+        UplinkHost::Name(name) => edits.replace(numeric.host.range(), name.as_str()),
+    }
+    put_port(&parsed, Some(uplink.port).filter(|&port| port != SIP_PORT), edits);
 }

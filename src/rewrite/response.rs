@@ -34,7 +34,7 @@ impl<'a> OurVia<'a> {
         let next = vias.next()?.ok()?;
         let address = topmost.sent_by.address?;
         let is_here = SocketAddr::new(address, topmost.sent_by_port()) == socket;
-        if !is_here || !topmost.transport.of(text).eq_ignore_ascii_case(b"UDP") {
+        if !is_here || topmost.other_version || !topmost.transport.of(text).eq_ignore_ascii_case(b"UDP") {
             return None;
         }
         let branch = Branch::parse(topmost.branch?.of(text))?;
@@ -73,6 +73,6 @@ pub fn lay_service_route(message: &Message<'_>, arrival: SocketAddr, edits: &mut
         && message.method() == Method::Register
         && let Some(field) = message.first(HeaderName::SERVICE_ROUTE)
     {
-        edits.insert(field.line.start, format_args!("Service-Route: <sip:{arrival};lr>\r\n"));
+        edits.insert(field.line.start, ("Service-Route: <sip:", arrival, ";lr>\r\n"));
     }
 }

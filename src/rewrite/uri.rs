@@ -5,7 +5,6 @@
 //! listen addresses, change places. What that cannot say becomes our address
 //! with an `s64=` that holds host and port as they stood.
 
-use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
 use crate::address::{Directory, Plainly, Rights, StandIn};
@@ -15,7 +14,8 @@ use crate::scan::Span;
 use crate::sip::host::SIP_PORT;
 use crate::sip::uri::{Parameter, Uri};
 use crate::target::{Numeric, TOKEN_NAME, token};
-use crate::token::{Ascii, Dashed, Tilde, Token, seal_everybody, seal_recipient, seal_source};
+use crate::text::{Sink, Text};
+use crate::token::{Dashed, Seal, Tilde, Token, seal_everybody, seal_recipient, seal_source};
 
 /// The name of the parameter that keeps what else was in a token, in From and To.
 const REST_NAME: &[u8] = b"s64x";
@@ -90,8 +90,7 @@ impl Crossing<'_> {
     fn by_token(&self, text: &[u8], uri: &Uri, target: &Numeric, place: Place, bracketed: bool, edits: &mut Edits) {
         let (stand_in, rule) = self.directory.stand_in(self.arrival, target.address, target.port);
         put_host(uri, target, stand_in.into(), edits);
-        let rest =
-            uri.parameter(text, REST_NAME).filter(|rest| place == Place::Identity && rest.value.of(text).is_ascii());
+        let rest = rest(text, uri).filter(|_| place == Place::Identity);
         rename_up(text, uri, rest, edits);
         let beyond = match rest {
             Some(rest) => Beyond::Kept(rest.value.of(text)),
@@ -100,12 +99,12 @@ impl Crossing<'_> {
         let port = uri.at.port.map(|port| port.of(text));
         let shown = Shown { host: target.host.of(text), port, beyond };
         match rest {
-            Some(rest) => edits.replace(rest.whole.range(), format_args!(";s64={shown}")),
-            None => edits.insert(uri.parameters.end, format_args!(";s64={shown}")),
+            Some(rest) => edits.replace(rest.whole.range(), (";s64=", &shown)),
+            None => edits.insert(uri.parameters.end, (";s64=", &shown)),
         }
         if !bracketed {
-            edits.insert(uri.start, format_args!("<"));
-            edits.insert(uri.end, format_args!(">"));
+            edits.insert(uri.start, "<");
+            edits.insert(uri.end, ">");
         }
     }
 
@@ -117,12 +116,12 @@ impl Crossing<'_> {
             place == Place::Contact && rule == StandIn::Listen && self.rights != Rights::Uplink && !self.redirect;
         if place == Place::Identity {
             Beyond::Nothing
-        } else if written.ip() == canonical(self.source.ip()) {
-            Beyond::Seal(seal_everybody(key, written).0)
+        } else if written.ip() == canonical(self.source.ip()) && !self.directory.is_ours(self.source) {
+            Beyond::Seal(seal_everybody(key, written))
         } else if roams {
-            Beyond::Source(self.source, seal_source(key, written, self.source).0)
+            Beyond::Source(self.source, seal_source(key, written, self.source))
         } else if self.rights != Rights::Generic {
-            Beyond::Seal(seal_recipient(key, written, self.destination).0)
+            Beyond::Seal(seal_recipient(key, written, self.destination))
         } else {
             Beyond::Nothing
         }
@@ -131,8 +130,13 @@ impl Crossing<'_> {
 
 /// Puts `plainly` in the place of host and port.
 pub fn put_host(uri: &Uri, target: &Numeric, plainly: Plainly, edits: &mut Edits) {
-    edits.replace(target.host.range(), format_args!("{}", Plainly { port: None, ..plainly }));
-    put_port(uri, plainly.port.map(PortText::Number), edits);
+    edits.replace(target.host.range(), Plainly { port: None, ..plainly });
+    put_port(uri, plainly.port, edits);
+}
+
+/// Puts `port` behind the host of a URI.
+pub fn put_port(uri: &Uri, port: Option<u16>, edits: &mut Edits) {
+    put_port_text(uri, port.map(PortText::Number), edits);
 }
 
 /// The digits of a port.
@@ -142,13 +146,13 @@ enum PortText<'a> {
     Digits(&'a [u8]),
 }
 
-fn put_port(uri: &Uri, port: Option<PortText<'_>>, edits: &mut Edits) {
+fn put_port_text(uri: &Uri, port: Option<PortText<'_>>, edits: &mut Edits) {
     // With the colon before it; where there is none, right behind the host.
     let behind = uri.at.port.map_or(uri.at.host.end, |port| port.end);
     let at = uri.at.host.end..behind;
     match port {
-        Some(PortText::Number(port)) => edits.replace(at, format_args!(":{port}")),
-        Some(PortText::Digits(digits)) => edits.replace(at, format_args!(":{}", Dashed(digits))),
+        Some(PortText::Number(port)) => edits.replace(at, (":", port)),
+        Some(PortText::Digits(digits)) => edits.replace(at, (":", digits)),
         None if at.is_empty() => {}
         None => edits.remove(at),
     }
@@ -164,20 +168,20 @@ pub fn restore(
     place: Place,
     edits: &mut Edits,
 ) {
-    struct Host<'a>(&'a Token<'a>);
-    impl fmt::Display for Host<'_> {
-        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            self.0.written.write_host(f)
-        }
-    }
-    edits.replace(target.host.range(), format_args!("{}", Host(token)));
-    put_port(uri, token.written.port.map(PortText::Digits), edits);
+    edits.replace(target.host.range(), token.written.bracketed_host());
+    put_port_text(uri, token.written.port.map(PortText::Digits), edits);
     if place == Place::Identity && !token.beyond.is_empty() {
-        edits.replace(parameter.whole.range(), format_args!(";s64x={}", Ascii(token.beyond)));
+        edits.replace(parameter.whole.range(), (";s64x=", token.beyond));
     } else {
         edits.remove(parameter.whole.range());
     }
     rename_down(text, uri, Some(parameter), edits);
+}
+
+/// What stayed behind of a token that was restored: the last `s64x=`. One that
+/// cannot be that belongs to whoever wrote it.
+fn rest(text: &[u8], uri: &Uri) -> Option<Parameter> {
+    uri.parameter(text, REST_NAME).filter(|rest| Token::is_beyond(rest.value.of(text)))
 }
 
 /// Whether a name is `s64` with any number of `-` behind.
@@ -190,7 +194,7 @@ fn is_token_name(name: &[u8]) -> bool {
 fn rename_up(text: &[u8], uri: &Uri, except: Option<Parameter>, edits: &mut Edits) {
     let others = uri.parameters(text).filter(|parameter| Some(*parameter) != except);
     for parameter in others.filter(|parameter| is_token_name(parameter.name.of(text))) {
-        edits.insert(parameter.name.end, format_args!("-"));
+        edits.insert(parameter.name.end, "-");
     }
 }
 
@@ -208,8 +212,8 @@ pub fn rename_down(text: &[u8], uri: &Uri, except: Option<Parameter>, edits: &mu
 #[derive(Clone, Copy, Debug)]
 enum Beyond<'a> {
     Nothing,
-    Seal(u64),
-    Source(SocketAddr, u64),
+    Seal(Seal),
+    Source(SocketAddr, Seal),
     Kept(&'a [u8]),
 }
 
@@ -220,17 +224,14 @@ struct Shown<'a> {
     beyond: Beyond<'a>,
 }
 
-impl fmt::Display for Shown<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        Dashed(self.host).fmt(f)?;
-        if let Some(port) = self.port {
-            write!(f, "~{}", Dashed(port))?;
-        }
+impl Text for Shown<'_> {
+    fn write(&self, out: &mut impl Sink) {
+        (Dashed(self.host), self.port.map(|port| ("~", port))).write(out);
         match self.beyond {
-            Beyond::Nothing => Ok(()),
-            Beyond::Seal(seal) => write!(f, "__{seal:016x}"),
-            Beyond::Source(source, seal) => write!(f, "_{}_{seal:016x}", Tilde(source)),
-            Beyond::Kept(rest) => Ascii(rest).fmt(f),
+            Beyond::Nothing => {}
+            Beyond::Seal(seal) => ("__", seal).write(out),
+            Beyond::Source(source, seal) => ("_", Tilde(source), "_", seal).write(out),
+            Beyond::Kept(rest) => rest.write(out),
         }
     }
 }

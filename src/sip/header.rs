@@ -102,6 +102,11 @@ impl HeaderName {
         candidates.iter().take_while(|index| **index != u8::MAX).find(named).map_or(Self::OTHER, |index| Self(*index))
     }
 
+    /// A bit of its own where a message may have no more than one; else 0.
+    pub fn single_bit(self) -> u16 {
+        SINGLE_BITS.get(usize::from(self.0)).copied().unwrap_or(0)
+    }
+
     /// Its row.
     pub fn row(self) -> Option<&'static Row> {
         TABLE.get(usize::from(self.0))
@@ -134,6 +139,18 @@ impl HeaderName {
         panic!("not in the table");
     }
 }
+
+/// The bits of [`HeaderName::SINGLE`], by row.
+#[allow(clippy::indexing_slicing)] // const: an index out of bounds does not compile
+static SINGLE_BITS: [u16; TABLE.len()] = {
+    let mut bits = [0; TABLE.len()];
+    let mut index = 0;
+    while index < HeaderName::SINGLE.len() {
+        bits[HeaderName::SINGLE[index].0 as usize] = 1 << index;
+        index += 1;
+    }
+    bits
+};
 
 /// The longest name in the table is shorter than this.
 const LONGEST: usize = 32;

@@ -68,15 +68,23 @@ fn scan_host(scanner: &mut Scanner<'_>) -> Option<(Option<IpAddr>, usize)> {
     if text.is_empty() || text.starts_with(b".") || text.starts_with(b"-") || rest.starts_with(b"..") {
         return None;
     }
-    Some((ipv4(text).map(IpAddr::V4), text.len()))
+    let numeric = text.first().is_some_and(u8::is_ascii_digit);
+    Some((if numeric { ipv4(text).map(IpAddr::V4) } else { None }, text.len()))
 }
 
 /// A dotted quad without leading zeros, which some read as octal.
 pub fn ipv4(text: &[u8]) -> Option<Ipv4Addr> {
-    if !text.first()?.is_ascii_digit() || text.len() > 15 {
-        return None;
+    let mut octets = [0; 4];
+    let mut parts = text.split(|&byte| byte == b'.');
+    for octet in &mut octets {
+        let part = parts.next()?;
+        let leading_zero = part.len() > 1 && part.starts_with(b"0");
+        if part.len() > 3 || leading_zero {
+            return None;
+        }
+        *octet = number(part).and_then(|value| u8::try_from(value).ok())?;
     }
-    std::str::from_utf8(text).ok()?.parse().ok()
+    parts.next().is_none().then(|| octets.into())
 }
 
 /// An IPv6 address without brackets. The three colons in front of a dotted quad

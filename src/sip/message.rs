@@ -5,6 +5,8 @@
 //! something is wrong, [`Message::fault`] says the first such thing, and as much
 //! as can be read is still there, since a refusal needs it.
 
+use memchr::{memchr, memchr2};
+
 use super::fault::Fault;
 use super::header::HeaderName;
 use super::method::Method;
@@ -85,6 +87,7 @@ impl<'a> Message<'a> {
         while let Some(line) = lines.next_field() {
             if line.content.is_empty() {
                 ended = true;
+                fault = fault.or(line.broken.then_some(Fault::LineEnd));
                 break;
             }
             match field(bytes, line) {
@@ -106,14 +109,13 @@ impl<'a> Message<'a> {
 
     /// Cuts the body to Content-Length, and looks for fields that stand twice.
     fn bound_body(&mut self) -> Result<(), Fault> {
-        let mut seen = [false; HeaderName::SINGLE.len()];
+        let mut seen = 0;
         for field in self.fields {
-            let single = HeaderName::SINGLE.iter().position(|&name| name == field.name);
-            if let Some(seen) = single.and_then(|index| seen.get_mut(index))
-                && std::mem::replace(seen, true)
-            {
+            let bit = field.name.single_bit();
+            if seen & bit != 0 {
                 return Err(Fault::Twice(field.name.name()));
             }
+            seen |= bit;
         }
         let Some(field) = self.first(HeaderName::CONTENT_LENGTH) else { return Ok(()) };
         let length = number(field.value.of(self.bytes)).ok_or(Fault::Value("Content-Length"))?;
@@ -203,14 +205,14 @@ impl Lines<'_> {
     fn next_line(&mut self) -> Option<Line> {
         let start = self.at;
         let rest = self.bytes.get(start..).unwrap_or_default();
-        let length = rest.iter().position(|&byte| byte == b'\n')?;
+        let length = memchr(b'\n', rest)?;
         let line = rest.get(..length).unwrap_or_default();
         let (content, crlf) = line.strip_suffix(b"\r").map_or((line, false), |content| (content, true));
         self.at = start.saturating_add(length).saturating_add(1);
         Some(Line {
             whole: Span::new(start, self.at),
             content: Span::new(start, start.saturating_add(content.len())),
-            broken: !crlf || content.iter().any(|&byte| matches!(byte, b'\r' | 0)),
+            broken: !crlf || has_control(content),
         })
     }
 
@@ -225,6 +227,19 @@ impl Lines<'_> {
         }
         Some(field)
     }
+}
+
+/// A CR, or a NUL that is no `quoted-pair` (RFC 3261 §25.1): where one program
+/// ends a line or a text, and the next one does not.
+fn has_control(content: &[u8]) -> bool {
+    let mut before = b' ';
+    // Hardly any line holds one at all.
+    memchr2(b'\r', 0, content).is_some()
+        && content.iter().any(|&byte| {
+            let bad = byte == b'\r' || (byte == 0 && before != b'\\');
+            before = byte;
+            bad
+        })
 }
 
 fn field(bytes: &[u8], line: Line) -> Result<Field, Fault> {
@@ -327,6 +342,7 @@ mod tests {
         assert_eq!(fault("INFO sip:a@b SIP/2.0\r\nTo: x\ny\r\n\r\n"), Some(Fault::LineEnd));
         assert_eq!(fault("INFO sip:a@b SIP/2.0\r\nTo: x\ry\r\n\r\n"), Some(Fault::LineEnd));
         assert_eq!(fault("INFO sip:a@b SIP/2.0\r\nTo: x\0\r\n\r\n"), Some(Fault::LineEnd));
+        assert_eq!(fault("INFO sip:a@b SIP/2.0\r\nTo: \"\\\0\" <sip:x>\r\n\r\n"), None);
         assert_eq!(fault("INFO sip:a@b SIP/2.0\r\nno colon\r\n\r\n"), Some(Fault::FieldName));
         assert_eq!(fault("INFO sip:a@b SIP/2.0\r\nTo: x\r\n"), Some(Fault::NoEmptyLine));
         assert_eq!(fault("INFO  sip:a@b SIP/2.0\r\n\r\n"), Some(Fault::StartLine));

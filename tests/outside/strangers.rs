@@ -1,126 +1,94 @@
-//! Telephones and a registrar that others wrote: baresip registers through the
-//! daemon at Kamailio on the other family, is called and calls.
+//! What strangers get out of the real binary.
 
-use std::net::IpAddr;
-use std::process::Command;
-use std::thread;
 use std::time::Duration;
 
+use crate::harness::agent::Agent;
 use crate::harness::daemon::Daemon;
-use crate::harness::namespace::isolated_with;
-use crate::harness::strangers::{Baresip, DOMAIN, Folder, Kamailio, share_of};
+use crate::harness::message::Message;
+use crate::harness::namespace::isolated;
+use crate::harness::party::Party;
+use crate::harness::picture::{F1, G4, LISTEN4, LISTEN6, P1, STRANGER4, STRANGER6, U6, X6};
 
-/// Who is where.
-struct Place {
-    /// What the daemon needs to know beside the picture.
-    options: &'static [&'static str],
-    registrar: &'static str,
-    /// A phone, and the listen address on its side.
-    alice: [&'static str; 2],
-    /// A telephone on the registrar's side, and the listen address there.
-    bob: [&'static str; 2],
-}
-
-const IPV4_PHONE: Place = Place {
-    options: &[],
-    registrar: "2001:db8:456::12",
-    alice: ["192.0.2.101", "192.0.2.1"],
-    bob: ["2001:db8:9::55", "2001:db8::1"],
-};
-
-const IPV6_PHONE: Place = Place {
-    options: &["-u", "198.51.100.12"],
-    registrar: "198.51.100.12",
-    alice: ["2001:db8:6::7", "2001:db8::1"],
-    bob: ["198.51.100.9", "192.0.2.1"],
-};
-
-const PITCHES: [u16; 2] = [440, 1000];
-
-/// baresip does not bind its media to an address, so that on one machine all of
-/// it would come from the very address it goes to.
-fn send_from([own, relay]: [&str; 2]) {
-    let run = |options: &[&str]| {
-        let family = if own.contains(':') { "-6" } else { "-4" };
-        let route = ["route", options[0], "table", "local", "local", relay, "dev", "lo"];
-        let status = Command::new("ip").arg(family).args(route).args(&options[1..]).status().unwrap();
-        assert!(status.success(), "{options:?}");
-    };
-    run(&["del"]);
-    run(&["add", "src", own]);
-}
-
-fn ip(text: &str) -> IpAddr {
-    text.parse().unwrap()
-}
-
-/// Registers both, lets one of them call, hold and resume, and the other hang up.
-fn call(name: &str, place: &Place, alice_calls: bool) {
-    send_from(place.alice);
-    send_from(place.bob);
-    let folder = Folder::new(name);
-    let _registrar = Kamailio::start(&folder, ip(place.registrar));
-    let mut daemon = Daemon::start_with(place.options);
-    let alice = Baresip::start(&folder, "alice", ip(place.alice[0]), ip(place.alice[1]), PITCHES[0]);
-    let bob = Baresip::start(&folder, "bob", ip(place.bob[0]), ip(place.registrar), PITCHES[1]);
-    let (mut caller, mut callee, dialled) = if alice_calls { (alice, bob, "bob") } else { (bob, alice, "alice") };
-
-    caller.command("dial", &format!("sip:{dialled}@{DOMAIN}"));
-    callee.await_event("CALL_INCOMING");
-    callee.command("accept", "");
-    for telephone in [&mut caller, &mut callee] {
-        telephone.await_event("CALL_ESTABLISHED");
-        telephone.await_event("CALL_RTPESTAB");
+/// Sends `request` this many times, in bursts that any socket buffer holds, and
+/// gives the number and the bytes of what comes back.
+fn flood(stranger: &Agent, request: &Message, proxy: &str, times: usize) -> (usize, usize) {
+    let (mut answers, mut bytes) = (0, 0);
+    for burst in 0..times.div_ceil(20) {
+        (0..20.min(times - burst * 20)).for_each(|_| stranger.send(request, proxy));
+        while let Some(answer) = stranger.receive_within(Duration::from_millis(20)) {
+            answers += 1;
+            bytes += answer.message.to_wire().len();
+        }
     }
-    talk();
-    for (who, command) in [(0, "hold"), (0, "resume"), (1, "hold"), (1, "resume")] {
-        let (by, other) = if who == 0 { (&mut caller, &mut callee) } else { (&mut callee, &mut caller) };
-        by.command(command, "");
-        other.await_event("CALL_REMOTE_SDP");
-        by.await_event("CALL_REMOTE_SDP");
-    }
-    talk();
-    callee.command("hangup", "");
-    caller.await_event("CALL_CLOSED");
-
-    let line = daemon.await_line("call ended: the callee hung up");
-    assert!(line.contains("verdict=both parties sent media"), "{line}");
-    for leg in ["from_caller=", "from_callee="] {
-        let packets = line.split_once(leg).unwrap().1.split(' ').next().unwrap();
-        assert!(packets.parse::<u32>().unwrap() > 60, "{line}");
-    }
-    let pitches = if alice_calls { PITCHES } else { [PITCHES[1], PITCHES[0]] };
-    for (telephone, pitch) in [(caller, pitches[1]), (callee, pitches[0])] {
-        let heard = telephone.heard();
-        assert!(heard.len() > 8000, "only {} samples of {pitch} Hz were heard", heard.len());
-        let share = share_of(&heard, pitch);
-        assert!(share > 0.7, "only {share} of what was heard is the other's {pitch} Hz");
-    }
-}
-
-/// A sound has to last to be heard.
-fn talk() {
-    thread::sleep(Duration::from_millis(1500));
-}
-
-const PROGRAMS: [&str; 2] = ["baresip", "kamailio"];
-
-#[test]
-fn baresip_on_ipv4_calls_through_a_registrar_on_ipv6() {
-    isolated_with(&PROGRAMS, || call("from4to6", &IPV4_PHONE, true));
+    (answers, bytes)
 }
 
 #[test]
-fn baresip_on_ipv4_is_called_by_a_registrar_on_ipv6() {
-    isolated_with(&PROGRAMS, || call("to4from6", &IPV4_PHONE, false));
+fn answers_to_a_flood_are_few_and_small_and_others_get_theirs() {
+    isolated(|| {
+        let mut daemon = Daemon::start();
+        let (mallory, bob) = (Party::new("mallory", STRANGER6, 40000), Party::new("bob", X6, 40000));
+        let request = mallory.request("OPTIONS", "sip:[2001:db8::1]").without_body();
+        let (answers, bytes) = flood(&mallory.agent, &request, LISTEN6, 1000);
+        // Fifty at once, and ten more for each second that it took.
+        assert!((50..500).contains(&answers), "{answers}");
+        assert!(bytes <= answers * request.to_wire().len(), "{bytes} bytes in {answers} answers");
+        daemon.await_line("too many answers to this address");
+        let options = bob.request("OPTIONS", "sip:[2001:db8::1]").without_body();
+        bob.agent.send(&options, LISTEN6);
+        bob.agent.receive_response(200, &options);
+    });
 }
 
+/// Nobody but phones and the uplink hears anything of what a stranger sends.
 #[test]
-fn baresip_on_ipv6_calls_through_a_registrar_on_ipv4() {
-    isolated_with(&PROGRAMS, || call("from6to4", &IPV6_PHONE, true));
+fn a_strangers_requests_reach_phones_and_the_uplink_alone() {
+    isolated(|| {
+        let _daemon = Daemon::start();
+        let mallory = Party::new("mallory", STRANGER4, 40000);
+        let (victim, alice, uplink) =
+            (Agent::bind("victim", X6), Party::new("alice", P1, 30000), Agent::bind("uplink", U6));
+        for uri in [
+            "sip:bob@[2001:db8:9::55]:5062",
+            "sip:bob@192.0.2.1;s64=2001-db8-9--55~5062",
+            "sip:bob@example.com;maddr=[2001:db8:9::55]",
+            "sip:alice@192.0.2.101",
+            "sip:bob@provider.example",
+        ] {
+            for route in [
+                "<sip:[2001:db8:9::55]:5062;lr>",
+                "<sip:192.0.2.1;lr>, <sip:[2001:db8::1];lr;received=2001-db8-9--55~5062;sig=0123456789abcdef>",
+            ] {
+                let plain = mallory.request("MESSAGE", uri).without_body();
+                mallory.agent.send(&plain, LISTEN4);
+                mallory.agent.send(&plain.with("Route", route), LISTEN4);
+            }
+        }
+        let fence = alice.request("MESSAGE", "sip:bob@[2001:db8:9::55]:5062").without_body();
+        alice.agent.send(&fence, LISTEN4);
+        assert_eq!(victim.receive().message.value("Call-ID"), fence.value("Call-ID"));
+        assert!(uplink.receive().message.value("From").contains("mallory"));
+        assert!(alice.agent.receive().message.value("From").contains("mallory"));
+    });
 }
 
+/// A response with one thing changed goes nowhere; the true one still does.
 #[test]
-fn baresip_on_ipv6_is_called_by_a_registrar_on_ipv4() {
-    isolated_with(&PROGRAMS, || call("to6from4", &IPV6_PHONE, false));
+fn forged_responses_go_nowhere() {
+    isolated(|| {
+        let mut daemon = Daemon::start();
+        let (bob, alice) = (Party::new("bob", X6, 40000), Party::new("alice", P1, 30000));
+        let request = bob.request("MESSAGE", "sip:alice@[2001:db8::101]").without_body();
+        bob.agent.send(&request, F1);
+        let arrived = alice.agent.receive_request("MESSAGE");
+        let good = crate::harness::agent::response_to(&arrived.message, 200, "OK", "a1").without_body();
+        let mallory = Agent::bind("mallory", STRANGER4);
+        for (name, value) in [("Call-ID", "other"), ("CSeq", "2 MESSAGE"), ("Via", "SIP/2.0/UDP 192.0.2.1:5060")] {
+            mallory.send(&good.clone().replacing(name, value), LISTEN4);
+        }
+        mallory.send(&good, G4);
+        daemon.await_line("response to no request of ours");
+        alice.agent.respond(&arrived, &good);
+        bob.agent.receive_response(200, &request);
+    });
 }

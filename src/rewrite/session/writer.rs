@@ -153,8 +153,8 @@ impl Writer<'_, '_> {
     /// One media section.
     fn stream(&mut self, media: &MediaDescription<'_>, fate: Fate) {
         match fate {
-            Fate::Relayed(port) => self.edits.replace(media.line.port_span.range(), format_args!("{port}")),
-            Fate::Refused => self.edits.replace_bytes(media.line.port_span.range(), b"0"),
+            Fate::Relayed(port) => self.edits.replace(media.line.port_span.range(), port),
+            Fate::Refused => self.edits.replace(media.line.port_span.range(), "0"),
             Fate::Kept | Fate::Idle => {}
         }
         if media.section.connections().next().is_none() {
@@ -190,7 +190,7 @@ impl Writer<'_, '_> {
         let first = lines.next().and_then(|line| Connection::read(self.message, line.value).ok());
         if let Some(connection) = first {
             let ours = self.in_place_of(Some(connection.address));
-            self.edits.replace(connection.span.range(), format_args!("IN {} {ours}", self.outgoing.sdp_name()));
+            self.edits.replace(connection.span.range(), ("IN ", self.outgoing.sdp_name(), " ", ours));
         }
         lines.for_each(|line| self.edits.remove(line.whole.range()));
     }
@@ -202,11 +202,11 @@ impl Writer<'_, '_> {
         let message = self.message;
         match (fate, self.plan.takes_connection) {
             (Fate::Kept, true) => self.insert_connection(media, |at, edits| {
-                edits.replace_bytes(at..at, session.span.of(message));
+                edits.replace(at..at, session.span.of(message));
             }),
             (Fate::Relayed(_), false) => {
                 let (addrtype, ours) = (self.outgoing.sdp_name(), self.in_place_of(Some(session.address)));
-                self.insert_connection(media, |at, edits| edits.insert(at, format_args!("IN {addrtype} {ours}")));
+                self.insert_connection(media, |at, edits| edits.insert(at, ("IN ", addrtype, " ", ours)));
             }
             _ => {}
         }
@@ -219,9 +219,9 @@ impl Writer<'_, '_> {
         let at = before.whole.end;
         // Behind a last line without a line end, ours has none either.
         let (front, back) = if before.is_ended() { ("", self.line_end) } else { (self.line_end, "") };
-        self.edits.insert(at, format_args!("{front}c="));
+        self.edits.insert(at, (front, "c="));
         value(at, self.edits);
-        self.edits.insert(at, format_args!("{back}"));
+        self.edits.insert(at, back);
     }
 
     /// An `o=` line. A name in it stays.
@@ -231,11 +231,11 @@ impl Writer<'_, '_> {
         };
         let addrtype = self.outgoing.sdp_name();
         match origin.address {
-            Some(Address::Name) => self.edits.replace(origin.addrtype.range(), format_args!("{addrtype}")),
+            Some(Address::Name) => self.edits.replace(origin.addrtype.range(), addrtype),
             Some(address) if is_of(address, self.outgoing) => {}
             address => {
                 let ours = self.in_place_of(address);
-                self.edits.replace(origin.span.range(), format_args!("{addrtype} {ours}"));
+                self.edits.replace(origin.span.range(), (addrtype, " ", ours));
             }
         }
     }
@@ -283,10 +283,10 @@ impl Writer<'_, '_> {
             (false, false) => port.saturating_add(1),
         };
         match rtcp.address {
-            None => self.edits.replace(value.range(), format_args!("{port}")),
+            None => self.edits.replace(value.range(), port),
             address => {
                 let (addrtype, ours) = (self.outgoing.sdp_name(), self.in_place_of(address));
-                self.edits.replace(value.range(), format_args!("{port} IN {addrtype} {ours}"));
+                self.edits.replace(value.range(), (port, " IN ", addrtype, " ", ours));
             }
         }
     }

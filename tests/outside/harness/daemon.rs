@@ -42,7 +42,16 @@ impl Daemon {
 
     /// With these options behind those of the picture, and no line for each datagram.
     pub fn start_quietly(more: &[&str]) -> Self {
-        let mut daemon = Self::spawn_plainly(&[&OPTIONS, more].concat());
+        let mut daemon = Self::spawn_by(Command::new(PROGRAM), &[&OPTIONS, more].concat());
+        daemon.await_line("ready");
+        daemon
+    }
+
+    /// With the command line of the picture, in the network namespace of that process.
+    pub fn start_in(process: u32) -> Self {
+        let mut command = Command::new("nsenter");
+        command.args(["-t", &process.to_string(), "-n", PROGRAM, "-v"]);
+        let mut daemon = Self::spawn_by(command, &OPTIONS);
         daemon.await_line("ready");
         daemon
     }
@@ -53,17 +62,12 @@ impl Daemon {
     }
 
     fn spawn(options: &[&str]) -> Self {
-        Self::spawn_plainly(&[&["-v"], options].concat())
+        Self::spawn_by(Command::new(PROGRAM), &[&["-v"], options].concat())
     }
 
-    fn spawn_plainly(options: &[&str]) -> Self {
-        let mut child = Command::new(PROGRAM)
-            .args(options)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+    fn spawn_by(mut command: Command, options: &[&str]) -> Self {
+        let mut child =
+            command.args(options).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let (sender, lines) = channel();
         let stderr = BufReader::new(child.stderr.take().unwrap());
         thread::spawn(move || {

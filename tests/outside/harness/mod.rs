@@ -15,8 +15,8 @@ pub mod dialog;
 pub mod media;
 pub mod party;
 pub mod sipp;
-pub mod strangers;
 pub mod talk;
+pub mod telephones;
 
 use std::time::Duration;
 
