@@ -54,8 +54,8 @@ fn ip(text: &str) -> IpAddr {
     text.parse().unwrap()
 }
 
-/// Registers both, lets one of them call, hold and resume, and the other hang up.
-fn call(name: &str, place: &Place, alice_calls: bool) {
+/// Registers both, lets one of them call, both hold and resume, and one hang up.
+fn call(name: &str, place: &Place, alice_calls: bool, caller_ends: bool) {
     send_from(place.alice);
     send_from(place.bob);
     let folder = Folder::new(name);
@@ -80,10 +80,11 @@ fn call(name: &str, place: &Place, alice_calls: bool) {
         by.await_event("CALL_REMOTE_SDP");
     }
     talk();
-    callee.command("hangup", "");
-    caller.await_event("CALL_CLOSED");
+    let (ends, other) = if caller_ends { (&mut caller, &mut callee) } else { (&mut callee, &mut caller) };
+    ends.command("hangup", "");
+    other.await_event("CALL_CLOSED");
 
-    let line = daemon.await_line("call ended: the callee hung up");
+    let line = daemon.await_line(&format!("call ended: the {} hung up", if caller_ends { "caller" } else { "callee" }));
     assert!(line.contains("verdict=both parties sent media"), "{line}");
     for leg in ["from_caller=", "from_callee="] {
         let packets = line.split_once(leg).unwrap().1.split(' ').next().unwrap();
@@ -107,20 +108,20 @@ const PROGRAMS: [&str; 2] = ["baresip", "kamailio"];
 
 #[test]
 fn baresip_on_ipv4_calls_through_a_registrar_on_ipv6() {
-    isolated_with(&PROGRAMS, || call("from4to6", &IPV4_PHONE, true));
+    isolated_with(&PROGRAMS, || call("from4to6", &IPV4_PHONE, true, true));
 }
 
 #[test]
 fn baresip_on_ipv4_is_called_by_a_registrar_on_ipv6() {
-    isolated_with(&PROGRAMS, || call("to4from6", &IPV4_PHONE, false));
+    isolated_with(&PROGRAMS, || call("to4from6", &IPV4_PHONE, false, false));
 }
 
 #[test]
 fn baresip_on_ipv6_calls_through_a_registrar_on_ipv4() {
-    isolated_with(&PROGRAMS, || call("from6to4", &IPV6_PHONE, true));
+    isolated_with(&PROGRAMS, || call("from6to4", &IPV6_PHONE, true, false));
 }
 
 #[test]
 fn baresip_on_ipv6_is_called_by_a_registrar_on_ipv4() {
-    isolated_with(&PROGRAMS, || call("to6from4", &IPV6_PHONE, false));
+    isolated_with(&PROGRAMS, || call("to6from4", &IPV6_PHONE, false, true));
 }
