@@ -56,6 +56,7 @@ fuzz_target!(|case: Case| {
     assert_eq!((end.from, end.to.ip()), (local, remote.ip()));
     came_back(&config, request, &end.out);
     to_the_answerer(&mut world, &config, &case, &end.out);
+    within_the_dialog(&mut world, &config, request, &last);
 });
 
 /// The last pass of a message, if it went all the way.
@@ -170,6 +171,38 @@ fn to_the_answerer(world: &mut World, config: &Config, case: &Case, out: &[u8]) 
     let message = Message::parse(&last.out, &mut fields).expect("a message");
     let written: Vec<&Field> = kept(&case.answer).filter(|field| field.name().is_some()).collect();
     same_values(config, Family::of(last.from.ip()), &written, &message);
+}
+
+/// The BYE of whoever was called goes to what the caller wrote into its Contact.
+fn within_the_dialog(world: &mut World, config: &Config, request: &Request, last: &Last) {
+    let mut fields = Fields::default();
+    let message = Message::parse(&last.out, &mut fields).expect("a message");
+    let Some(field) = message.first(HeaderName::CONTACT) else { return };
+    let Some(Ok(contact)) = NameAddrs::new(message.bytes, field.value, true).next() else { return };
+    let uri = String::from_utf8_lossy(contact.uri.of(message.bytes)).into_owned();
+    let mut bye = format!("BYE {uri} SIP/2.0\r\nVia: SIP/2.0/UDP {};branch=z9hG4bKb\r\n", last.to);
+    for field in message.all(HeaderName::RECORD_ROUTE) {
+        bye += &format!("Route: {}\r\n", String::from_utf8_lossy(field.value.of(message.bytes)));
+    }
+    bye += "From: <sip:a@x>;tag=callee\r\nTo: <sip:b@x>;tag=caller\r\nCall-ID: c1@192.0.2.101\r\nCSeq: 9 BYE\r\n\r\n";
+    let passes = world.arrive(Arrived { local: last.from, remote: last.to, bytes: bye.into_bytes() });
+    let Some(end) = forwarded(&passes).filter(|end| is_request(&end.out)) else { return };
+    let (remote, _) = request.endpoints();
+    let written = kept(&request.fields).find(|field| field.name() == Some("Contact")).expect("a Contact");
+    let written = written.values()[0].uri();
+    let is_phone = config.maps.iter().any(|map| map.phone.ip() == remote.ip());
+    let at_home = numeric(&written).is_some_and(|to| to.ip() == remote.ip());
+    // What reaches a phone's fake goes to the phone, whatever its Contact says, and
+    // what names ourselves is for the uplink.
+    let ours = numeric(&written).is_some_and(|to| config.is_ours(to));
+    // An address of the other side stands as it is on the first pass of a spiral.
+    let elsewhere = numeric(&written).is_some_and(|to| to.is_ipv4() != remote.is_ipv4());
+    if (is_phone && !at_home) || ours || elsewhere || config.wrapper {
+        return;
+    }
+    let start = format!("BYE {written} SIP/2.0\r\n");
+    assert!(end.out.starts_with(start.as_bytes()), "{written} became {}", end.out.escape_ascii());
+    assert!(!at_home || end.to.ip() == remote.ip(), "{written} at {}", end.to);
 }
 
 fn same_values(config: &Config, side: Family, written: &[&Field], message: &Message<'_>) {
