@@ -345,7 +345,7 @@ impl Session {
 
     /// Whether any packets can be missed: none come where nothing is relayed,
     /// and none need to come where every stream is held back.
-    fn is_quiet(&self) -> bool {
+    pub fn is_quiet(&self) -> bool {
         let live = |line: &&Line| line.relay.is_some() && !line.legs.iter().any(|(_, leg)| leg.closed);
         self.lines.iter().filter(live).all(|line| line.legs.iter().any(|(_, leg)| leg.held))
     }
