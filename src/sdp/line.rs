@@ -1,7 +1,10 @@
 //! Lines and their fields (RFC 8866 §5).
 
+use memchr::memchr2;
+
+use super::attribute::Attribute;
 use super::malformed::{Fault, Malformed};
-use crate::scan::{Span, trim_span};
+use crate::scan::Span;
 
 /// One line, `<type>=<value>`.
 ///
@@ -32,32 +35,7 @@ impl Line {
 
     /// What an `a=` line says (RFC 8866 §5.13); `None` for other lines.
     pub fn attribute(&self, message: &[u8]) -> Option<Attribute> {
-        if self.kind != b'a' {
-            return None;
-        }
-        let colon = self.value.of(message).iter().position(|&byte| byte == b':');
-        let end = colon.map_or(self.value.end, |length| self.value.start.saturating_add(length));
-        let name = trim_span(message, Span::new(self.value.start, end));
-        let value = colon.map(|_| trim_span(message, Span::new(end.saturating_add(1), self.value.end)));
-        Some(Attribute { name, value, line: *self })
-    }
-}
-
-/// An `a=` line: `a=<name>` or `a=<name>:<value>` (RFC 8866 §5.13).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Attribute {
-    /// The attribute's name. Names are case-sensitive, but not all senders know.
-    pub name: Span,
-    /// What stands behind the colon, without blanks around it; `None`: no colon.
-    pub value: Option<Span>,
-    /// Its line.
-    pub line: Line,
-}
-
-impl Attribute {
-    /// Whether it is called `name`, in any case.
-    pub fn is(&self, message: &[u8], name: &str) -> bool {
-        self.name.of(message).eq_ignore_ascii_case(name.as_bytes())
+        (self.kind == b'a').then(|| Attribute::read(message, *self))
     }
 }
 
@@ -80,7 +58,7 @@ impl<'a> Lines<'a> {
         if rest.is_empty() {
             return None;
         }
-        let length = rest.iter().position(|&byte| byte == b'\r' || byte == b'\n');
+        let length = memchr2(b'\r', b'\n', rest);
         let text = length.unwrap_or(rest.len());
         let end = match (length.and_then(|at| rest.get(at..)), length) {
             (Some([b'\r', b'\n', ..]), Some(at)) => at.saturating_add(2),
@@ -167,17 +145,6 @@ mod tests {
         assert_eq!(read("C=x"), [Err(0)]);
         assert_eq!(read("garbage"), [Err(0)]);
         assert_eq!(read("="), [Err(0)]);
-    }
-
-    #[test]
-    fn attributes_have_a_name_and_perhaps_a_value() {
-        let text = b"a=rtcp: 53020 IN\r\na=sendrecv\r\nb=AS:1\r\n";
-        let found: Vec<_> = Lines::new(text, Span::new(0, text.len()))
-            .flatten()
-            .filter_map(|line| line.attribute(text))
-            .map(|attribute| (attribute.name.of(text), attribute.value.map(|value| value.of(text))))
-            .collect();
-        assert_eq!(found, [(&b"rtcp"[..], Some(&b"53020 IN"[..])), (&b"sendrecv"[..], None)]);
     }
 
     #[test]
