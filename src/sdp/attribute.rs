@@ -1,7 +1,7 @@
 //! Attributes (RFC 8866 §5.13): which one an `a=` line is, and what it says.
 
 use super::line::Line;
-use crate::scan::{Span, trim_span};
+use crate::scan::{Span, is_lws, trim, trim_span};
 
 /// An `a=` line: `a=<name>` or `a=<name>:<value>` (RFC 8866 §5.13).
 ///
@@ -27,16 +27,16 @@ pub struct Attribute {
 }
 
 impl Attribute {
-    /// Reads an `a=` line.
-    pub(super) fn read(message: &[u8], line: Line) -> Self {
+    /// Reads an `a=` line; `None`: its name is none that is known here.
+    pub(super) fn read(message: &[u8], line: Line) -> Option<Self> {
         let text = line.value.of(message);
-        let Some(colon) = text.iter().position(|&byte| byte == b':') else {
-            return Self { name: Name::of(trim_span(message, line.value).of(message)), value: None, line };
-        };
-        let colon = line.value.start.saturating_add(colon);
-        let name = trim_span(message, Span::new(line.value.start, colon));
-        let value = trim_span(message, Span::new(colon.saturating_add(1), line.value.end));
-        Self { name: Name::of(name.of(message)), value: Some(value), line }
+        let colon = text.iter().position(|&byte| byte == b':');
+        let name = Name::of(text.get(..colon.unwrap_or(text.len())).unwrap_or_default())?;
+        let value = colon.map(|colon| {
+            let start = line.value.start.saturating_add(colon).saturating_add(1);
+            trim_span(message, Span::new(start, line.value.end))
+        });
+        Some(Self { name, value, line })
     }
 }
 
@@ -87,20 +87,18 @@ pub enum Name {
     Path,
     /// `multicast-rtcp` (RFC 6128).
     MulticastRtcp,
-    /// Any other.
-    Other,
 }
 
 impl Name {
-    /// The attribute of that name. Names are case-sensitive, but not all senders
-    /// know (`a=SendRecv` occurs).
-    pub fn of(name: &[u8]) -> Self {
-        let Some(first) = name.first().map(u8::to_ascii_lowercase) else { return Self::Other };
+    /// The attribute of that name, with blanks around it or not. Names are
+    /// case-sensitive, but not all senders know (`a=SendRecv` occurs).
+    pub fn of(name: &[u8]) -> Option<Self> {
+        let name = if is_lws(*name.first()?) || is_lws(*name.last()?) { trim(name) } else { name };
+        let first = name.first()?.to_ascii_lowercase();
         let is = |known: &str| known.as_bytes().first() == Some(&first) && name.eq_ignore_ascii_case(known.as_bytes());
         match of_length(name.len()).iter().find(|(known, _)| is(known)) {
-            Some(&(_, name)) => name,
-            None if matches!(first, b'i' | b'x') && is_of_ice(name) => Self::Ice,
-            None => Self::Other,
+            Some(&(_, name)) => Some(name),
+            None => (matches!(first, b'i' | b'x') && is_of_ice(name)).then_some(Self::Ice),
         }
     }
 }
@@ -173,7 +171,7 @@ mod tests {
         for length in 0..32 {
             for (name, known) in of_length(length) {
                 assert_eq!(name.len(), length, "{name}");
-                assert_eq!(Name::of(name.to_uppercase().as_bytes()), *known, "{name}");
+                assert_eq!(Name::of(name.to_uppercase().as_bytes()), Some(*known), "{name}");
             }
         }
     }
@@ -181,15 +179,17 @@ mod tests {
     #[test]
     fn names_of_ice_are_known_by_how_they_begin() {
         for (name, expected) in [
-            ("ice-", Name::Ice),
-            ("ICE-lite", Name::Ice),
-            ("x-candidate", Name::Ice),
-            ("X-Candidate-info", Name::Ice),
-            ("ice", Name::Other),
-            ("x-cand", Name::Other),
-            ("candidates", Name::Other),
-            ("rtpmap", Name::Other),
-            ("", Name::Other),
+            ("ice-", Some(Name::Ice)),
+            ("ICE-lite", Some(Name::Ice)),
+            ("x-candidate", Some(Name::Ice)),
+            ("X-Candidate-info", Some(Name::Ice)),
+            (" ice-lite\t", Some(Name::Ice)),
+            ("ice", None),
+            ("x-cand", None),
+            ("candidates", None),
+            ("rtpmap", None),
+            (" ", None),
+            ("", None),
         ] {
             assert_eq!(Name::of(name.as_bytes()), expected, "{name}");
         }

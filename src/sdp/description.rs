@@ -194,7 +194,7 @@ impl Reader<'_> {
             }
             b'o' => self.room.statements.push(Statement::Origin(line)),
             b'c' => self.connection(line)?,
-            b'a' => self.attribute(Attribute::read(self.message, line)),
+            b'a' => Attribute::read(self.message, line).into_iter().for_each(|attribute| self.attribute(attribute)),
             _ => {}
         }
         self.only_titles = false;
@@ -225,7 +225,6 @@ impl Reader<'_> {
     fn attribute(&mut self, attribute: Attribute) {
         let section = self.section();
         match attribute.name {
-            Name::Other => return,
             Name::Direction(direction) => return section.direction = Some(direction),
             Name::RtcpMux => return section.is_rtcp_mux = true,
             Name::IceCredential => section.has_ice_credentials = true,

@@ -33,9 +33,10 @@ impl Line {
         self.whole.end > self.value.end
     }
 
-    /// What an `a=` line says (RFC 8866 §5.13); `None` for other lines.
+    /// What an `a=` line says (RFC 8866 §5.13); `None` for other lines, and for
+    /// attributes that a relay need not know.
     pub fn attribute(&self, message: &[u8]) -> Option<Attribute> {
-        (self.kind == b'a').then(|| Attribute::read(message, *self))
+        (self.kind == b'a').then(|| Attribute::read(message, *self)).flatten()
     }
 }
 
@@ -97,16 +98,27 @@ pub fn fields(message: &[u8], part: Span) -> impl Iterator<Item = Span> {
 /// The items of `part`, which are set apart by one or more bytes of which
 /// `separates` holds.
 pub fn separated(message: &[u8], part: Span, separates: impl Fn(u8) -> bool) -> impl Iterator<Item = Span> {
-    let mut at = part.start;
+    let text = part.of(message);
+    let mut at = 0;
     std::iter::from_fn(move || {
-        let rest = Span::new(at, part.end).of(message);
-        let start = rest.iter().position(|&byte| !separates(byte))?;
-        let length = rest.iter().skip(start).position(|&byte| separates(byte));
-        let end = length.map_or(rest.len(), |length| start.saturating_add(length));
-        let field = Span::new(start, end).shifted(at);
-        at = field.end;
-        Some(field)
+        while separates(*text.get(at)?) {
+            at += 1;
+        }
+        let start = at;
+        while text.get(at).is_some_and(|&byte| !separates(byte)) {
+            at += 1;
+        }
+        Some(Span::new(start, at).shifted(part.start))
     })
+}
+
+/// The last of the fields of `part`.
+pub fn last_field(message: &[u8], part: Span) -> Option<Span> {
+    let text = part.of(message);
+    let last = text.iter().rposition(|&byte| !is_blank(byte))?;
+    let before = text.get(..last)?.iter().rposition(|&byte| is_blank(byte));
+    let start = before.map_or(0, |blank| blank.saturating_add(1));
+    Some(Span::new(start, last.saturating_add(1)).shifted(part.start))
 }
 
 /// A blank between fields. RFC 8866 has one space; tabs and several occur.
@@ -152,5 +164,8 @@ mod tests {
         let text = b" audio  9\tRTP/AVP ";
         let found: Vec<_> = fields(text, Span::new(0, text.len())).map(|field| field.of(text)).collect();
         assert_eq!(found, [&b"audio"[..], b"9", b"RTP/AVP"]);
+        assert_eq!(last_field(text, Span::new(0, text.len())).unwrap().of(text), b"RTP/AVP");
+        assert_eq!(last_field(text, Span::new(0, 5)).unwrap().of(text), b"audi");
+        assert_eq!(last_field(text, Span::new(0, 1)), None);
     }
 }
