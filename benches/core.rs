@@ -6,15 +6,12 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 
 use std::hint::black_box;
-use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use divan::counter::BytesCount;
 use divan::{AllocProfiler, Bencher};
-use sipproxy64::config::{Config, Key, Uplink, UplinkHost};
-use sipproxy64::family::Family;
-use sipproxy64::proxy::{Datagram, Outcome, Proxy};
+use sipproxy64::config::Key;
+use sipproxy64::proxy::{Datagram, Outcome};
 use sipproxy64::sip::message::{Fields, Message};
 use sipproxy64::token::{Mac, Purpose};
 

@@ -156,9 +156,17 @@ struct Arguments {
     #[arg(long, value_name = "N", value_parser = values::dscp, allow_negative_numbers = true)]
     dscp: Option<u8>,
 
+    /// Let nobody but uplinks and phones ask phones for their password
+    #[arg(long)]
+    no_foreign_challenges: bool,
+
     /// Leave Contact headers to a wrapper
     #[arg(short = 'w', long)]
     wrapper: bool,
+
+    /// Repair IPv6 addresses that came without brackets
+    #[arg(long)]
+    lenient: bool,
 
     /// File of the key for signatures, created if absent [default: a random key for this run]
     #[arg(long, value_name = "FILE")]
@@ -213,7 +221,9 @@ impl Arguments {
             latch: self.latch.unwrap_or(plain.latch),
             max_calls: self.max_calls.or(plain.max_calls),
             max_calls_per_source: self.max_calls_per_source.unwrap_or(plain.max_calls_per_source),
+            no_foreign_challenges: self.no_foreign_challenges,
             wrapper: self.wrapper,
+            lenient: self.lenient,
             ..plain
         }
     }

@@ -42,8 +42,12 @@ pub struct Config {
     pub max_calls: Option<usize>,
     /// Media sessions at once that one generic IPv4 address or IPv6 /64 may have asked for.
     pub max_calls_per_source: usize,
+    /// A 401 or 407 toward a phone is dropped unless it comes from an uplink or a phone.
+    pub no_foreign_challenges: bool,
     /// Leave Contact header fields to a wrapper.
     pub wrapper: bool,
+    /// Put brackets round IPv6 addresses that came without.
+    pub lenient: bool,
     /// The key of all tokens.
     pub key: Key,
     /// In which order media ports are handed out.
@@ -63,7 +67,9 @@ impl Config {
             latch: LatchMode::Signalled,
             max_calls: None,
             max_calls_per_source: 32,
+            no_foreign_challenges: false,
             wrapper: false,
+            lenient: false,
             key: Key([0; 16]),
             port_order: PortOrder::Ascending,
         }

@@ -1,7 +1,7 @@
 //! The two address families, and pairs of things of which each family has one.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// An address family, which is also a side of the bridge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -125,6 +125,24 @@ pub fn is_private(address: IpAddr) -> bool {
     }
 }
 
+/// What one subscriber has, as its lowest address: an IPv4 address, or an IPv6
+/// /64. An IPv6 address that stands for an IPv4 host is that host: IPv4-mapped,
+/// 6to4 (RFC 3056), NAT64 (RFC 6052), Teredo (RFC 4380).
+pub fn subscriber(address: IpAddr) -> IpAddr {
+    match canonical(address) {
+        IpAddr::V4(v4) => v4.into(),
+        IpAddr::V6(v6) => match v6.segments() {
+            [0x2002, high, low, ..] | [0x64, 0xff9b, 0, 0, 0, 0, high, low] => embedded(high, low),
+            [0x2001, 0, .., high, low] => embedded(!high, !low),
+            [a, b, c, d, ..] => Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).into(),
+        },
+    }
+}
+
+fn embedded(high: u16, low: u16) -> IpAddr {
+    Ipv4Addr::from_bits(u32::from(high) << 16 | u32::from(low)).into()
+}
+
 /// 100.64/10, the shared address space of RFC 6598.
 fn is_shared(address: Ipv4Addr) -> bool {
     let [a, b, ..] = address.octets();
@@ -153,6 +171,24 @@ mod tests {
             ["224.0.0.1", "255.255.255.255", "240.0.0.1", "0.0.0.0", "0.1.2.3", "ff02::1", "::", "::ffff:192.0.2.1"]
         {
             assert!(!is_unicast(ip(bad)), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_subscriber_is_the_same_in_every_form() {
+        for (address, expected) in [
+            ("192.0.2.45", "192.0.2.45"),
+            ("::ffff:192.0.2.45", "192.0.2.45"),
+            ("2002:c000:22d::1", "192.0.2.45"),
+            ("2002:c000:22d:ffff::1", "192.0.2.45"),
+            ("64:ff9b::192.0.2.45", "192.0.2.45"),
+            ("2001:0:4136:e378:8000:63bf:3fff:fdd2", "192.0.2.45"),
+            ("2001:db8:9::55", "2001:db8:9::"),
+            ("2001:db8:9:0:1::55", "2001:db8:9::"),
+            ("2001:db8:9:1::55", "2001:db8:9:1::"),
+            ("::1", "::"),
+        ] {
+            assert_eq!(subscriber(ip(address)), ip(expected), "{address}");
         }
     }
 

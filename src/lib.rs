@@ -9,7 +9,7 @@
 //! | shell  | `main` [`cli`] [`secret`] [`logging`] [`clock`] [`escaped`] [`paper`] [`socket`] [`resolver`] [`signalling`] [`relay`] [`daemon`] [`transcript`] | sockets, clocks, threads, files, logs |
 //! | proxy  | [`proxy`] | the daemon without sockets |
 //! | decide | [`route`] [`rewrite`], beside them [`media`] | where a message goes and how it leaves; who may speak on a stream |
-//! | ground | [`family`] [`config`] [`address`] [`token`] [`branch`] [`target`] [`reason`] [`streams`] [`edit`] | values and bytes |
+//! | ground | [`family`] [`config`] [`address`] [`token`] [`limit`] [`branch`] [`target`] [`reason`] [`streams`] [`edit`] | values and bytes |
 //! | read   | [`sip`] [`sdp`] | borrowed views of one datagram |
 //! | text   | [`scan`] [`text`] | character classes and a cursor; writing |
 
@@ -22,6 +22,7 @@ pub mod daemon;
 pub mod edit;
 pub mod escaped;
 pub mod family;
+pub mod limit;
 pub mod logging;
 pub mod media;
 pub mod paper;

@@ -15,10 +15,12 @@ use crate::address::Directory;
 use crate::config::Config;
 use crate::edit::Edits;
 use crate::family::Family;
+use crate::limit::AnswerLimit;
 use crate::media::command::{Command, SessionId};
 use crate::media::table::{Refusal, Sender, Signal, Table};
 pub use crate::reason::Reason;
 use crate::rewrite::body;
+use crate::rewrite::lenient;
 use crate::rewrite::session;
 use crate::route::Routes;
 use crate::scan::Span;
@@ -75,6 +77,7 @@ pub enum Outcome {
 pub struct Proxy {
     directory: Directory,
     table: Table,
+    answers: AnswerLimit,
     room: Room,
 }
 
@@ -87,6 +90,7 @@ struct Room {
     uri: Vec<u8>,
     body: BodyRoom,
     fields: Fields,
+    repaired: Vec<u8>,
 }
 
 /// The part of [`Room`] that descriptions take.
@@ -102,8 +106,8 @@ struct BodyRoom {
 impl Proxy {
     /// A proxy without any call.
     pub fn new(config: Arc<Config>) -> Self {
-        let table = Table::new(&config);
-        Self { directory: Directory::new(config), table, room: Room::default() }
+        let (table, answers) = (Table::new(&config), AnswerLimit::new(&config.key));
+        Self { directory: Directory::new(config), table, answers, room: Room::default() }
     }
 
     /// The addresses of a side's uplink, where that is a host name.
@@ -127,14 +131,20 @@ impl Proxy {
             return Outcome::Drop(Reason::KeepAlive);
         }
         let mut fields = std::mem::take(&mut self.room.fields);
-        let outcome = match Message::parse(datagram.bytes, &mut fields) {
+        let mut repaired = std::mem::take(&mut self.room.repaired);
+        let bytes = if self.directory.config().lenient {
+            lenient::repaired(datagram.bytes, &mut fields, &mut self.room.edits, &mut repaired)
+        } else {
+            datagram.bytes
+        };
+        let outcome = match Message::parse(bytes, &mut fields) {
             Err(fault) => Outcome::Drop(Reason::NotSip(fault)),
             Ok(message) => match message.start_line {
                 StartLine::Request { method, uri, .. } => self.request(now, datagram, &message, method, uri, out),
                 StartLine::Status { code } => self.response(now, datagram, &message, code, out),
             },
         };
-        self.room.fields = fields;
+        (self.room.fields, self.room.repaired) = (fields, repaired);
         outcome
     }
 
@@ -189,6 +199,7 @@ struct Passage {
     source: SocketAddr,
     destination: SocketAddr,
     sender: Sender,
+    asked_by: Option<IpAddr>,
     branch: u64,
     cseq: u32,
 }
@@ -265,6 +276,7 @@ fn signal<'a>(message: &Message<'a>, passage: &Passage, method: Method, wanted: 
         source: passage.source,
         destination: passage.destination,
         sender: passage.sender,
+        asked_by: passage.asked_by,
         branch: passage.branch,
         wanted,
     }

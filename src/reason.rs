@@ -70,6 +70,16 @@ pub enum Reason {
     /// The ACK of a response of our own.
     #[error("ACK of our own answer")]
     AckOfOurs,
+    /// Too many answers of our own to this address; see [`crate::limit`].
+    #[error("too many answers to this address")]
+    RateLimited,
+    /// Our answer would be larger than the request of a stranger, whose address
+    /// may be forged.
+    #[error("the answer would be larger than the stranger's request")]
+    LargerThanRequest,
+    /// A challenge from elsewhere than an uplink, with `--no-foreign-challenges`.
+    #[error("a phone is asked for its password by a stranger")]
+    ForeignChallenge,
 }
 
 impl Reason {
@@ -91,9 +101,14 @@ impl Reason {
             Self::TooManyCallsFromSource => (503, "Too Many Calls From This Source"),
             Self::Version => (505, "Version Not Supported"),
             Self::TooLarge => (513, "Message Too Large"),
-            Self::KeepAlive | Self::NotSip(_) | Self::ForeignResponse | Self::NotFromOurselves | Self::AckOfOurs => {
-                return None;
-            }
+            Self::KeepAlive
+            | Self::NotSip(_)
+            | Self::ForeignResponse
+            | Self::NotFromOurselves
+            | Self::AckOfOurs
+            | Self::RateLimited
+            | Self::LargerThanRequest
+            | Self::ForeignChallenge => return None,
         })
     }
 

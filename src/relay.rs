@@ -8,8 +8,10 @@
 
 mod ending;
 mod icmp;
+mod leg;
 mod slab;
 mod sockets;
+mod verdict;
 mod worker;
 
 use std::collections::HashMap;
@@ -23,7 +25,7 @@ use std::time::Duration;
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
-pub use self::ending::{Ending, StreamEnd};
+pub use self::ending::{Ending, Failures, StreamEnd};
 pub use self::sockets::{PortTaken, StreamSockets};
 use self::worker::{Order, Worker};
 use crate::clock::Clock;

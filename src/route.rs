@@ -14,7 +14,7 @@ use crate::sip::message::{Field, Message};
 use crate::sip::method::Method;
 use crate::sip::name_addr::NameAddrs;
 use crate::sip::uri::{Scheme, Uri};
-use crate::target::{Numeric, token};
+use crate::target::{Numeric, TOKEN_NAME, token};
 use crate::token::{Seal, Written, seal_route};
 
 /// A request and who sent it.
@@ -90,7 +90,8 @@ impl Routes {
             let before = self.values.len();
             for value in NameAddrs::new(message.bytes, field.value, true) {
                 let value = value.map_err(|_| Reason::Malformed(Fault::Value("Route")))?;
-                let uri = RouteUri::read(message.bytes, value.uri).ok_or(Reason::Malformed(Fault::Value("Route")))?;
+                let uri = RouteUri::read(message.bytes, value.uri)
+                    .ok_or_else(|| Reason::Malformed(Fault::of_uri(value.uri.of(message.bytes), "Route")))?;
                 self.values.push(RouteValue { field: *field, whole: value.whole, uri });
             }
             if self.values.len() == before {
@@ -154,7 +155,11 @@ impl<'a> Target<'a> {
         let uri = Uri::parse(text);
         match scheme {
             Scheme::Other => return Err(Reason::UnknownScheme),
-            Scheme::Sip if uri.is_none() => return Err(Reason::Malformed(Fault::Value("Request-URI"))),
+            Scheme::Missing => return Err(Reason::Malformed(Fault::Value("Request-URI"))),
+            Scheme::Sip if uri.is_none() => return Err(Reason::Malformed(Fault::of_uri(text, "Request-URI"))),
+            Scheme::Sip if uri.is_some_and(|uri| uri.has_headers()) => {
+                return Err(Reason::Malformed(Fault::UriHeaders));
+            }
             Scheme::Sip | Scheme::Named => {}
         }
         let numeric = uri.and_then(|uri| Numeric::of(text, &uri));
@@ -162,7 +167,10 @@ impl<'a> Target<'a> {
         let token = uri.filter(|_| at_ours).and_then(|uri| token(text, &uri));
         let led = token.map(|(_, token)| {
             let to = directory.token_target(token.written.endpoint, token.source);
-            let proven = token.is_proven(directory.key(), request.remote.ip());
+            // What the first pass of a spiral sealed for its receiver, which was
+            // ourselves, must not prove anything to the second.
+            let sender = Some(request.remote.ip()).filter(|_| request.source != Source::Ourselves);
+            let proven = token.is_proven(directory.key(), sender);
             (to, proven || request.rights == Rights::Phone)
         });
         Ok(Self { scheme, uri, numeric, led, text })
@@ -231,10 +239,13 @@ fn own_fake(request: &Request<'_>, directory: &Directory, leaving: Family) -> Op
 
 impl Router<'_> {
     /// A strict router put our Record-Route into the Request-URI: the last Route
-    /// is the real one (RFC 3261 §16.4).
+    /// is the real one (RFC 3261 §16.4). A Contact behind us may have an `lr` of
+    /// its own; ours has neither user part nor `s64=`.
     fn take_up_strict(&self, routes: &mut Routes) -> Option<Span> {
         let last = routes.values.last()?.uri.span;
-        let uri = RouteUri::read(self.request.message.bytes, self.request.uri)?;
+        let text = self.request.uri.of(self.request.message.bytes);
+        let parsed = Uri::parse(text).filter(|uri| uri.user.is_none() && uri.parameter(text, TOKEN_NAME).is_none());
+        let uri = parsed.and_then(|_| RouteUri::read(self.request.message.bytes, self.request.uri))?;
         routes.last_is_request_uri = uri.loose && self.names_us(&uri, self.arrival);
         routes.last_is_request_uri.then_some(last)
     }
@@ -376,6 +387,6 @@ impl Router<'_> {
     fn undirected(&self, target: &Target<'_>) -> Result<Hop, Reason> {
         let to = self.uplink(Reason::NoUplink)?;
         let ours = target.scheme == Scheme::Sip && target.is_listen(self.directory);
-        Ok(self.hop(to, if ours { RequestUri::Uplink } else { RequestUri::Mapped }))
+        Ok(self.hop(to, if ours { RequestUri::Uplink } else { self.leaving_uri(target) }))
     }
 }

@@ -148,6 +148,11 @@ impl<'a> Scanner<'a> {
         self.at
     }
 
+    /// What it stepped over since it stood at `offset`.
+    pub fn taken_since(&self, offset: usize) -> &'a [u8] {
+        self.text.get(offset..self.at).unwrap_or_default()
+    }
+
     /// Whether nothing is left.
     pub fn is_at_end(&self) -> bool {
         self.at >= self.text.len()

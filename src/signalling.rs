@@ -4,6 +4,7 @@
 //! then sends what is to be sent: media ports are open before anybody hears of
 //! them. What goes to a socket of ours is handled at once instead of being sent.
 
+mod large;
 mod sockets;
 mod tally;
 mod trouble;
@@ -18,6 +19,7 @@ use std::time::Duration;
 use nix::sys::epoll::EpollEvent;
 use tracing::{Level, debug, enabled, trace, warn};
 
+use self::large::LargeMessages;
 pub use self::sockets::BoundSockets;
 use self::sockets::SipSockets;
 use self::tally::Tally;
@@ -82,6 +84,7 @@ pub struct Signalling {
     outgoing: Vec<u8>,
     /// What was to be sent and comes in again.
     returning: Vec<u8>,
+    large: LargeMessages,
     troubles: Tally<Trouble>,
     /// Descriptions of streams whose ports could not be had at the first try.
     undelivered: Vec<(StreamId, Family, LegDescription)>,
@@ -109,6 +112,7 @@ impl Signalling {
             incoming: vec![0; DATAGRAM].into_boxed_slice(),
             outgoing: Vec::with_capacity(DATAGRAM),
             returning: Vec::with_capacity(DATAGRAM),
+            large: LargeMessages::new(),
             troubles: Tally::new(),
             undelivered: Vec::new(),
         })
@@ -126,6 +130,7 @@ impl Signalling {
         let mut incoming = mem::take(&mut self.incoming);
         let mut result = Ok(());
         for &event in events {
+            self.errors(event);
             for _ in 0..BURST {
                 let Some((length, local, remote)) = self.sockets.receive(event, &mut incoming) else { break };
                 // What we send to ourselves never goes through the network: this
@@ -142,13 +147,27 @@ impl Signalling {
         result
     }
 
+    /// Takes in what ICMP says of messages; one that was too big for its path is
+    /// sent again, once, now that the kernel knows what that carries.
+    fn errors(&mut self, event: EpollEvent) {
+        let Some((socket, from)) = self.sockets.failing(event) else { return };
+        while let Some(error) = self.large.next_error(socket) {
+            let Some(to) = error else { continue };
+            while let Some(message) = self.large.take(from, to) {
+                debug!(%from, %to, length = message.bytes.len(), "too big for its path");
+                self.trouble(self.clock.now(), Trouble::TooBig);
+                self.transmit(from, to, &message.bytes);
+            }
+        }
+    }
+
     /// Handles one datagram, and again as often as it comes back to ourselves.
     fn datagram(&mut self, datagram: &Datagram<'_>) -> io::Result<()> {
         let now = self.clock.now();
         let mut outcome = self.decide(now, datagram)?;
         for _ in 0..MOST_PASSES {
             let Some(Outcome::Send { from, to, .. }) = outcome else { return Ok(()) };
-            self.send(now, from, to)?;
+            self.send(from, to)?;
             if !self.sockets.contains(to) {
                 return Ok(());
             }
@@ -208,7 +227,7 @@ impl Signalling {
 
     /// Sends what the proxy wrote, or prints it. What is for a socket of ours
     /// is only printed.
-    fn send(&mut self, now: Duration, from: SocketAddr, to: SocketAddr) -> io::Result<()> {
+    fn send(&mut self, from: SocketAddr, to: SocketAddr) -> io::Result<()> {
         trace!(%from, %to, bytes = %Escaped(&self.outgoing, DATAGRAM), "out");
         if self.output == Output::Paper {
             return paper::sent(&mut io::stdout().lock(), from, to, &self.outgoing);
@@ -216,13 +235,21 @@ impl Signalling {
         if self.sockets.contains(to) {
             return Ok(());
         }
-        // A first failure may be an error for a datagram before this one.
-        let sent = self.sockets.send(from, to, &self.outgoing).or_else(|_| self.sockets.send(from, to, &self.outgoing));
-        if let Err(error) = sent {
-            debug!(%from, %to, %error, length = self.outgoing.len(), "not sent");
-            self.trouble(now, Trouble::Unsent(error.raw_os_error().unwrap_or(0)));
-        }
+        self.large.keep(from, to, &self.outgoing);
+        let message = mem::take(&mut self.outgoing);
+        self.transmit(from, to, &message);
+        self.outgoing = message;
         Ok(())
+    }
+
+    /// Gives a message to the system.
+    fn transmit(&mut self, from: SocketAddr, to: SocketAddr, message: &[u8]) {
+        // A first failure may be an error for a datagram before this one.
+        let sent = self.sockets.send(from, to, message).or_else(|_| self.sockets.send(from, to, message));
+        if let Err(error) = sent {
+            debug!(%from, %to, %error, length = message.len(), "not sent");
+            self.trouble(self.clock.now(), Trouble::Unsent(error.raw_os_error().unwrap_or(0)));
+        }
     }
 
     /// Carries out the proxy's commands; `false`: a port was taken, so that the

@@ -155,7 +155,12 @@ fn common(socket: &Socket, ip: IpAddr, freebind: bool) -> io::Result<()> {
     Ok(())
 }
 
-fn prepare_sip(socket: &Socket, _: IpAddr) -> io::Result<()> {
+fn prepare_sip(socket: &Socket, ip: IpAddr) -> io::Result<()> {
+    // Where a datagram was too big for its path, ICMP says so: only in IPv6, as
+    // IPv4 routers cut up what has no "don't fragment".
+    if ip.is_ipv6() {
+        setsockopt(socket, sockopt::Ipv6RecvErr, &true)?;
+    }
     // Less than asked for is no error.
     socket.set_recv_buffer_size(SIP_RECEIVE_BUFFER)
 }

@@ -6,8 +6,8 @@ use std::net::{IpAddr, SocketAddr};
 use crate::address::Plainly;
 use crate::config::SIP_PORT;
 use crate::family::canonical;
-use crate::scan::Span;
-use crate::sip::host::address;
+use crate::scan::{Scanner, Span};
+use crate::sip::host::HostPort;
 use crate::sip::uri::{Parameter, Uri};
 use crate::text::equals;
 use crate::token::Token;
@@ -31,7 +31,7 @@ impl Numeric {
     pub fn of(text: &[u8], uri: &Uri) -> Option<Self> {
         let port = uri.at.port_number;
         if let Some(maddr) = uri.parameter(text, b"maddr")
-            && let Some(address) = address(maddr.value.of(text))
+            && let Some(address) = whole_host(maddr.value.of(text))
         {
             return Some(Self { address, host: maddr.value, port });
         }
@@ -49,6 +49,25 @@ impl Numeric {
         let written = Plainly { host: self.address, port: None };
         plain_port && equals(self.host.of(text), &written)
     }
+}
+
+/// Whether a URI has a `maddr` that is a name: requests for it go by that. One that
+/// is no host at all counts for nothing.
+pub fn has_named_maddr(text: &[u8], uri: &Uri) -> bool {
+    let maddr = uri.parameter(text, b"maddr").and_then(|maddr| whole(maddr.value.of(text)));
+    maddr.is_some_and(|maddr| maddr.address.is_none())
+}
+
+/// The address that `text` is, if it is one and nothing else.
+fn whole_host(text: &[u8]) -> Option<IpAddr> {
+    whole(text)?.address
+}
+
+/// The host that `text` is, if it is one and nothing else.
+fn whole(text: &[u8]) -> Option<HostPort> {
+    let mut scanner = Scanner::new(text);
+    let host = HostPort::scan(&mut scanner, false)?;
+    (scanner.is_at_end() && host.port.is_none()).then_some(host)
 }
 
 /// The token of a URI whose target is an address of ours, and what it says.

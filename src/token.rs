@@ -32,6 +32,8 @@ pub enum Purpose {
     Branch = 5,
     /// The To-tag of a response of our own.
     ToTag = 6,
+    /// No proof: the place of a subscriber in a table of [`crate::limit`].
+    Limit = 7,
 }
 
 /// A MAC being computed.
@@ -272,13 +274,17 @@ impl<'a> Token<'a> {
         parts.next().is_none().then_some((source, seal))
     }
 
-    /// Whether its seal lets `sender` use it.
-    pub fn is_proven(&self, key: &Key, sender: IpAddr) -> bool {
+    /// Whether its seal lets `sender` use it; `None`: ourselves, to whom nobody can
+    /// have given one.
+    pub fn is_proven(&self, key: &Key, sender: Option<IpAddr>) -> bool {
         let written = canonical_endpoint(self.written.endpoint);
         let Some(seal) = self.seal else { return false };
         match self.source {
             Some(source) => seal == seal_source(key, written, source),
-            None => seal == seal_everybody(key, written) || seal == seal_recipient(key, written, sender),
+            None => {
+                let to_sender = sender.map(|sender| seal_recipient(key, written, sender));
+                seal == seal_everybody(key, written) || to_sender == Some(seal)
+            }
         }
     }
 }
@@ -363,11 +369,11 @@ mod tests {
         let (friend, stranger): (IpAddr, IpAddr) = ("2001:db8::9".parse().unwrap(), "2001:db8::a".parse().unwrap());
         let value = format!("203.0.113.9__{}", seal_recipient(&key, written, friend)).to_uppercase();
         let token = Token::parse(value.as_bytes()).unwrap();
-        assert!(token.is_proven(&key, friend));
-        assert!(!token.is_proven(&key, stranger));
-        assert!(!token.is_proven(&Key([2; 16]), friend));
+        assert!(token.is_proven(&key, Some(friend)));
+        assert!(!token.is_proven(&key, Some(stranger)));
+        assert!(!token.is_proven(&Key([2; 16]), Some(friend)));
         let value = format!("203.0.113.9__{}", seal_everybody(&key, written));
-        assert!(Token::parse(value.as_bytes()).unwrap().is_proven(&key, stranger));
+        assert!(Token::parse(value.as_bytes()).unwrap().is_proven(&key, Some(stranger)));
     }
 
     #[test]

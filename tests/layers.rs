@@ -1,6 +1,9 @@
 //! Every `use` in `src/` points down the table in `src/lib.rs`, and only the
 //! shell knows a socket, a clock, a thread pool or a log.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(missing_docs, reason = "nothing of a test is reachable from elsewhere")]
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};

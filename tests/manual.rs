@@ -13,7 +13,7 @@ fn options_of_help() -> BTreeMap<String, String> {
     let output = Command::new(env!("CARGO_BIN_EXE_sipproxy64")).arg("--help").output().unwrap();
     let help = String::from_utf8(output.stdout).unwrap();
     let mut options = BTreeMap::new();
-    for line in help.lines().map(str::trim_start).filter(|line| line.starts_with('-')) {
+    for line in unfolded(&help).iter().map(|line| line.trim_start()).filter(|line| line.starts_with('-')) {
         let (option, text) = line.split_once("  ").unwrap();
         // "-t, --test [<FILE>...]", "-v, --verbose...": repetition is told in words.
         let plain: String = option.replace("...", "").replace("[<", "<").replace(">]", ">").replace(['<', '>'], "");
@@ -25,6 +25,18 @@ fn options_of_help() -> BTreeMap<String, String> {
         options.insert(names.join(" "), text.trim().to_owned());
     }
     options
+}
+
+/// The lines of a help text; one that is too long goes on below, far to the right.
+fn unfolded(help: &str) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for line in help.lines() {
+        match lines.last_mut() {
+            Some(last) if line.starts_with("          ") => *last = format!("{last} {}", line.trim_start()),
+            _ => lines.push(line.to_owned()),
+        }
+    }
+    lines
 }
 
 fn options_of_manual() -> BTreeMap<String, String> {

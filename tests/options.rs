@@ -259,7 +259,7 @@ fn without_options_there_are_the_documented_defaults() {
     assert_eq!(config.rtp_ports.bounds(), (16384, 32767));
     let timeouts = [config.timeouts.rtp, config.timeouts.ringing, config.timeouts.hold];
     assert_eq!(timeouts.map(|timeout| timeout.as_secs()), [60, 180, 3600]);
-    assert_eq!((config.latch, config.wrapper), (LatchMode::Signalled, false));
+    assert_eq!((config.latch, config.wrapper, config.lenient), (LatchMode::Signalled, false, false));
     assert_eq!((config.max_calls, config.max_calls_per_source), (None, 32));
     assert_ne!(config.key, parsed("").config.key, "each run has a key of its own");
     assert!(matches!(config.port_order, PortOrder::Random(_)));
@@ -270,7 +270,7 @@ fn every_option_arrives() {
     let options = parsed(
         "-u pbx.example -U [2001:db8:456::12]:5070 -m 192.0.2.101=2001:db8::101 --map 2001:db8:6::7=192.0.2.207 \
          --name Proxy.example -p 20000-20099 --rtp-timeout 1 --ringing-timeout 2 --hold-timeout 3 --latch off \
-         --max-calls 4 --max-calls-per-source 5 --dscp 46 -w --freebind --log syslog -vv",
+         --max-calls 4 --max-calls-per-source 5 --dscp 46 -w --lenient --freebind --log syslog -vv",
     );
     let config = &options.config;
     let uplink4 = config.uplinks[Family::V4].as_ref().unwrap();
@@ -282,7 +282,7 @@ fn every_option_arrives() {
     assert_eq!(config.rtp_ports.bounds(), (20000, 20099));
     let timeouts = [config.timeouts.rtp, config.timeouts.ringing, config.timeouts.hold];
     assert_eq!(timeouts.map(|timeout| timeout.as_secs()), [1, 2, 3]);
-    assert_eq!((config.latch, config.wrapper), (LatchMode::Off, true));
+    assert_eq!((config.latch, config.wrapper, config.lenient), (LatchMode::Off, true, true));
     assert_eq!((config.max_calls, config.max_calls_per_source), (Some(4), 5));
     assert_eq!((options.freebind, options.dscp, options.verbosity), (true, Some(46), 2));
     assert_eq!(options.log, Destination::Syslog);

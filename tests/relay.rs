@@ -17,7 +17,7 @@ use sipproxy64::clock::Clock;
 use sipproxy64::config::LatchMode;
 use sipproxy64::family::{Family, PerFamily};
 use sipproxy64::media::command::{End, LegDescription, Obituary, SessionId, StreamId};
-use sipproxy64::relay::{Ending, Notice, Relay, StreamSockets};
+use sipproxy64::relay::{Ending, Failures, Notice, Relay, StreamSockets};
 use sipproxy64::socket::SocketOptions;
 use sipproxy64::streams::Transport;
 use tokio::sync::mpsc::UnboundedReceiver;
@@ -100,6 +100,8 @@ fn obituary() -> Box<Obituary> {
         caller: Family::V4,
         duration: Duration::from_secs(1),
         answered: true,
+        rang: true,
+        wishes: PerFamily::default(),
     })
 }
 
@@ -293,9 +295,9 @@ fn a_party_that_is_gone_is_noticed_and_the_relay_goes_on() {
     parties[Family::V4].rtp.send_to(&rtp(5, 7), ours[Family::V4]).unwrap();
     while next(&parties[Family::V6].rtp).0 != rtp(5, 7) {}
     let ending = rig.close(1);
-    assert!(ending.streams[0].unreachable[Family::V6] > 0);
-    assert_eq!(ending.streams[0].unreachable[Family::V4], 0);
-    assert_eq!(ending.streams[0].unsent, PerFamily::new(0, 0));
+    assert!(ending.streams[0].failures[Family::V6].unreachable > 0);
+    assert_eq!(ending.streams[0].failures[Family::V4], Failures::default());
+    assert_eq!(ending.streams[0].failures[Family::V6].unsent, 0);
 }
 
 #[test]

@@ -93,6 +93,24 @@ pub struct Obituary {
     pub duration: Duration,
     /// Whether the call was answered.
     pub answered: bool,
+    /// Whether a provisional response came.
+    pub rang: bool,
+    /// What each side's party last said of its media.
+    pub wishes: PerFamily<Wish>,
+}
+
+/// What a party last said of its media, all streams together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Wish {
+    /// No description of it came.
+    #[default]
+    Unsaid,
+    /// It wants media.
+    Open,
+    /// It holds every stream back.
+    Held,
+    /// It refused or removed every stream.
+    Closed,
 }
 
 /// How a session ended.

@@ -7,6 +7,7 @@ use super::command::LegDescription;
 use super::destination::{Destinations, RelaySocket};
 use super::ends::Named;
 use super::exchange::requester;
+use super::limits::Limits;
 use super::relays::{Owner, Relay, Relays};
 use super::session::{Heed, LegState, Line, MAX_LINES, Session};
 use super::table::{Sender, Signal, is_relayed, is_untouched};
@@ -32,6 +33,8 @@ pub struct Description<'a> {
     pub session: &'a mut Session,
     /// Ports and commands.
     pub relays: &'a mut Relays,
+    /// What strangers may have.
+    pub limits: &'a mut Limits,
     /// Where the relay may be aimed.
     pub destinations: &'a Destinations,
 }
@@ -101,7 +104,12 @@ impl Description<'_> {
         if line.refused == request {
             return None;
         }
-        let relay = self.relays.open(self.now, Owner { line: index, ..self.owner });
+        let asked_by = self.session.asked_by;
+        let admitted = self.limits.admit_stream(asked_by);
+        let relay = admitted.then(|| self.relays.open(self.now, Owner { line: index, ..self.owner })).flatten();
+        if admitted && relay.is_none() {
+            self.limits.release_stream(asked_by);
+        }
         self.update(index, |line| {
             line.relay = relay;
             line.refused = if relay.is_none() { request } else { None };

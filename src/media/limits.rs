@@ -1,61 +1,110 @@
-//! How many sessions there may be, and how many one stranger may have asked for.
+//! How many sessions and streams there may be, and how many of them strangers
+//! may have asked for, one alone and all together.
+//!
+//! Sessions are counted, and since one can have many streams, each of which takes
+//! ports, so are the streams of strangers: one of them has no more than
+//! [`STREAMS_PER_CALL`] for each call that it may have, nor more than half of what
+//! strangers may have together, which is three quarters of the ports. The last
+//! quarter is for phones and uplinks, whatever strangers do.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 
-use super::table::{Refusal, Sender};
+use super::table::Refusal;
 use crate::config::Config;
+use crate::family::subscriber;
 
-/// Counts of sessions against their limits.
+/// How many streams a stranger's calls have on average at the most.
+const STREAMS_PER_CALL: usize = 4;
+
+/// As many streams one stranger may have in any case, small as the range may be.
+const STREAMS_AT_LEAST: usize = 8;
+
+/// Counts of sessions and streams against their limits.
 #[derive(Debug)]
 pub struct Limits {
     max_calls: usize,
     max_calls_per_source: usize,
-    by_source: HashMap<IpAddr, usize>,
+    max_streams_per_source: usize,
+    /// Of strangers together.
+    max_streams: usize,
+    by_source: HashMap<IpAddr, Count>,
+    streams: usize,
+}
+
+/// What one stranger has.
+#[derive(Clone, Copy, Debug, Default)]
+struct Count {
+    calls: usize,
+    streams: usize,
 }
 
 impl Limits {
     /// The limits of the configuration.
     pub fn new(config: &Config) -> Self {
+        let pairs = usize::from(config.rtp_ports.pairs());
+        let max_streams = pairs - pairs / 4;
+        let by_calls = config.max_calls_per_source.saturating_mul(STREAMS_PER_CALL);
         Self {
-            max_calls: config.max_calls.unwrap_or(usize::from(config.rtp_ports.pairs())),
+            max_calls: config.max_calls.unwrap_or(pairs),
             max_calls_per_source: config.max_calls_per_source,
+            max_streams_per_source: by_calls.min((max_streams / 2).max(STREAMS_AT_LEAST)),
+            max_streams,
             by_source: HashMap::new(),
+            streams: 0,
         }
     }
 
-    /// Counts one more session beside `sessions` others. The answer is the
-    /// source it was counted for, to be given back by [`Limits::release`].
-    pub fn admit(&mut self, sessions: usize, sender: Sender, from: IpAddr) -> Result<Option<IpAddr>, Refusal> {
+    /// Counts one more session beside `sessions` others, which needs so many
+    /// streams and which this stranger, if it is one, asked for. The answer is the
+    /// source that it was counted for, to be given back by [`Limits::release`].
+    pub fn admit(
+        &mut self,
+        sessions: usize,
+        asked_by: Option<IpAddr>,
+        streams: usize,
+    ) -> Result<Option<IpAddr>, Refusal> {
         if sessions >= self.max_calls {
             return Err(Refusal::MaxCalls);
         }
-        if sender == Sender::Known {
-            return Ok(None);
-        }
-        let source = source(from);
-        let count = self.by_source.get(&source).copied().unwrap_or(0);
-        if count >= self.max_calls_per_source {
+        let Some(source) = asked_by.map(subscriber) else { return Ok(None) };
+        let count = self.by_source.get(&source).copied().unwrap_or_default();
+        if count.calls >= self.max_calls_per_source || count.streams + streams > self.max_streams_per_source {
             return Err(Refusal::MaxCallsPerSource);
         }
-        self.by_source.insert(source, count + 1);
+        if self.streams + streams > self.max_streams {
+            return Err(Refusal::NoPorts);
+        }
+        self.by_source.insert(source, Count { calls: count.calls + 1, ..count });
         Ok(Some(source))
     }
 
-    /// A session has ended that was counted for this source.
+    /// Counts one more stream of a session that was counted for this source;
+    /// `false`: that would be too many.
+    pub fn admit_stream(&mut self, source: Option<IpAddr>) -> bool {
+        let Some(count) = source.and_then(|source| self.by_source.get_mut(&source)) else { return true };
+        let fits = count.streams < self.max_streams_per_source && self.streams < self.max_streams;
+        if fits {
+            count.streams += 1;
+            self.streams += 1;
+        }
+        fits
+    }
+
+    /// A stream has ended, or had no ports after all, that was counted for this source.
+    pub fn release_stream(&mut self, source: Option<IpAddr>) {
+        if let Some(count) = source.and_then(|source| self.by_source.get_mut(&source)) {
+            count.streams = count.streams.saturating_sub(1);
+            self.streams = self.streams.saturating_sub(1);
+        }
+    }
+
+    /// A session has ended that was counted for this source, after its streams.
     pub fn release(&mut self, source: Option<IpAddr>) {
         let Some(source) = source else { return };
         match self.by_source.get_mut(&source) {
-            Some(count) if *count > 1 => *count -= 1,
+            Some(count) if count.calls > 1 => count.calls -= 1,
             _ => drop(self.by_source.remove(&source)),
         }
-    }
-}
-
-/// What one subscriber has: an IPv4 address, or an IPv6 /64.
-fn source(from: IpAddr) -> IpAddr {
-    match from {
-        IpAddr::V4(_) => from,
-        IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() & !u128::from(u64::MAX))),
     }
 }

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use super::command::LegDescription;
+use super::command::{self, LegDescription, Obituary, Wish};
 use super::ends::{End, Named};
 use super::exchange::{Exchange, requester};
 use super::relays::Relay;
@@ -316,6 +316,31 @@ impl Session {
     /// Whether nothing came back yet for the request that began it.
     pub fn is_new(&self) -> bool {
         self.answered.is_none() && !self.ringing
+    }
+
+    /// What the log line at its end tells.
+    pub fn obituary(self, now: Duration, end: command::End) -> Obituary {
+        Obituary {
+            end,
+            parties: self.parties,
+            caller: self.caller,
+            duration: now.saturating_sub(self.began),
+            answered: self.answered.is_some(),
+            rang: self.ringing,
+            wishes: PerFamily::from_fn(|side| self.wish(side)),
+            call_id: self.call_id.into_vec(),
+        }
+    }
+
+    fn wish(&self, side: Family) -> Wish {
+        let described = || self.lines.iter().map(|line| line.legs[side]).filter(|leg| leg.described);
+        let mut open = described().filter(|leg| !leg.closed).peekable();
+        match () {
+            () if described().next().is_none() => Wish::Unsaid,
+            () if open.peek().is_none() => Wish::Closed,
+            () if open.all(|leg| leg.held) => Wish::Held,
+            () => Wish::Open,
+        }
     }
 
     /// Whether any packets can be missed: none come where nothing is relayed,

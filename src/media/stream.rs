@@ -34,6 +34,8 @@ impl Component {
 pub struct Report {
     /// Packets of this leg's party that were let in, RTCP among them.
     pub packets: u64,
+    /// How many of these were RTCP.
+    pub rtcp: u64,
     /// Their UDP payload, in octets.
     pub bytes: u64,
     /// RTP packets that never came, by the sequence numbers.
@@ -43,8 +45,12 @@ pub struct Report {
     pub jitter: Option<f32>,
     /// Packets to this leg that went out.
     pub sent: u64,
-    /// Packets to this leg that were held back: its address never answered, or none is known.
+    /// Packets to this leg that were held back, since nothing came from its address.
     pub withheld: u64,
+    /// Where the last of those would have gone.
+    pub last_withheld: Option<SocketAddr>,
+    /// Packets to this leg for which no address was known.
+    pub unaddressed: u64,
     /// Packets that the latch refused.
     pub refused: u64,
     /// Where the last of those came from.
@@ -155,6 +161,7 @@ impl Leg {
             self.allowance.heard(from.ip());
         }
         self.report.packets = self.report.packets.saturating_add(1);
+        self.report.rtcp = self.report.rtcp.saturating_add(u64::from(matches!(packet, Packet::Rtcp { .. })));
         self.report.bytes = self.report.bytes.saturating_add(bytes.len() as u64);
         self.report.last_heard = Some(now);
         if let (Component::Rtp, Packet::Rtp(rtp)) = (component, packet) {
@@ -167,10 +174,17 @@ impl Leg {
     fn send(&mut self, component: Component) -> Option<SocketAddr> {
         let latch = self.latch(component);
         let (destination, spoke) = (latch.destination(), latch.learned().is_some());
-        let destination = destination.filter(|to| spoke || self.allowance.spend(to.ip()));
-        let count = if destination.is_some() { &mut self.report.sent } else { &mut self.report.withheld };
+        let allowed = destination.filter(|to| spoke || self.allowance.spend(to.ip()));
+        let count = match (destination, allowed) {
+            (_, Some(_)) => &mut self.report.sent,
+            (Some(_), None) => {
+                self.report.last_withheld = destination;
+                &mut self.report.withheld
+            }
+            (None, None) => &mut self.report.unaddressed,
+        };
         *count = count.saturating_add(1);
-        destination
+        allowed
     }
 }
 

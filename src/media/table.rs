@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use super::command::{Command, End, Obituary, SessionId};
+use super::command::{Command, End, SessionId};
 use super::describe::Description;
 use super::destination::Destinations;
 use super::ends::{Ends, Named};
@@ -45,6 +45,9 @@ pub struct Signal<'a> {
     pub destination: SocketAddr,
     /// Who sent it.
     pub sender: Sender,
+    /// The stranger, if it is one, who sent it, or the request that it answers:
+    /// for whom a call counts.
+    pub asked_by: Option<IpAddr>,
     /// Tells the branches of a forked request apart: the same in a request, its
     /// CANCEL and its responses.
     pub branch: u64,
@@ -128,8 +131,9 @@ impl Table {
             Some(wanted) => {
                 learn_ends(session, id, &named, &mut self.ends);
                 let owner = Owner { call: named.call, session: id, line: 0 };
-                let (named, relays, destinations) = (&named, &mut self.relays, &self.destinations);
-                Description { now, signal, named, owner, session, relays, destinations }.read(wanted, grants);
+                let (relays, limits, destinations) = (&mut self.relays, &mut self.limits, &self.destinations);
+                Description { now, signal, named: &named, owner, session, relays, limits, destinations }
+                    .read(wanted, grants);
             }
             None => {}
         }
@@ -158,6 +162,7 @@ impl Table {
             return true;
         }
         line.legs = PerFamily::default();
+        self.limits.release_stream(session.asked_by);
         if session.is_new() {
             self.end(now, owner.session, End::Failed(503));
         }
@@ -257,10 +262,8 @@ impl Table {
         named: &Named,
         wanted: &[Wanted],
     ) -> Result<SessionId, Refusal> {
-        // Who sent a late offer did not ask for the call.
-        let sender = if signal.status.is_none() { signal.sender } else { Sender::Known };
-        let asked_by = self.limits.admit(self.sessions.len(), sender, signal.source.ip())?;
         let needed = wanted.iter().take(MAX_LINES).filter(|wanted| is_relayed(signal, wanted)).count();
+        let asked_by = self.limits.admit(self.sessions.len(), signal.asked_by, needed)?;
         if self.relays.available(now) < needed {
             self.limits.release(asked_by);
             return Err(Refusal::NoPorts);
@@ -276,22 +279,15 @@ impl Table {
     fn end(&mut self, now: Duration, id: SessionId, end: End) {
         let Some(session) = self.sessions.remove(&id) else { return };
         self.deadlines.remove(&(session.deadline, id));
-        self.limits.release(session.asked_by);
         for end in &session.ends {
             self.ends.remove(*end);
         }
         for relay in session.lines.iter().filter_map(|line| line.relay) {
             self.relays.give_back(now, relay);
+            self.limits.release_stream(session.asked_by);
         }
-        let obituary = Obituary {
-            end,
-            parties: session.parties,
-            caller: session.caller,
-            duration: now.saturating_sub(session.began),
-            answered: session.answered.is_some(),
-            call_id: session.call_id.into_vec(),
-        };
-        self.relays.push(Command::Close { session: id, obituary: Box::new(obituary) });
+        self.limits.release(session.asked_by);
+        self.relays.push(Command::Close { session: id, obituary: Box::new(session.obituary(now, end)) });
     }
 }
 

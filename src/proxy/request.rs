@@ -1,17 +1,19 @@
 //! A request, from its topmost Via to the next hop or a refusal.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use super::{Datagram, Outcome, Passage, Proxy, Reason, Room, cross_media, largest_payload};
 use crate::address::{Directory, Rights, Source};
 use crate::branch::Below;
 use crate::family::Family;
+use crate::limit::{AnswerLimit, Asker};
 use crate::media::table::{Sender, Table};
+use crate::rewrite::reply::{self, Answer, Form};
 use crate::rewrite::request::{Vias as OurVias, lay_path, max_forwards, request_uri, take_up_routes};
 use crate::rewrite::response::OurVia;
 use crate::rewrite::uri::Crossing;
-use crate::rewrite::{body, fields, reply};
+use crate::rewrite::{body, fields};
 use crate::route::{self, Request};
 use crate::scan::Span;
 use crate::sip::fault::Fault;
@@ -19,7 +21,7 @@ use crate::sip::header::HeaderName;
 use crate::sip::message::Message;
 use crate::sip::method::Method;
 use crate::sip::name_addr::tag;
-use crate::sip::via::{Via, Vias};
+use crate::sip::via::{NotAVia, Via, Vias, has_empty_value};
 use crate::token::Seal;
 
 impl Proxy {
@@ -33,13 +35,15 @@ impl Proxy {
         uri: Span,
         out: &mut Vec<u8>,
     ) -> Outcome {
-        let Some(Ok(via)) = Vias::new(message).next() else {
-            return Outcome::Drop(Reason::NotSip(Fault::Value("Via")));
+        let via = match Vias::new(message).next() {
+            None => return Outcome::Drop(Reason::NotSip(Fault::Missing("Via"))),
+            Some(Err(NotAVia(fault))) => return Outcome::Drop(Reason::NotSip(fault)),
+            Some(Ok(via)) => via,
         };
         let Datagram { local, remote, .. } = *datagram;
-        let Self { directory, table, room } = self;
+        let Self { directory, table, answers, room } = self;
         let source = directory.source(remote);
-        let Some(rights) = rights(source, message, remote, directory) else {
+        let Some((rights, asker)) = rights(source, message, remote, directory) else {
             return Outcome::Drop(Reason::NotFromOurselves);
         };
         if method == Method::Ack && is_ack_of_ours(message, directory) {
@@ -47,23 +51,31 @@ impl Proxy {
         }
         let below = Below::completed(message.bytes, &via, remote, source != Source::Uplink);
         let request = Request { message, method, uri, local, remote, source, rights };
-        let mut forwarding = Forwarding { now, request, via: &via, below, directory, table, room };
+        let mut forwarding = Forwarding { now, request, asker, via: &via, below, directory, table, answers, room };
         match forwarding.forward(out) {
             Ok(outcome) => outcome,
             Err(reason) if method == Method::Ack => Outcome::Drop(reason),
-            Err(reason) => forwarding.answer(reason, out).unwrap_or(Outcome::Drop(reason)),
+            Err(reason) => forwarding.answer(reason, out).unwrap_or_else(Outcome::Drop),
         }
     }
 }
 
-/// What the sender of a request may do; `None`: it claims to come from ourselves
-/// and does not.
-fn rights(source: Source, message: &Message<'_>, remote: SocketAddr, directory: &Directory) -> Option<Rights> {
+/// What the sender of a request may do, and to whom an answer goes in the end;
+/// `None`: it claims to come from ourselves and does not.
+fn rights(
+    source: Source,
+    message: &Message<'_>,
+    remote: SocketAddr,
+    directory: &Directory,
+) -> Option<(Rights, IpAddr)> {
     match source {
-        Source::Ourselves => OurVia::verify(message, remote, directory).map(|via| via.branch.rights),
-        Source::Phone(_) => Some(Rights::Phone),
-        Source::Uplink => Some(Rights::Uplink),
-        Source::Generic => Some(Rights::Generic),
+        Source::Ourselves => {
+            let via = OurVia::verify(message, remote, directory)?;
+            Some((via.branch.rights, via.below.response_address()?.ip()))
+        }
+        Source::Phone(_) => Some((Rights::Phone, remote.ip())),
+        Source::Uplink => Some((Rights::Uplink, remote.ip())),
+        Source::Generic => Some((Rights::Generic, remote.ip())),
     }
 }
 
@@ -78,10 +90,13 @@ fn is_ack_of_ours(message: &Message<'_>, directory: &Directory) -> bool {
 struct Forwarding<'a> {
     now: Duration,
     request: Request<'a>,
+    /// Whoever gets an answer in the end.
+    asker: IpAddr,
     via: &'a Via,
     below: Below<'a>,
     directory: &'a Directory,
     table: &'a mut Table,
+    answers: &'a mut AnswerLimit,
     room: &'a mut Room,
 }
 
@@ -90,7 +105,7 @@ impl Forwarding<'_> {
         let Self { now, request, via, below, directory, .. } = *self;
         let (table, room) = (&mut *self.table, &mut *self.room);
         let message = request.message;
-        let (call_id, cseq) = validate(&request)?;
+        let (call_id, cseq) = validate(&request, via)?;
         let max_forwards = max_forwards(message)?;
         let hop = route::route(&request, directory, &mut room.routes)?;
         let crossing = Crossing {
@@ -112,8 +127,15 @@ impl Forwarding<'_> {
         take_up_routes(&request, &room.routes, &room.uri, edits);
         fields::map(message, &crossing, edits).map_err(Reason::Malformed)?;
         let sender = if request.source == Source::Generic { Sender::Generic } else { Sender::Known };
-        let passage =
-            Passage { local: request.local, source: request.remote, destination: hop.to, sender, branch: seal.0, cseq };
+        let passage = Passage {
+            local: request.local,
+            source: request.remote,
+            destination: hop.to,
+            sender,
+            asked_by: (request.rights == Rights::Generic).then_some(self.asker),
+            branch: seal.0,
+            cseq,
+        };
         match cross_media(now, message, &passage, (directory, table), &mut room.body, edits) {
             // An ACK cannot be answered; what it says of media is its receiver's to judge.
             Err(_) if request.method == Method::Ack => {}
@@ -127,27 +149,56 @@ impl Forwarding<'_> {
         Ok(Outcome::Send { from: hop.from, to: hop.to, refused: None })
     }
 
-    /// Answers the request ourselves, without keeping anything.
-    fn answer(&mut self, reason: Reason, out: &mut Vec<u8>) -> Option<Outcome> {
-        let to = self.below.response_address()?;
-        let (message, edits) = (self.request.message, &mut self.room.edits);
-        if !Directory::is_callable(to) {
-            return None;
+    /// Answers the request ourselves, without keeping anything but the count of
+    /// answers to this address. An error: why no answer is given.
+    fn answer(&mut self, reason: Reason, out: &mut Vec<u8>) -> Result<Outcome, Reason> {
+        let to = self.below.response_address().filter(|&to| Directory::is_callable(to)).ok_or(reason)?;
+        let stranger = self.request.rights == Rights::Generic;
+        let most = if stranger { self.most_to_stranger() } else { usize::MAX };
+        let answer = Answer { request: self.request.message, via: self.via, below: &self.below, reason };
+        let (key, edits) = (self.directory.key(), &mut self.room.edits);
+        let mut fits = false;
+        for form in [Form::Full, Form::Compact, Form::Brief] {
+            if !fits {
+                answer.write(form, key, edits, out).ok_or(reason)?;
+                fits = out.len() <= most;
+            }
         }
-        reply::write(message, self.via, &self.below, reason, self.directory.key(), edits, out)?;
-        Some(Outcome::Send { from: self.request.local, to, refused: Some(reason) })
+        if !fits {
+            return Err(Reason::LargerThanRequest);
+        }
+        let asker = if stranger { Asker::Stranger } else { Asker::Known };
+        if !self.answers.admits(self.now, self.asker, asker) {
+            return Err(Reason::RateLimited);
+        }
+        Ok(Outcome::Send { from: self.request.local, to, refused: Some(reason) })
+    }
+
+    /// The most bytes that an answer to a stranger may have: those of its request.
+    /// Its address is not proven, and whoever forges one must not gain by us. On
+    /// the second pass of a hairpin the first one's additions do not count.
+    fn most_to_stranger(&self) -> usize {
+        let length = self.request.message.bytes.len();
+        if self.request.source == Source::Ourselves { length.saturating_sub(FIRST_PASS) } else { length }
     }
 }
 
+/// What a pass adds to a request at the most, apart from mapped URIs: a Via, two
+/// Record-Routes, Max-Forwards, `received` and `rport`.
+const FIRST_PASS: usize = 512;
+
 /// Whether a request can be understood as far as a proxy must (RFC 3261 §16.3):
 /// its Call-ID and CSeq number if so.
-fn validate<'a>(request: &Request<'a>) -> Result<(&'a [u8], u32), Reason> {
+fn validate<'a>(request: &Request<'a>, via: &Via) -> Result<(&'a [u8], u32), Reason> {
     let message = request.message;
     if let Some(fault) = message.fault {
         return Err(Reason::Malformed(fault));
     }
-    if message.other_version {
+    if message.other_version || via.other_version {
         return Err(Reason::Version);
+    }
+    if has_empty_value(message) {
+        return Err(Reason::Malformed(Fault::Value("Via")));
     }
     for name in [HeaderName::FROM, HeaderName::TO] {
         message.first(name).ok_or(Reason::Malformed(Fault::Missing(name.name())))?;

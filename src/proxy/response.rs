@@ -34,7 +34,7 @@ impl Proxy {
         code: u16,
         out: &mut Vec<u8>,
     ) -> Result<Outcome, Reason> {
-        let Self { directory, table, room } = self;
+        let Self { directory, table, room, .. } = self;
         let Datagram { local, remote, .. } = *datagram;
         let via = OurVia::verify(message, local, directory).ok_or(Reason::ForeignResponse)?;
         let cseq = validate(message)?;
@@ -43,6 +43,13 @@ impl Proxy {
         let to = to.filter(|to| Family::of(to.ip()) == Family::of(from.ip()) && from.is_ipv4() != local.is_ipv4());
         let to = to.ok_or(Reason::ForeignResponse)?;
         let source = directory.source(remote);
+        if is_challenge(code)
+            && source == Source::Generic
+            && via.branch.rights == Rights::Phone
+            && directory.config().no_foreign_challenges
+        {
+            return Err(Reason::ForeignChallenge);
+        }
         let crossing = Crossing {
             directory,
             arrival: Family::of(local.ip()),
@@ -57,7 +64,9 @@ impl Proxy {
         lay_service_route(message, from, edits);
         fields::map(message, &crossing, edits).map_err(Reason::Malformed)?;
         let sender = if source == Source::Generic { Sender::Generic } else { Sender::Known };
-        let passage = Passage { local, source: remote, destination: to, sender, branch: via.branch.seal.0, cseq };
+        let asked_by = (via.branch.rights == Rights::Generic && !directory.is_ours(to)).then_some(to.ip());
+        let branch = via.branch.seal.0;
+        let passage = Passage { local, source: remote, destination: to, sender, asked_by, branch, cseq };
         // A response cannot be refused; one with a bad description is its receiver's to judge.
         let _ = cross_media(now, message, &passage, (directory, table), &mut room.body, edits);
         body::finish(message, edits);
@@ -67,6 +76,11 @@ impl Proxy {
         }
         Ok(Outcome::Send { from, to, refused: None })
     }
+}
+
+/// Whether a response asks for a password (RFC 3261 §22).
+fn is_challenge(code: u16) -> bool {
+    matches!(code, 401 | 407)
 }
 
 /// By whose word a response is written. One from ourselves has crossed once

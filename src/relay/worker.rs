@@ -21,7 +21,7 @@ use tracing::error;
 
 use super::icmp::ErrorReader;
 use super::slab::{Key, Slab};
-use super::{Ending, Notice, StreamEnd, StreamSockets};
+use super::{Ending, Failures, Notice, StreamEnd, StreamSockets};
 use crate::clock::Clock;
 use crate::config::LatchMode;
 use crate::family::{Family, PerFamily};
@@ -30,8 +30,8 @@ use crate::media::stream::{Component, Stream};
 
 /// Ready sockets taken at a waking.
 const EVENTS: usize = 256;
-/// Orders carried out before packets get their turn again.
-const ORDERS: usize = 64;
+/// Orders carried out before packets get their turn again; a call has a handful.
+const ORDERS: usize = 1024;
 /// ICMP errors read from a socket before the others get their turn again.
 const ERRORS: usize = 16;
 /// The largest UDP datagram, and more.
@@ -90,10 +90,7 @@ struct Relayed {
     session: SessionId,
     stream: Stream,
     sockets: StreamSockets,
-    /// ICMP errors that came back for packets to each side.
-    unreachable: PerFamily<u64>,
-    /// Packets to each side that the system did not take.
-    unsent: PerFamily<u64>,
+    failures: PerFamily<Failures>,
 }
 
 /// The streams of a session on this thread.
@@ -154,12 +151,17 @@ impl Worker {
                 Err(errno) => return error!(%errno, "a relay thread cannot go on"),
             };
             let now = self.clock.now();
-            for event in events.iter().take(ready) {
-                if event.data() != WAKE {
-                    self.packet(now, *event);
-                } else if !self.carry_out() {
-                    return;
-                }
+            let events = events.get(..ready).unwrap_or_default();
+            // Orders first: a packet may be the answer to a message that was sent
+            // after them, and yet stand before the waking in the list.
+            if events.iter().any(|event| event.data() == WAKE) {
+                let _ = self.wake.read();
+            }
+            if !self.carry_out() {
+                return;
+            }
+            for &event in events.iter().filter(|event| event.data() != WAKE) {
+                self.packet(now, event);
             }
         }
     }
@@ -180,15 +182,17 @@ impl Worker {
         let outgoing = key.side.other();
         let socket = relayed.sockets.of(outgoing, key.component);
         // A first failure may be an ICMP error for a packet before this one.
-        if socket.send_to(packet, to).is_err() && socket.send_to(packet, to).is_err() {
-            let unsent = &mut relayed.unsent[outgoing];
-            *unsent = unsent.saturating_add(1);
+        if socket.send_to(packet, to).is_err()
+            && let Err(error) = socket.send_to(packet, to)
+        {
+            let failures = &mut relayed.failures[outgoing];
+            failures.unsent = failures.unsent.saturating_add(1);
+            failures.last_unsent = Some((to, error.raw_os_error().unwrap_or(0)));
         }
     }
 
     /// Carries out what the signalling ordered; `false`: the handle is gone.
     fn carry_out(&mut self) -> bool {
-        let _ = self.wake.read();
         for _ in 0..ORDERS {
             match self.orders.try_recv() {
                 Ok(order) => self.obey(order),
@@ -216,9 +220,9 @@ impl Worker {
     }
 
     fn open(&mut self, session: SessionId, id: StreamId, latch: LatchMode, sockets: StreamSockets) {
-        let none = PerFamily::new(0, 0);
         let stream = Stream::new(latch);
-        let key = self.streams.insert(Relayed { id, session, stream, sockets, unreachable: none, unsent: none });
+        let failures = PerFamily::default();
+        let key = self.streams.insert(Relayed { id, session, stream, sockets, failures });
         self.keys.insert(id, key);
         self.sessions.entry(session).or_default().open.push(key);
         let Some(relayed) = self.streams.find(key) else { return };
@@ -256,7 +260,8 @@ impl Worker {
         for key in open {
             streams.extend(self.release(key).map(|relayed| relayed.end()));
         }
-        let _ = self.notices.send(Notice::Ended(Box::new(Ending { obituary, streams })));
+        let at = self.clock.now();
+        let _ = self.notices.send(Notice::Ended(Box::new(Ending { obituary, at, streams })));
     }
 
     /// Takes a stream out; its sockets close when it is dropped.
@@ -277,18 +282,21 @@ impl Relayed {
     /// epoll reports the socket.
     fn read_errors(&mut self, key: SocketKey, errors: &mut ErrorReader) {
         let descriptor = self.sockets.of(key.side, key.component).as_raw_fd();
-        let waiting = std::iter::from_fn(|| errors.next(descriptor)).take(ERRORS);
-        let count = u64::try_from(waiting.filter(|&unreachable| unreachable).count()).unwrap_or(u64::MAX);
-        let unreachable = &mut self.unreachable[key.side];
-        *unreachable = unreachable.saturating_add(count);
+        let failures = &mut self.failures[key.side];
+        for error in std::iter::from_fn(|| errors.next(descriptor)).take(ERRORS) {
+            if error.unreachable {
+                failures.unreachable = failures.unreachable.saturating_add(1);
+                failures.last_unreachable = error.destination.or(failures.last_unreachable);
+            }
+        }
     }
 
     fn end(&self) -> StreamEnd {
         StreamEnd {
             stream: self.id,
+            ports: PerFamily::from_fn(|side| self.sockets.of(side, Component::Rtp).local_addr().ok()),
             legs: PerFamily::from_fn(|side| self.stream.report(side)),
-            unreachable: self.unreachable,
-            unsent: self.unsent,
+            failures: self.failures,
         }
     }
 }

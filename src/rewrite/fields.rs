@@ -30,8 +30,8 @@ pub fn map(message: &Message<'_>, crossing: &Crossing<'_>, edits: &mut Edits) ->
         };
         let read = map_field(message.bytes, field, place, crossing, edits);
         // A header field that nothing depends on passes as it is.
-        if matches!(kind, Kind::Identity | Kind::Contact) && !read {
-            return Err(Fault::Value(field.name.name()));
+        if matches!(kind, Kind::Identity | Kind::Contact) {
+            read?;
         }
     }
     Ok(())
@@ -43,26 +43,33 @@ fn name_product(field: &Field, edits: &mut Edits) {
     }
 }
 
-/// Maps the values of one field. `false`: there was one that cannot be read, or
+/// Maps the values of one field. An error: there is one that cannot be read, or
 /// none where there must be one.
-fn map_field(text: &[u8], field: &Field, place: Place, crossing: &Crossing<'_>, edits: &mut Edits) -> bool {
-    let mut any = false;
+fn map_field(
+    text: &[u8],
+    field: &Field,
+    place: Place,
+    crossing: &Crossing<'_>,
+    edits: &mut Edits,
+) -> Result<(), Fault> {
+    let mut none = Err(Fault::Value(field.name.name()));
     for value in NameAddrs::new(text, field.value, field.name.is_list()) {
-        let Ok(value) = value else { return false };
-        if !is_readable(text, &value) {
-            return false;
-        }
-        any = true;
+        let value = value.map_err(|_| Fault::Value(field.name.name()))?;
+        readable(text, &value, field)?;
+        none = Ok(());
         crossing.map(text, value.uri, place, value.bracketed, edits);
         map_quoted(text, &value, place, crossing, edits);
     }
-    any
+    none
 }
 
 /// A `sip:` URI that is none could be read in two ways.
-fn is_readable(text: &[u8], value: &NameAddr) -> bool {
+fn readable(text: &[u8], value: &NameAddr, field: &Field) -> Result<(), Fault> {
     let uri = value.uri.of(text);
-    Uri::scheme(uri) != Scheme::Sip || Uri::parse(uri).is_some()
+    if Uri::scheme(uri) != Scheme::Sip || Uri::parse(uri).is_some() {
+        return Ok(());
+    }
+    Err(Fault::of_uri(uri, field.name.name()))
 }
 
 /// URIs in quoted parameters: `pub-gruu`, `temp-gruu` (RFC 5627) and the

@@ -20,43 +20,91 @@ pub fn to_tag(key: &Key, call_id: &[u8], cseq: u32) -> Seal {
     Mac::new(key, Purpose::ToTag).bytes(call_id).number(cseq.into()).finish()
 }
 
-/// Writes the answer to `request` into `out`; `via` is its topmost Via and `below`
-/// that one completed. An error: a header field that it needs cannot be read.
-pub fn write(
-    request: &Message<'_>,
-    via: &Via,
-    below: &Below<'_>,
-    reason: Reason,
-    key: &Key,
-    edits: &mut Edits,
-    out: &mut Vec<u8>,
-) -> Option<()> {
-    let (code, phrase) = reason.status()?;
-    let text = request.bytes;
-    let to = request.first(HeaderName::TO)?;
-    let from = request.first(HeaderName::FROM)?;
-    let call_id = request.call_id().ok()?;
-    let (cseq, _) = request.cseq().ok()?;
-    out.clear();
-    // Writing into a Vec cannot fail.
-    let _ = match reason {
-        Reason::Malformed(fault) => write!(out, "SIP/2.0 {code} {fault}\r\n"),
-        Reason::Description(malformed) => write!(out, "SIP/2.0 {code} {malformed}\r\n"),
-        _ => write!(out, "SIP/2.0 {code} {phrase}\r\n"),
-    };
-    for field in request.all(HeaderName::VIA) {
-        put_via(text, field, via, below, edits, out);
+/// An answer of our own.
+#[derive(Clone, Copy, Debug)]
+pub struct Answer<'a> {
+    /// What it answers.
+    pub request: &'a Message<'a>,
+    /// The topmost Via of that.
+    pub via: &'a Via,
+    /// The same, completed.
+    pub below: &'a Below<'a>,
+    /// What it says.
+    pub reason: Reason,
+}
+
+/// How long an answer is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// As it is read best.
+    Full,
+    /// With compact names (RFC 3261 §7.3.3) and no Server.
+    Compact,
+    /// Without the reason phrase as well.
+    Brief,
+}
+
+impl Answer<'_> {
+    /// Writes it into `out`. `None`: a header field that it needs cannot be read.
+    pub fn write(&self, form: Form, key: &Key, edits: &mut Edits, out: &mut Vec<u8>) -> Option<()> {
+        let (request, text) = (self.request, self.request.bytes);
+        let to = request.first(HeaderName::TO)?;
+        let from = request.first(HeaderName::FROM)?;
+        let call_id = request.call_id().ok()?;
+        // A number that is too large has no ACK that we would know, but an answer.
+        let cseq = request.cseq().map_or(0, |(cseq, _)| cseq);
+        out.clear();
+        self.put_status(form, out)?;
+        for field in request.all(HeaderName::VIA) {
+            put_via(text, field, self.via, self.below, edits, out);
+        }
+        put(text, form.name("From: ", "f:"), from.value, out);
+        put(text, form.name("To: ", "t:"), to.value, out);
+        if tag(to.value.of(text)).is_none() {
+            out.truncate(out.len().saturating_sub(2));
+            let _ = write!(out, ";tag={}\r\n", to_tag(key, call_id, cseq));
+        }
+        put(text, form.name("Call-ID: ", "i:"), request.first(HeaderName::CALL_ID)?.value, out);
+        put(text, form.name("CSeq: ", "CSeq:"), request.first(HeaderName::CSEQ)?.value, out);
+        self.put_rest(form, out);
+        Some(())
     }
-    put(text, "From", from.value, out);
-    put(text, "To", to.value, out);
-    if tag(to.value.of(text)).is_none() {
-        out.truncate(out.len().saturating_sub(2));
-        let _ = write!(out, ";tag={}\r\n", to_tag(key, call_id, cseq));
+
+    fn put_status(&self, form: Form, out: &mut Vec<u8>) -> Option<()> {
+        let (code, phrase) = self.reason.status()?;
+        // Writing into a Vec cannot fail.
+        let _ = match self.reason {
+            _ if form == Form::Brief => write!(out, "SIP/2.0 {code} \r\n"),
+            Reason::Malformed(fault) => write!(out, "SIP/2.0 {code} {fault}\r\n"),
+            Reason::Description(malformed) => write!(out, "SIP/2.0 {code} {malformed}\r\n"),
+            _ => write!(out, "SIP/2.0 {code} {phrase}\r\n"),
+        };
+        Some(())
     }
-    put(text, "Call-ID", request.first(HeaderName::CALL_ID)?.value, out);
-    put(text, "CSeq", request.first(HeaderName::CSEQ)?.value, out);
-    put_rest(request, reason, out);
-    Some(())
+
+    fn put_rest(&self, form: Form, out: &mut Vec<u8>) {
+        if self.reason == Reason::ProxyRequire {
+            for field in self.request.all(HeaderName::PROXY_REQUIRE) {
+                put(self.request.bytes, form.name("Unsupported: ", "Unsupported:"), field.value, out);
+            }
+        }
+        if let Some(seconds) = self.reason.retry_after() {
+            let _ = write!(out, "Retry-After: {seconds}\r\n");
+        }
+        if self.reason == Reason::Options && form == Form::Full {
+            let _ = write!(out, "Server: {PRODUCT}\r\n");
+        }
+        out.extend_from_slice(form.name("Content-Length: 0\r\n\r\n", "l:0\r\n\r\n").as_bytes());
+    }
+}
+
+impl Form {
+    fn name(self, full: &'static str, brief: &'static str) -> &'static str {
+        match self {
+            Self::Full => full,
+            Self::Compact | Self::Brief => brief,
+        }
+    }
 }
 
 /// A Via field as it came; the topmost Via as a server completes it.
@@ -75,22 +123,6 @@ fn put_via(text: &[u8], field: &Field, via: &Via, below: &Below<'_>, edits: &mut
 
 fn put(text: &[u8], name: &str, value: Span, out: &mut Vec<u8>) {
     out.extend_from_slice(name.as_bytes());
-    out.extend_from_slice(b": ");
     out.extend_from_slice(value.of(text));
     out.extend_from_slice(b"\r\n");
-}
-
-fn put_rest(request: &Message<'_>, reason: Reason, out: &mut Vec<u8>) {
-    if reason == Reason::ProxyRequire {
-        for field in request.all(HeaderName::PROXY_REQUIRE) {
-            put(request.bytes, "Unsupported", field.value, out);
-        }
-    }
-    if let Some(seconds) = reason.retry_after() {
-        let _ = write!(out, "Retry-After: {seconds}\r\n");
-    }
-    if reason == Reason::Options {
-        let _ = write!(out, "Server: {PRODUCT}\r\n");
-    }
-    out.extend_from_slice(b"Content-Length: 0\r\n\r\n");
 }

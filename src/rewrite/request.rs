@@ -1,8 +1,9 @@
 //! What a proxy does to a request that it forwards (RFC 3261 §16.6).
 
-use super::uri::{Crossing, Place, put_host, rename_down, restore};
+use super::uri::{Crossing, Place, put_host, put_port, rename_down, restore};
 use crate::address::{Plainly, Source};
 use crate::branch::{Below, Branch};
+use crate::config::{SIP_PORT, UplinkHost};
 use crate::edit::Edits;
 use crate::family::Family;
 use crate::reason::Reason;
@@ -210,10 +211,16 @@ fn to_phone(uri: &[u8], index: usize, crossing: &Crossing<'_>, edits: &mut Edits
 fn to_uplink(uri: &[u8], crossing: &Crossing<'_>, edits: &mut Edits) {
     let Some((parsed, numeric)) = numeric(uri) else { return };
     let Some(uplink) = &crossing.directory.config().uplinks[crossing.arrival.other()] else { return };
-    let end = parsed.at.port.map_or(parsed.at.host.end, |port| port.end);
     if numeric.host == parsed.at.host {
-        edits.replace(numeric.host.start..end, uplink.written.as_str());
-    } else {
-        edits.replace(numeric.host.range(), uplink.written.as_str());
+        edits.replace(parsed.at.span().range(), uplink.written.as_str());
+        return;
     }
+    // A maddr has no port of its own: that of the URI is.
+    match &uplink.host {
+        UplinkHost::Address(address) => {
+            edits.replace(numeric.host.range(), Plainly { host: *address, port: None });
+        }
+        UplinkHost::Name(name) => edits.replace(numeric.host.range(), name.as_str()),
+    }
+    put_port(&parsed, Some(uplink.port).filter(|&port| port != SIP_PORT), edits);
 }

@@ -34,7 +34,7 @@ impl<'a> OurVia<'a> {
         let next = vias.next()?.ok()?;
         let address = topmost.sent_by.address?;
         let is_here = SocketAddr::new(address, topmost.sent_by_port()) == socket;
-        if !is_here || !topmost.transport.of(text).eq_ignore_ascii_case(b"UDP") {
+        if !is_here || topmost.other_version || !topmost.transport.of(text).eq_ignore_ascii_case(b"UDP") {
             return None;
         }
         let branch = Branch::parse(topmost.branch?.of(text))?;

@@ -116,7 +116,7 @@ impl Crossing<'_> {
             place == Place::Contact && rule == StandIn::Listen && self.rights != Rights::Uplink && !self.redirect;
         if place == Place::Identity {
             Beyond::Nothing
-        } else if written.ip() == canonical(self.source.ip()) {
+        } else if written.ip() == canonical(self.source.ip()) && !self.directory.is_ours(self.source) {
             Beyond::Seal(seal_everybody(key, written))
         } else if roams {
             Beyond::Source(self.source, seal_source(key, written, self.source))
@@ -131,7 +131,12 @@ impl Crossing<'_> {
 /// Puts `plainly` in the place of host and port.
 pub fn put_host(uri: &Uri, target: &Numeric, plainly: Plainly, edits: &mut Edits) {
     edits.replace(target.host.range(), Plainly { port: None, ..plainly });
-    put_port(uri, plainly.port.map(PortText::Number), edits);
+    put_port(uri, plainly.port, edits);
+}
+
+/// Puts `port` behind the host of a URI.
+pub fn put_port(uri: &Uri, port: Option<u16>, edits: &mut Edits) {
+    put_port_text(uri, port.map(PortText::Number), edits);
 }
 
 /// The digits of a port.
@@ -141,7 +146,7 @@ enum PortText<'a> {
     Digits(&'a [u8]),
 }
 
-fn put_port(uri: &Uri, port: Option<PortText<'_>>, edits: &mut Edits) {
+fn put_port_text(uri: &Uri, port: Option<PortText<'_>>, edits: &mut Edits) {
     // With the colon before it; where there is none, right behind the host.
     let behind = uri.at.port.map_or(uri.at.host.end, |port| port.end);
     let at = uri.at.host.end..behind;
@@ -164,7 +169,7 @@ pub fn restore(
     edits: &mut Edits,
 ) {
     edits.replace(target.host.range(), token.written.bracketed_host());
-    put_port(uri, token.written.port.map(PortText::Digits), edits);
+    put_port_text(uri, token.written.port.map(PortText::Digits), edits);
     if place == Place::Identity && !token.beyond.is_empty() {
         edits.replace(parameter.whole.range(), (";s64x=", token.beyond));
     } else {
@@ -173,11 +178,10 @@ pub fn restore(
     rename_down(text, uri, Some(parameter), edits);
 }
 
-/// What stayed behind of a token that was restored. An `s64x=` that cannot be
-/// that belongs to whoever wrote it.
+/// What stayed behind of a token that was restored: the last `s64x=`. One that
+/// cannot be that belongs to whoever wrote it.
 fn rest(text: &[u8], uri: &Uri) -> Option<Parameter> {
-    let named = uri.parameters(text).filter(|parameter| parameter.name.of(text).eq_ignore_ascii_case(REST_NAME));
-    named.filter(|parameter| Token::is_beyond(parameter.value.of(text))).last()
+    uri.parameter(text, REST_NAME).filter(|rest| Token::is_beyond(rest.value.of(text)))
 }
 
 /// Whether a name is `s64` with any number of `-` behind.

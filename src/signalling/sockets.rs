@@ -106,6 +106,12 @@ impl SipSockets {
         Some((length, *address, remote))
     }
 
+    /// The socket of an event at which errors wait, with our address.
+    pub(super) fn failing(&self, event: EpollEvent) -> Option<(RawFd, SocketAddr)> {
+        let SipSocket { address, socket } = self.sockets.get(usize::try_from(event.data()).ok()?)?;
+        event.events().contains(EpollFlags::EPOLLERR).then(|| (socket.as_raw_fd(), *address))
+    }
+
     /// Whether an address is that of one of these sockets.
     pub(super) fn contains(&self, address: SocketAddr) -> bool {
         self.places.contains_key(&address)

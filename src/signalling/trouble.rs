@@ -17,6 +17,8 @@ pub(super) enum Trouble {
     Refused(Reason),
     /// The system did not take a message, for this `errno`.
     Unsent(i32),
+    /// A message was larger than its path carries, and was sent again in fragments.
+    TooBig,
     /// A media port could not be bound, for this `errno`.
     Unbound(i32),
     /// A message was dropped, since no media ports could be bound.
@@ -38,6 +40,9 @@ impl Trouble {
             Self::Refused(reason) => info!(count, %reason, "refused"),
             Self::Unsent(errno) => {
                 warn!(count, error = %io::Error::from_raw_os_error(errno), "messages could not be sent");
+            }
+            Self::TooBig => {
+                info!(count, "messages were larger than their path carries; sent again in smaller fragments")
             }
             // So it is while a daemon before this one still relays its last calls.
             Self::Unbound(libc::EADDRINUSE) => info!(count, "media ports are another program's; took others"),

@@ -87,6 +87,7 @@ impl<'a> Message<'a> {
         while let Some(line) = lines.next_field() {
             if line.content.is_empty() {
                 ended = true;
+                fault = fault.or(line.broken.then_some(Fault::LineEnd));
                 break;
             }
             match field(bytes, line) {
@@ -211,7 +212,7 @@ impl Lines<'_> {
         Some(Line {
             whole: Span::new(start, self.at),
             content: Span::new(start, start.saturating_add(content.len())),
-            broken: !crlf || memchr2(b'\r', 0, content).is_some(),
+            broken: !crlf || has_control(content),
         })
     }
 
@@ -226,6 +227,19 @@ impl Lines<'_> {
         }
         Some(field)
     }
+}
+
+/// A CR, or a NUL that is no `quoted-pair` (RFC 3261 §25.1): where one program
+/// ends a line or a text, and the next one does not.
+fn has_control(content: &[u8]) -> bool {
+    let mut before = b' ';
+    // Hardly any line holds one at all.
+    memchr2(b'\r', 0, content).is_some()
+        && content.iter().any(|&byte| {
+            let bad = byte == b'\r' || (byte == 0 && before != b'\\');
+            before = byte;
+            bad
+        })
 }
 
 fn field(bytes: &[u8], line: Line) -> Result<Field, Fault> {
@@ -328,6 +342,7 @@ mod tests {
         assert_eq!(fault("INFO sip:a@b SIP/2.0\r\nTo: x\ny\r\n\r\n"), Some(Fault::LineEnd));
         assert_eq!(fault("INFO sip:a@b SIP/2.0\r\nTo: x\ry\r\n\r\n"), Some(Fault::LineEnd));
         assert_eq!(fault("INFO sip:a@b SIP/2.0\r\nTo: x\0\r\n\r\n"), Some(Fault::LineEnd));
+        assert_eq!(fault("INFO sip:a@b SIP/2.0\r\nTo: \"\\\0\" <sip:x>\r\n\r\n"), None);
         assert_eq!(fault("INFO sip:a@b SIP/2.0\r\nno colon\r\n\r\n"), Some(Fault::FieldName));
         assert_eq!(fault("INFO sip:a@b SIP/2.0\r\nTo: x\r\n"), Some(Fault::NoEmptyLine));
         assert_eq!(fault("INFO  sip:a@b SIP/2.0\r\n\r\n"), Some(Fault::StartLine));

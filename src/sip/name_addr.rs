@@ -88,7 +88,9 @@ impl<'a> NameAddrs<'a> {
             let uri = Span::new(uri.start.saturating_sub(self.offset), uri.end.saturating_sub(self.offset));
             return if good { Ok((uri, false)) } else { Err(NotAnAddress) };
         }
-        if quoted && scanner.offset() != start {
+        // A comma in a display name without quotes begins another value for some.
+        let name = Span::new(start, scanner.offset());
+        if quoted && !name.is_empty() || scanner.taken_since(start).contains(&b',') {
             return Err(NotAnAddress);
         }
         scanner.eat(b'<');
@@ -101,10 +103,15 @@ impl<'a> NameAddrs<'a> {
 
     /// Steps over parameters up to the comma or the end.
     fn parameters(&mut self) -> Result<(), NotAnAddress> {
+        if !matches!(self.scanner.peek(), None | Some(b';' | b',')) {
+            return Err(NotAnAddress);
+        }
         loop {
             match self.scanner.peek() {
                 None => return Ok(()),
                 Some(b',') if self.list => return Ok(()),
+                // A second value where there is place for one.
+                Some(b',') => return Err(NotAnAddress),
                 Some(b'"') => drop(self.scanner.quoted_string().ok_or(NotAnAddress)?),
                 Some(b'<') => {
                     self.scanner.take_while(|byte| byte != b'>');
@@ -181,6 +188,20 @@ mod tests {
         ] {
             assert!(uris(text).iter().any(Result::is_err), "{text}");
         }
+    }
+
+    #[test]
+    fn where_one_value_has_its_place_two_are_refused() {
+        let one =
+            |text: &str| NameAddrs::new(text.as_bytes(), Span::new(0, text.len()), false).all(|value| value.is_ok());
+        assert!(one("\"Bell, A\" <sip:a@b>;tag=1;x=\"1,2\""));
+        assert!(one("sip:a,b@c"));
+        for text in
+            ["<sip:a@b>, <sip:c@d>", "<sip:a@b>;tag=1,<sip:c@d>;tag=2", "sip:a@b;tag=1,sip:c@d", "Bell, A <sip:a@b>"]
+        {
+            assert!(!one(text), "{text}");
+        }
+        assert!(!one("<sip:a@b> x"));
     }
 
     #[test]

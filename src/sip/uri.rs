@@ -13,6 +13,8 @@ pub enum Scheme {
     Named,
     /// Any other.
     Other,
+    /// It begins with none.
+    Missing,
 }
 
 /// A SIP URI as it stands: `sip:user:password@host:port;parameters?headers`.
@@ -61,7 +63,8 @@ impl Uri {
         match scanner.peek() {
             Some(b':') if is(b"sip") || is(b"sips") => Scheme::Sip,
             Some(b':') if is(b"tel") || is(b"urn") => Scheme::Named,
-            _ => Scheme::Other,
+            Some(b':') if name.first().is_some_and(u8::is_ascii_alphabetic) => Scheme::Other,
+            _ => Scheme::Missing,
         }
     }
 
@@ -92,6 +95,11 @@ impl Uri {
         let parameters = scanner.take_while(|byte| byte != b'?');
         let parameters = Span::new(parameters_start, parameters_start.saturating_add(parameters.len()));
         Some(Self { start: 0, user, at, parameters, end: text.len() })
+    }
+
+    /// Whether headers stand behind the parameters.
+    pub fn has_headers(&self) -> bool {
+        self.parameters.end < self.end
     }
 
     /// Its parameters, in order.
@@ -154,10 +162,11 @@ impl Iterator for Parameters<'_> {
 
     fn next(&mut self) -> Option<Parameter> {
         let scanner = &mut self.scanner;
-        scanner.skip_lws();
+        // What stands between a parameter and the next semicolon belongs to neither.
+        scanner.take_while(|byte| byte != b';');
         let start = scanner.offset();
-        while !scanner.eat(b';') {
-            scanner.next_byte()?;
+        if !scanner.eat(b';') {
+            return None;
         }
         scanner.skip_lws();
         let name_start = scanner.offset();
@@ -246,5 +255,13 @@ mod tests {
             .collect();
         let want = [("a", "1"), ("b", ""), ("c", "2"), ("", ""), ("d", "\"x;y\""), ("e", "")];
         assert_eq!(all, want.map(|(name, value)| (name.to_string(), value.to_string())));
+    }
+
+    #[test]
+    fn what_stands_between_parameters_belongs_to_none() {
+        let text = b";a b;c";
+        let whole: Vec<_> =
+            Parameters::new(text, Span::new(0, text.len())).map(|found| found.whole.of(text).to_vec()).collect();
+        assert_eq!(whole, [b";a", b";c"]);
     }
 }

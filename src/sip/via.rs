@@ -2,11 +2,13 @@
 
 use std::net::IpAddr;
 
+use super::brackets::sent_by;
+use super::fault::Fault;
 use super::header::HeaderName;
 use super::host::{HostPort, SIP_PORT, address};
 use super::message::{Field, Message};
 use super::uri::{Parameter, Parameters};
-use crate::scan::{Scanner, Span, TOKEN, number, trim_span};
+use crate::scan::{Scanner, Span, TOKEN, number, trim, trim_span};
 
 /// One Via value. Spans count from the start of the message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +21,8 @@ pub struct Via {
     pub transport: Span,
     /// Who sent the request, by its own word.
     pub sent_by: HostPort,
+    /// It is that of another version than 2.0.
+    pub other_version: bool,
     /// The value of `branch`.
     pub branch: Option<Span>,
     /// `received`, with its value where that is an address.
@@ -51,9 +55,11 @@ impl Via {
             return None;
         }
         slash(&mut scanner)?;
-        if scanner.take_class(&TOKEN) != b"2.0" {
+        let version = scanner.take_class(&TOKEN);
+        if version.is_empty() {
             return None;
         }
+        let other_version = version != b"2.0";
         slash(&mut scanner)?;
         let transport_start = scanner.offset();
         let transport = scanner.take_class(&TOKEN);
@@ -68,9 +74,16 @@ impl Via {
             return None;
         }
         let parameters = Span::new(scanner.offset(), inside.len()).shifted(span.start);
-        let mut via = Self { whole: span, field, transport, sent_by, branch: None, received: None, rport: None };
-        Parameters::new(text, parameters).try_for_each(|parameter| via.take(text, parameter))?;
-        Some(via)
+        let (branch, received, rport) = (None, None, None);
+        let mut via = Self { whole: span, field, transport, sent_by, other_version, branch, received, rport };
+        let mut end = parameters.start;
+        for parameter in Parameters::new(text, parameters) {
+            // What stands between two parameters, others may take for one.
+            trim(Span::new(end, parameter.whole.start).of(text)).is_empty().then_some(())?;
+            via.take(text, parameter)?;
+            end = parameter.whole.end;
+        }
+        trim(Span::new(end, parameters.end).of(text)).is_empty().then_some(via)
     }
 
     /// Keeps what we read; one that stands twice could be read in two ways.
@@ -107,9 +120,15 @@ pub struct Vias<'a> {
     rest: Option<(Field, Span)>,
 }
 
-/// A Via that cannot be read.
+/// A Via that cannot be read, and why not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct NotAVia;
+pub struct NotAVia(pub Fault);
+
+impl NotAVia {
+    fn new(value: &[u8]) -> Self {
+        Self(sent_by(value).map_or(Fault::Value("Via"), |span| Fault::of_host(span.of(value), "Via")))
+    }
+}
 
 impl<'a> Vias<'a> {
     /// Those of `message`.
@@ -128,8 +147,24 @@ impl Iterator for Vias<'_> {
         };
         let (value, behind) = split_at_comma(self.text, rest);
         self.rest = behind.map(|behind| (field, behind));
-        Some(Via::parse(self.text, value, field).ok_or(NotAVia))
+        Some(Via::parse(self.text, value, field).ok_or_else(|| NotAVia::new(value.of(self.text))))
     }
+}
+
+/// Whether nothing stands before, between or behind the commas of a Via field:
+/// some count that as a value, and some do not.
+pub fn has_empty_value(message: &Message<'_>) -> bool {
+    message.all(HeaderName::VIA).any(|field| {
+        let mut rest = Some(field.value);
+        while let Some(span) = rest {
+            let (value, behind) = split_at_comma(message.bytes, span);
+            if value.is_empty() {
+                return true;
+            }
+            rest = behind;
+        }
+        false
+    })
 }
 
 /// The first value of a list and what stands behind its comma.
@@ -207,10 +242,23 @@ mod tests {
     }
 
     #[test]
+    fn an_empty_value_is_found() {
+        let empty = |header: &str| {
+            let text = format!("INFO sip:a@b SIP/2.0\r\n{header}\r\n\r\n");
+            has_empty_value(&Message::parse(text.as_bytes(), &mut Fields::default()).unwrap())
+        };
+        assert!(!empty("Via: SIP/2.0/UDP a , SIP/2.0/UDP b;i=\",,\""));
+        assert!(empty("Via: SIP/2.0/UDP a\r\nv: SIP/2.0/UDP b,"));
+        assert!(empty("Via: SIP/2.0/UDP a,,SIP/2.0/UDP b"));
+        assert!(empty("Via: ,SIP/2.0/UDP a"));
+        assert!(empty("Via:"));
+    }
+
+    #[test]
     fn what_is_no_via_is_refused() {
         for text in [
             "SIP/2.0/UDP",
-            "SIP/3.0/UDP a",
+            "SIP//UDP a",
             "SIP/2.0/UDP 2001:db8::1",
             "SIP/2.0/UDP a;branch=1;branch=2",
             "SIP/2.0/UDP a b",

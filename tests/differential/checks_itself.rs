@@ -40,7 +40,16 @@ fn any_other_change_is_seen() {
         panic!("not forwarded")
     };
     let check = |output: &[u8]| {
-        checker::check(&Passage { config: &config, remote, local, from, to, input: INPUT.as_bytes(), output })
+        checker::check(&Passage {
+            config: &config,
+            remote,
+            local,
+            from,
+            to,
+            input: INPUT.as_bytes(),
+            output,
+            damaged: false,
+        })
     };
     check(&output).unwrap();
     let mut seen = 0;

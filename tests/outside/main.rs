@@ -12,13 +12,19 @@
 mod harness;
 
 mod cancel;
+mod changes;
+mod forks;
 mod garbage;
 mod generic;
 mod hairpin;
 mod harness_itself;
 mod latching;
+mod offers;
 mod ports;
 mod refusals;
 mod sipp;
+mod sizes;
 mod start;
+mod strangers;
 mod uplink;
+mod verdict;

@@ -35,6 +35,7 @@ pub(crate) enum TargetDraft {
     Name,
     Us,
     Known(Index),
+    Neighbour(Index),
     Any(Draft),
 }
 
@@ -154,6 +155,7 @@ pub(crate) fn target() -> impl Strategy<Value = TargetDraft> {
         2 => Just(TargetDraft::Name),
         2 => Just(TargetDraft::Us),
         2 => any::<Index>().prop_map(TargetDraft::Known),
+        1 => any::<Index>().prop_map(TargetDraft::Neighbour),
         1 => draft().prop_map(TargetDraft::Any),
     ]
 }
@@ -201,6 +203,24 @@ fn short(endpoint: SocketAddr) -> String {
     text.strip_suffix(":5060").map_or(text.clone(), str::to_owned)
 }
 
+impl TargetDraft {
+    pub(crate) fn write(&self, config: &Config, local: SocketAddr) -> String {
+        let side = Family::of(local.ip());
+        match self {
+            Self::Name => "sip:alice@provider.example".to_owned(),
+            Self::Us => format!("sip:alice@{}", short(local)),
+            Self::Known(index) => at_one_of(&known(config, side.other()), index, local),
+            Self::Neighbour(index) => at_one_of(&known(config, side), index, local),
+            Self::Any(draft) => draft.write(config),
+        }
+    }
+}
+
+fn at_one_of(endpoints: &[SocketAddr], index: &Index, otherwise: SocketAddr) -> String {
+    let endpoint = if endpoints.is_empty() { otherwise } else { *index.get(endpoints) };
+    format!("sip:alice@{}", short(endpoint))
+}
+
 impl ViaDraft {
     fn write(&self, remote: SocketAddr) -> String {
         let sent_by = match self.sent_by {
@@ -221,6 +241,8 @@ pub(crate) struct Sent {
     pub(crate) remote: SocketAddr,
     pub(crate) local: SocketAddr,
     pub(crate) bytes: Vec<u8>,
+    /// Somebody spoilt it on the way.
+    pub(crate) damaged: bool,
 }
 
 impl fmt::Debug for Sent {
@@ -231,16 +253,7 @@ impl fmt::Debug for Sent {
 
 impl RequestDraft {
     pub(crate) fn write(&self, config: &Config, remote: SocketAddr, local: SocketAddr) -> Sent {
-        let uri = match &self.target {
-            TargetDraft::Name => "sip:alice@provider.example".to_owned(),
-            TargetDraft::Us => format!("sip:alice@{}", short(local)),
-            TargetDraft::Known(index) => {
-                let known = known(config, Family::of(local.ip()).other());
-                let known = if known.is_empty() { local } else { *index.get(&known) };
-                format!("sip:alice@{}", short(known))
-            }
-            TargetDraft::Any(draft) => draft.write(config),
-        };
+        let uri = self.target.write(config, local);
         let mut text = format!("{} {uri} SIP/2.0\r\n{}", self.method, self.via.write(remote));
         if self.max_forwards {
             text += "Max-Forwards: 70\r\n";
@@ -266,7 +279,7 @@ impl RequestDraft {
         let once: Vec<&str> = text.split("\r\nReferred-By:").collect();
         let text = once.join("\r\nX-By:").replacen("\r\nX-By:", "\r\nReferred-By:", 1);
         let length_right = text.chars().map(|letter| letter as u8).collect();
-        Sent { remote, local, bytes: length_right }
+        Sent { remote, local, bytes: length_right, damaged: false }
     }
 }
 
@@ -281,7 +294,7 @@ pub(crate) fn scene() -> impl Strategy<Value = (World, Sent)> {
 }
 
 /// One pass of a message.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Pass {
     pub(crate) remote: SocketAddr,
     pub(crate) local: SocketAddr,
@@ -305,7 +318,7 @@ pub(crate) enum End {
 /// differential checker.
 pub(crate) fn send(config: &Config, proxy: &mut Proxy, sent: &Sent) -> Result<(Vec<Pass>, End), TestCaseError> {
     let (mut remote, mut local, mut input) = (sent.remote, sent.local, sent.bytes.clone());
-    let mut passes = Vec::new();
+    let (mut passes, mut answered) = (Vec::new(), None);
     loop {
         let mut output = Vec::new();
         let datagram = Datagram { local, remote, bytes: &input };
@@ -317,14 +330,15 @@ pub(crate) fn send(config: &Config, proxy: &mut Proxy, sent: &Sent) -> Result<(V
         };
         if let Some(reason) = refused {
             prop_assert!(from == local, "an answer from {from} to what came in on {local}");
-            passes.push(Pass { remote, local, from, to, input, output });
-            return Ok((passes, End::Answered(reason)));
+            answered = Some(reason);
+        } else {
+            let passage =
+                Passage { config, remote, local, from, to, input: &input, output: &output, damaged: sent.damaged };
+            checker::check(&passage).map_err(TestCaseError::fail)?;
         }
-        let passage = Passage { config, remote, local, from, to, input: &input, output: &output };
-        checker::check(&passage).map_err(TestCaseError::fail)?;
         passes.push(Pass { remote, local, from, to, input: input.clone(), output: output.clone() });
         if !proxy.is_ours(to) {
-            return Ok((passes, End::Forwarded));
+            return Ok((passes, answered.map_or(End::Forwarded, End::Answered)));
         }
         prop_assert!(passes.len() < 8, "{} passes", passes.len());
         (remote, local, input) = (from, to, output);

@@ -83,6 +83,8 @@ fn parameter() -> impl Strategy<Value = ParameterDraft> {
         "xs64=1",
         "maddr=",
         "maddr=[2001:db8::zz]",
+        "maddr=2001:db8:9::55",
+        "maddr=2001:db8::101",
         "s64x=~7",
     ]);
     let token = select(vec![

@@ -21,7 +21,8 @@ fn our_own_sockets_are_nobodys_destination() {
 }
 
 fn call<'a>(call_id: &'a [u8], wanted: &'a [Wanted]) -> Signal<'a> {
-    Signal { call_id, sender: Sender::Generic, ..request(Method::Invite, 1, wanted) }
+    let asked_by = Some(at("192.0.2.101:5060").ip());
+    Signal { call_id, asked_by, sender: Sender::Generic, ..request(Method::Invite, 1, wanted) }
 }
 
 #[test]
@@ -30,16 +31,109 @@ fn one_stranger_cannot_take_every_call() {
     config.max_calls_per_source = 2;
     let mut bench = Bench::new(&config);
     let wanted = [audio(P6)];
-    let from = |call_id, source| Signal { arrival: Family::V6, source: at(source), ..call(call_id, &wanted) };
+    let from = |call_id, source| {
+        let source = at(source);
+        Signal { arrival: Family::V6, source, asked_by: Some(source.ip()), ..call(call_id, &wanted) }
+    };
     bench.signal(&from(b"1", "[2001:db8:9::55]:5060"));
     bench.signal(&from(b"2", "[2001:db8:9::66]:5061"));
     let third = from(b"3", "[2001:db8:9::77]:5060");
     assert_eq!(bench.try_signal(&third), Err(Refusal::MaxCallsPerSource));
     bench.signal(&from(b"1", "[2001:db8:9::55]:5060"));
     bench.signal(&from(b"4", "[2001:db8:9:1::55]:5060"));
-    bench.signal(&Signal { sender: Sender::Known, ..third });
+    bench.signal(&Signal { asked_by: None, ..third });
     bench.signal(&Signal { call_id: b"1", ..response(from(b"1", "[::]:1"), 486, &[]) });
     bench.signal(&Signal { call_id: b"5", ..third });
+}
+
+/// A range of 40 pairs, of which strangers may have 30, and one of them 15.
+fn forty_pairs() -> Config {
+    let mut config = config();
+    config.rtp_ports = PortRange::new(16384, 16463).unwrap();
+    config
+}
+
+/// The calls of `count` strangers at as many /64s, each with a Call-ID of its own,
+/// as many as they get; each call has this many streams.
+fn storm(bench: &mut Bench, strangers: u16, calls: u16, streams: usize) -> usize {
+    let wanted = vec![audio(P6); streams];
+    let mut granted = 0;
+    for (stranger, number) in (0..strangers).flat_map(|stranger| (0..calls).map(move |number| (stranger, number))) {
+        let call_id = format!("{stranger}-{number}");
+        let source = at(&format!("[2001:db8:{stranger:x}:1::{number:x}]:5060"));
+        let asked_by = Some(source.ip());
+        let signal = Signal { arrival: Family::V6, source, asked_by, ..call(call_id.as_bytes(), &wanted) };
+        granted += usize::from(bench.try_signal(&signal).is_ok());
+    }
+    granted
+}
+
+#[test]
+fn one_stranger_cannot_take_every_port_by_many_streams() {
+    let mut bench = Bench::new(&forty_pairs());
+    assert_eq!(storm(&mut bench, 1, 100, 5), 3);
+    assert_eq!(bench.table.ports_in_use(Family::V6), 15);
+    let more = [audio(P6); 9];
+    let reoffer = Signal { call_id: b"0-0", cseq: 2, arrival: Family::V6, ..call(b"", &more) };
+    assert_eq!(bench.signal(&reoffer).iter().filter(|&&grant| grant == Grant::Refused).count(), 4, "nor later on");
+}
+
+#[test]
+fn many_tags_of_one_call_id_are_many_calls() {
+    let mut config = forty_pairs();
+    config.max_calls_per_source = 5;
+    let mut bench = Bench::new(&config);
+    let wanted = [audio(P4)];
+    let tags: Vec<_> = (0..50u8).map(|tag| [tag]).collect();
+    let granted = tags
+        .iter()
+        .filter(|tag| bench.try_signal(&Signal { from_tag: Some(&tag[..]), ..call(b"one", &wanted) }).is_ok());
+    assert_eq!(granted.count(), 5);
+}
+
+#[test]
+fn strangers_together_leave_a_quarter_of_the_ports_to_phones() {
+    let mut bench = Bench::new(&forty_pairs());
+    assert_eq!(storm(&mut bench, 50, 2, 1), 30);
+    let stranger = [audio(P4)];
+    assert_eq!(bench.try_signal(&call(b"stranger", &stranger)), Err(Refusal::NoPorts));
+    for number in 0..10u8 {
+        bench.signal(&Signal { call_id: &[number], ..request(Method::Invite, 1, &stranger) });
+    }
+    assert_eq!(bench.table.ports_in_use(Family::V4), 40);
+}
+
+#[test]
+fn unanswered_calls_of_strangers_are_over_after_forty_seconds() {
+    let mut bench = Bench::new(&forty_pairs());
+    assert_eq!(storm(&mut bench, 50, 2, 1), 30);
+    // The relay heard nothing on any of them.
+    while let Some(due) = bench.table.poll_timeout().filter(|due| *due <= seconds(41)) {
+        bench.now = due;
+        bench.table.handle_timeout(due);
+        for command in bench.commands() {
+            if let Command::Query { session } = command {
+                bench.table.heard(due, session, None);
+            }
+        }
+    }
+    assert_eq!(bench.table.sessions(), 0);
+    bench.now += crate::media::ports::REST;
+    assert_eq!(storm(&mut bench, 50, 2, 1), 30, "all is given back");
+}
+
+#[test]
+fn an_offer_in_the_answer_counts_for_the_stranger_who_called() {
+    let mut config = forty_pairs();
+    config.max_calls_per_source = 2;
+    let mut bench = Bench::new(&config);
+    let wanted = [audio(P6)];
+    let granted = (0..9u8).map(|number| {
+        let late = Signal { call_id: &[number], ..response(request(Method::Invite, 1, &[]), 200, &wanted) };
+        bench.signal(&Signal { asked_by: Some(at(P4).ip()), ..late })
+    });
+    let granted = granted.filter(|grants| grants[..] != [Grant::Refused]).count();
+    assert_eq!(granted, 2);
 }
 
 #[test]

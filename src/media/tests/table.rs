@@ -8,6 +8,7 @@ mod limits;
 use super::*;
 use crate::config::{LatchMode, Map, PortRange};
 use crate::media::command::LegDescription;
+use crate::media::command::Obituary;
 use crate::streams::Transport;
 
 const A: Option<&[u8]> = Some(b"a");
@@ -59,6 +60,7 @@ fn request<'a>(method: Method, cseq: u32, wanted: &'a [Wanted]) -> Signal<'a> {
         source: at("192.0.2.101:5060"),
         destination: at("[2001:db8:9::55]:5060"),
         sender: Sender::Known,
+        asked_by: None,
         branch: u64::from(cseq),
         wanted: (!wanted.is_empty()).then_some(wanted),
     }
@@ -82,6 +84,7 @@ fn response<'a>(to: Signal<'_>, status: u16, wanted: &'a [Wanted]) -> Signal<'a>
         source: at("[2001:db8:9::55]:5060"),
         destination: at("192.0.2.101:5060"),
         sender: Sender::Known,
+        asked_by: None,
         wanted: (!wanted.is_empty()).then_some(wanted),
     }
 }

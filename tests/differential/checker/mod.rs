@@ -7,8 +7,8 @@
 
 pub(crate) mod body;
 pub(crate) mod naive;
-mod path;
-mod uris;
+pub(crate) mod path;
+pub(crate) mod uris;
 
 use std::net::SocketAddr;
 
@@ -29,6 +29,9 @@ pub(crate) struct Passage<'a> {
     pub(crate) to: SocketAddr,
     pub(crate) input: &'a [u8],
     pub(crate) output: &'a [u8],
+    /// Somebody damaged the input: any header field value may be one that cannot be
+    /// read, and passes as it is with those behind it.
+    pub(crate) damaged: bool,
 }
 
 /// Header fields whose values are lists of URIs, or one.
@@ -133,12 +136,14 @@ impl Checker<'_> {
             return Err(format!("the Request-Line {before} became {after}"));
         }
         let strict = path::strict(self.before, self.after);
-        strict.unwrap_or_else(|| vec![old.to_owned()]).iter().fold(
-            Err("no Request-URI".to_owned()),
-            |found: Result<(), String>, old| {
-                found.or_else(|_| self.rules("").check_request_uri(old, new, self.passage.to))
-            },
-        )
+        let mut why = "no Request-URI".to_owned();
+        for old in strict.unwrap_or_else(|| vec![old.to_owned()]) {
+            match self.rules("").check_request_uri(&old, new, self.passage.to) {
+                Ok(()) => return Ok(()),
+                Err(found) => why = found,
+            }
+        }
+        Err(why)
     }
 
     /// One less, or 70 where none stood. Takes a field that was put in out of `after`.
@@ -170,19 +175,40 @@ impl Checker<'_> {
         }
     }
 
-    /// All but URIs stays, and each of them becomes what the rules say. A field that
-    /// cannot be read passes as it is.
+    /// All but URIs stays, and each of them becomes what the rules say. Where a value
+    /// cannot be read, it and those behind it pass as they are.
     fn uris(&self, before: &Field, after: &Field) -> Result<(), String> {
-        if before.raw == after.raw
-            && !matches!(before.name.as_str(), "from" | "to" | "contact")
-            && is_unreadable(before)
+        let strict = self.values(before, after);
+        if strict.is_ok()
+            || matches!(before.name.as_str(), "from" | "to" | "contact")
+            || !(self.passage.damaged || is_odd(before))
         {
-            return Ok(());
+            return strict;
         }
+        let ends = before
+            .raw
+            .char_indices()
+            .map(|(at, _)| at)
+            .filter(|&at| before.raw[at..].starts_with(',') || at == before.value_at);
+        let passed = ends.into_iter().any(|at| {
+            let (front, rest) = before.raw.split_at(at);
+            let cut = |field: &Field, end: usize| Field { raw: field.raw[..end].to_owned(), ..field.clone() };
+            let Some(end) = after.raw.strip_suffix(rest).map(str::len) else { return false };
+            at == before.value_at && front == &after.raw[..end]
+                || end >= after.value_at && self.values(&cut(before, at), &cut(after, end)).is_ok()
+        });
+        if passed { Ok(()) } else { strict }
+    }
+
+    fn values(&self, before: &Field, after: &Field) -> Result<(), String> {
         let list = LISTS.contains(&before.name.as_str());
-        let contact = before.name == "contact";
-        let old = naive::pieces(before, list, contact);
-        let mut new = naive::pieces(after, list, contact).into_iter().peekable();
+        let inner: &[&str] = match before.name.as_str() {
+            "contact" => &["pub-gruu", "temp-gruu", "received"],
+            "trigger-consent" => &["target-uri"],
+            _ => &[],
+        };
+        let old = naive::pieces(before, list, inner);
+        let mut new = naive::pieces(after, list, inner).into_iter().peekable();
         let rules = self.rules(&before.name);
         for (index, piece) in old.iter().enumerate() {
             match piece {
@@ -210,14 +236,11 @@ impl Checker<'_> {
 }
 
 /// Whether a value has something in it that a careful reader stumbles over.
-fn is_unreadable(field: &Field) -> bool {
-    let value = field.value();
-    value.is_empty()
-        || value.matches('"').count() % 2 == 1
-        || value.matches('<').count() != value.matches('>').count()
-        || value.contains(",,")
-        || value.contains('\\')
-        || value.to_lowercase().contains("sip")
+fn is_odd(field: &Field) -> bool {
+    let quotes = field.raw.matches('"').count() % 2 == 1 || field.raw.contains('\\');
+    let brackets = field.raw.matches('<').count() != field.raw.matches('>').count();
+    let uris = naive::pieces(field, LISTS.contains(&field.name.as_str()), &[]);
+    quotes || brackets || uris.iter().any(|piece| matches!(piece, Piece::Uri(uri) if uris::is_odd(uri)))
 }
 
 fn unchanged(before: &Field, after: &Field) -> Result<(), String> {

@@ -116,15 +116,15 @@ pub(crate) enum Piece {
 }
 
 /// Takes a raw line apart at its URIs: what stands in brackets outside of quotes,
-/// a value without brackets up to its first semicolon, and with `quoted` also
-/// what stands between the quotes of a parameter.
-pub(crate) fn pieces(field: &Field, list: bool, quoted: bool) -> Vec<Piece> {
+/// a value without brackets up to its first semicolon, and what stands between
+/// the quotes of the parameters named in `inner`.
+pub(crate) fn pieces(field: &Field, list: bool, inner: &[&str]) -> Vec<Piece> {
     let mut pieces = vec![Piece::Text(field.raw[..field.value_at].to_owned())];
     for (index, value) in values(&field.raw[field.value_at..], list).into_iter().enumerate() {
         if index > 0 {
             pieces.push(Piece::Text(",".to_owned()));
         }
-        take_apart(&value, quoted, &mut pieces);
+        take_apart(&value, inner, &mut pieces);
     }
     pieces
 }
@@ -151,7 +151,7 @@ pub(crate) fn values(text: &str, list: bool) -> Vec<String> {
     values
 }
 
-fn take_apart(value: &str, quoted: bool, pieces: &mut Vec<Piece>) {
+fn take_apart(value: &str, inner: &[&str], pieces: &mut Vec<Piece>) {
     let masked = masked(value);
     // A bracket behind a semicolon belongs to a parameter.
     let bracket = masked.find('<').filter(|&at| !masked[..at].contains(';'));
@@ -172,18 +172,22 @@ fn take_apart(value: &str, quoted: bool, pieces: &mut Vec<Piece>) {
     if added == 1 {
         pieces.push(Piece::Text(">".to_owned()));
     }
-    take_parameters(&value[(end + added).min(value.len())..], quoted, pieces);
+    take_parameters(&value[(end + added).min(value.len())..], inner, pieces);
 }
 
-fn take_parameters(text: &str, quoted: bool, pieces: &mut Vec<Piece>) {
-    let mut rest = text;
-    while quoted && let Some(start) = rest.find("=\"") {
-        let Some(length) = rest[start + 2..].find('"') else { break };
-        pieces.push(Piece::Text(rest[..start + 2].to_owned()));
-        pieces.push(Piece::Uri(rest[start + 2..start + 2 + length].to_owned()));
-        rest = &rest[start + 2 + length..];
+fn take_parameters(text: &str, inner: &[&str], pieces: &mut Vec<Piece>) {
+    let (mut kept, mut at) = (0, 0);
+    while let Some(start) = text[at..].find("=\"").map(|found| at + found) {
+        let name = text[at..start].rsplit(';').next().unwrap().trim().to_lowercase();
+        let Some(end) = text[start + 2..].find('"').map(|length| start + 2 + length) else { break };
+        if inner.contains(&name.as_str()) {
+            pieces.push(Piece::Text(text[kept..start + 2].to_owned()));
+            pieces.push(Piece::Uri(text[start + 2..end].to_owned()));
+            kept = end;
+        }
+        at = end + 1;
     }
-    pieces.push(Piece::Text(rest.to_owned()));
+    pieces.push(Piece::Text(text[kept..].to_owned()));
 }
 
 /// The same text with `_` for each letter in quotes, as many bytes long.

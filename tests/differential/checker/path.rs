@@ -29,7 +29,7 @@ pub(super) fn is_seal(text: &str) -> bool {
 }
 
 /// An endpoint as it stands in a token.
-pub(super) fn tilde(endpoint: SocketAddr) -> String {
+pub(crate) fn tilde(endpoint: SocketAddr) -> String {
     format!("{}~{}", endpoint.ip().to_string().replace(':', "-"), endpoint.port())
 }
 

@@ -31,7 +31,7 @@ struct Parts {
 impl Parts {
     fn read(uri: &str) -> Option<Self> {
         let (scheme, rest) = uri.split_once(':')?;
-        if !["sip", "sips"].contains(&scheme.to_lowercase().as_str()) {
+        if !["sip", "sips"].contains(&scheme.to_lowercase().as_str()) || uri.contains([' ', '\t', '\r', '\n']) {
             return None;
         }
         let user = match (rest.find('@'), rest.find('?')) {
@@ -91,6 +91,30 @@ impl Parts {
     }
 }
 
+/// The numeric address and port that requests for a URI go to.
+pub(crate) fn endpoint(uri: &str) -> Option<SocketAddr> {
+    let endpoint = Parts::read(uri)?.endpoint()?;
+    Some(SocketAddr::new(endpoint.ip().to_canonical(), endpoint.port()))
+}
+
+/// Whether a careful reader would not take this for a URI.
+pub(crate) fn is_odd(uri: &str) -> bool {
+    let strange = |letter: char| letter <= ' ' || letter == '\u{7f}' || "<>\"".contains(letter);
+    let name = |host: &str| {
+        !host.is_empty()
+            && host.chars().all(|letter| letter.is_ascii_alphanumeric() || "-._".contains(letter))
+            && !host.starts_with(['.', '-'])
+    };
+    let sip = uri.split_once(':').is_some_and(|(scheme, _)| ["sip", "sips"].contains(&scheme.to_lowercase().as_str()));
+    let port = |port: &str| port.parse::<u64>().is_ok_and(|port| port > 0 && port < 65_536) && !port.starts_with('+');
+    let good = Parts::read(uri).is_some_and(|parts| {
+        parts.front.split_once(':').is_some_and(|(_, user)| user != "@")
+            && (address(&parts.host).is_some() || name(&parts.host))
+            && parts.port.as_deref().is_none_or(port)
+    });
+    uri.is_empty() || uri.contains(strange) || (sip && !good)
+}
+
 fn host_and_port(text: &str) -> Option<(&str, Option<&str>)> {
     let host_end = if text.starts_with('[') { text.find(']')? + 1 } else { text.find(':').unwrap_or(text.len()) };
     let (host, port) = text.split_at(host_end);
@@ -135,7 +159,7 @@ fn dashed(text: &str) -> String {
 impl Rules<'_> {
     /// Whether `after` is what `before` may become in a header field, or why not.
     pub(crate) fn check(&self, before: &str, after: &str) -> Result<(), String> {
-        let Some(old) = Parts::read(before).filter(|old| old.endpoint().is_some()) else {
+        let Some(old) = Parts::read(before).filter(|old| old.endpoint().is_some() && !is_odd(before)) else {
             return same(before, after, "it holds no numeric address");
         };
         let Some(new) = Parts::read(after) else { return Err(format!("{before} became {after}, which is no URI")) };
@@ -246,13 +270,13 @@ impl Rules<'_> {
             Err(first) if before != after => first,
             _ => return Ok(()),
         };
-        let Some(old) = Parts::read(before).filter(|old| old.endpoint().is_some()) else { return Err(first) };
+        let Some(old) = Parts::read(before).filter(|old| old.endpoint().is_some() && !is_odd(before)) else {
+            return Err(first);
+        };
         let mut may: Vec<String> = self.take_token(&old).iter().map(Parts::write).collect();
         let mut without = old.clone();
-        let token = without
-            .parameters
-            .iter()
-            .rposition(|parameter| name_of(parameter) == "s64" && is_token(value_of(parameter)));
+        let last = without.parameters.iter().rposition(|parameter| name_of(parameter) == "s64");
+        let token = last.filter(|&at| is_token(value_of(&old.parameters[at])));
         rename(&mut without.parameters, token, -1);
         token.map(|at| without.parameters.remove(at));
         for (host, port) in [(to, Some(to.port())), (to, None)] {

@@ -39,8 +39,21 @@ impl Daemon {
         daemon
     }
 
+    /// With the command line of the picture, in the network namespace of that process.
+    pub fn start_in(process: u32) -> Self {
+        let mut command = Command::new("nsenter");
+        command.args(["-t", &process.to_string(), "-n", PROGRAM]);
+        let mut daemon = Self::spawn_by(command, &OPTIONS);
+        daemon.await_line("ready");
+        daemon
+    }
+
     fn spawn(options: &[&str]) -> Self {
-        let mut child = Command::new(PROGRAM)
+        Self::spawn_by(Command::new(PROGRAM), options)
+    }
+
+    fn spawn_by(mut command: Command, options: &[&str]) -> Self {
+        let mut child = command
             .arg("-v")
             .args(options)
             .stdin(Stdio::null())

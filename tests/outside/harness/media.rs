@@ -18,13 +18,26 @@ pub struct Described {
 impl Described {
     /// Reads the first stream of a message's body.
     pub fn of(message: &Message) -> Self {
-        let lines: Vec<&str> = message.body.lines().collect();
-        let find = |start: &str| lines.iter().find_map(|line| line.strip_prefix(start));
-        let connection = find("c=IN IP4 ").or_else(|| find("c=IN IP6 "));
-        let ip: IpAddr = connection.unwrap_or_else(|| panic!("no c= in\n{message}")).trim().parse().unwrap();
-        let media = find("m=").unwrap_or_else(|| panic!("no m= in\n{message}"));
-        let port: u16 = media.split(' ').nth(1).unwrap().parse().unwrap();
-        let rtcp = find("a=rtcp:").map_or(port + 1, |value| value.split(' ').next().unwrap().parse().unwrap());
+        *Self::all(message).first().unwrap_or_else(|| panic!("no m= in\n{message}"))
+    }
+
+    /// Reads all streams of a message's body.
+    pub fn all(message: &Message) -> Vec<Self> {
+        let mut sections = message.body.split("\r\nm=");
+        let session = sections.next().unwrap_or_default();
+        sections.map(|section| Self::read(session, section, message)).collect()
+    }
+
+    fn read(session: &str, section: &str, message: &Message) -> Self {
+        let find = |text: &str, start: &str| {
+            let found = text.lines().find_map(|line| line.strip_prefix(start));
+            found.map(|value| value.trim().to_owned())
+        };
+        let connection =
+            [section, session].into_iter().find_map(|text| find(text, "c=IN IP4 ").or(find(text, "c=IN IP6 ")));
+        let ip: IpAddr = connection.unwrap_or_else(|| panic!("no c= in\n{message}")).parse().unwrap();
+        let port: u16 = section.split(' ').nth(1).unwrap().parse().unwrap();
+        let rtcp = find(section, "a=rtcp:").map_or(port + 1, |value| value.split(' ').next().unwrap().parse().unwrap());
         Self { rtp: SocketAddr::new(ip, port), rtcp: SocketAddr::new(ip, rtcp) }
     }
 }

@@ -5,6 +5,7 @@ pub mod picture;
 
 pub mod agent;
 pub mod daemon;
+pub mod kernel;
 pub mod message;
 pub mod pattern;
 pub mod uri;
@@ -14,6 +15,7 @@ pub mod dialog;
 pub mod media;
 pub mod party;
 pub mod sipp;
+pub mod talk;
 
 use std::time::Duration;
 

@@ -16,11 +16,13 @@ const INSIDE: &str = "SIPPROXY64_TEST_INSIDE";
 const UNFURNISHED: i32 = 77;
 
 /// Puts the addresses on lo, then becomes the test. IPv6 addresses are usable
-/// at once with `nodad`.
+/// at once with `nodad`; but the kernel makes their routes a little later, which
+/// is waited for.
 const FURNISH: &str = r#"
 { ip link set lo up &&
   for address in $ADDRESSES4; do ip address add "$address/32" dev lo || exit 77; done &&
-  for address in $ADDRESSES6; do ip address add "$address/128" dev lo nodad || exit 77; done
+  for address in $ADDRESSES6; do ip address add "$address/128" dev lo nodad || exit 77; done &&
+  for address in $ADDRESSES6; do until ip -6 route get "$address" | grep -q ^local; do :; done; done
 } || exit 77
 exec "$0" "$@"
 "#;

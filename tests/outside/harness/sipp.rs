@@ -6,9 +6,8 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
-use std::time::{Duration, Instant};
 
-use super::LONG_PATIENCE;
+use super::kernel::await_socket;
 
 /// Where Debian has the recordings; SIPp looks for them in `pcap` of the current directory.
 const RECORDINGS: &str = "/usr/share/sip-tester";
@@ -127,28 +126,6 @@ impl Statistics {
 
 fn report(folder: &Folder, role: &str) -> String {
     format!("{}\n{}", folder.read(&format!("{role}.errors")), folder.read(&format!("{role}.screen")))
-}
-
-/// Waits until a UDP socket of another program is bound. There is nothing to
-/// be told of it, so the list of the kernel is read again and again.
-fn await_socket(address: SocketAddr) {
-    let file = if address.is_ipv4() { "/proc/net/udp" } else { "/proc/net/udp6" };
-    let wanted = format!("{}:{:04X} ", kernel_form(address), address.port());
-    let deadline = Instant::now() + LONG_PATIENCE;
-    while !fs::read_to_string(file).unwrap().contains(&wanted) {
-        assert!(Instant::now() < deadline, "nobody binds {address}");
-        thread::sleep(Duration::from_millis(20));
-    }
-}
-
-/// An address as /proc/net/udp writes it: words of four bytes in the machine's order.
-fn kernel_form(address: SocketAddr) -> String {
-    let octets = match address.ip() {
-        std::net::IpAddr::V4(ip) => ip.octets().to_vec(),
-        std::net::IpAddr::V6(ip) => ip.octets().to_vec(),
-    };
-    let words = octets.chunks_exact(4).map(|word| u32::from_ne_bytes(word.try_into().unwrap()));
-    words.map(|word| format!("{word:08X}")).collect()
 }
 
 /// The UDP payloads of a recording: pcap, Ethernet, IPv4.

@@ -1,0 +1,165 @@
+//! How often one subscriber gets an answer of our own.
+//!
+//! Whoever forges the source of requests makes us answer somebody else. So our
+//! own answers are counted by whom they go to, an IPv4 address or an IPv6 /64,
+//! and above a rate they are left out. What phones answer is not limited here.
+//!
+//! The counts stand in tables of fixed size, found by a keyed hash: strangers
+//! cannot make them grow, nor choose whom they share a place with. Two that share
+//! one by chance share its rate.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use crate::config::Key;
+use crate::family::subscriber;
+use crate::token::{Mac, Purpose};
+
+/// Places for strangers: 32 KiB.
+const STRANGERS: usize = 4096;
+
+/// Places for phones and uplinks.
+const KNOWN: usize = 512;
+
+/// A rate with some patience.
+#[derive(Clone, Copy, Debug)]
+struct Rate {
+    /// The time that one answer takes up.
+    each: Duration,
+    /// How many may come at once after a pause.
+    burst: u32,
+}
+
+/// A stranger: ten a second, fifty at once. Enough for whoever tries out why a
+/// call is refused, and for the retransmissions of it.
+const STRANGER: Rate = Rate { each: Duration::from_millis(100), burst: 50 };
+
+/// A phone or an uplink: a hundred a second, five hundred at once. An uplink may
+/// stand for many customers; but its address can be forged too.
+const KNOWN_PARTY: Rate = Rate { each: Duration::from_millis(10), burst: 500 };
+
+/// Who asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asker {
+    /// A phone or an uplink.
+    Known,
+    /// Anybody else.
+    Stranger,
+}
+
+/// Counts of our own answers.
+///
+/// ```
+/// use std::time::Duration;
+/// use sipproxy64::config::Key;
+/// use sipproxy64::limit::{AnswerLimit, Asker};
+/// let mut limit = AnswerLimit::new(&Key([7; 16]));
+/// let victim = "203.0.113.9".parse()?;
+/// let granted = (0..1000).filter(|_| limit.admits(Duration::ZERO, victim, Asker::Stranger)).count();
+/// assert_eq!(granted, 50);
+/// # Ok::<(), std::net::AddrParseError>(())
+/// ```
+#[derive(Debug)]
+pub struct AnswerLimit {
+    key: Key,
+    strangers: Box<[Bucket]>,
+    known: Box<[Bucket]>,
+}
+
+/// A token bucket as the one time at which it is full again (the "theoretical
+/// arrival time" of ATM's generic cell rate algorithm).
+#[derive(Clone, Copy, Debug, Default)]
+struct Bucket {
+    full_at: Duration,
+}
+
+impl Bucket {
+    fn take(&mut self, now: Duration, rate: Rate) -> bool {
+        let full_at = self.full_at.max(now).saturating_add(rate.each);
+        let fits = full_at.saturating_sub(now) <= rate.each.saturating_mul(rate.burst);
+        if fits {
+            self.full_at = full_at;
+        }
+        fits
+    }
+}
+
+impl AnswerLimit {
+    /// Nobody was answered yet. `key` makes the places of the tables unforeseeable.
+    pub fn new(key: &Key) -> Self {
+        let buckets = |count| vec![Bucket::default(); count].into_boxed_slice();
+        Self { key: *key, strangers: buckets(STRANGERS), known: buckets(KNOWN) }
+    }
+
+    /// Whether an answer may go to this address now; counts it if so.
+    pub fn admits(&mut self, now: Duration, to: IpAddr, asker: Asker) -> bool {
+        let seal = Mac::new(&self.key, Purpose::Limit).address(subscriber(to)).finish();
+        let (buckets, rate) = match asker {
+            Asker::Known => (&mut self.known, KNOWN_PARTY),
+            Asker::Stranger => (&mut self.strangers, STRANGER),
+        };
+        let count = u64::try_from(buckets.len()).unwrap_or(u64::MAX).max(1);
+        let place = usize::try_from(seal.0 % count).unwrap_or(0);
+        buckets.get_mut(place).is_some_and(|bucket| bucket.take(now, rate))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ip(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    fn limit() -> AnswerLimit {
+        AnswerLimit::new(&Key([1; 16]))
+    }
+
+    fn granted(limit: &mut AnswerLimit, now: Duration, to: &str) -> usize {
+        (0..1000).filter(|_| limit.admits(now, ip(to), Asker::Stranger)).count()
+    }
+
+    #[test]
+    fn after_the_burst_the_rate_is_left() {
+        let mut limit = limit();
+        assert_eq!(granted(&mut limit, Duration::ZERO, "192.0.2.9"), 50);
+        assert_eq!(granted(&mut limit, Duration::from_secs(1), "192.0.2.9"), 10);
+        assert_eq!(granted(&mut limit, Duration::from_millis(1099), "192.0.2.9"), 0);
+        assert_eq!(granted(&mut limit, Duration::from_secs(60), "192.0.2.9"), 50);
+    }
+
+    #[test]
+    fn a_subscriber_is_an_ipv4_address_or_an_ipv6_64() {
+        let mut limit = limit();
+        assert_eq!(granted(&mut limit, Duration::ZERO, "192.0.2.9"), 50);
+        assert_eq!(granted(&mut limit, Duration::ZERO, "192.0.2.10"), 50);
+        assert_eq!(granted(&mut limit, Duration::ZERO, "2001:db8:9::55"), 50);
+        assert_eq!(granted(&mut limit, Duration::ZERO, "2001:db8:9::66"), 0);
+        assert_eq!(granted(&mut limit, Duration::ZERO, "2001:db8:9:1::66"), 50);
+        // The same host in another dress.
+        for dressed in ["::ffff:192.0.2.9", "2002:c000:209::1", "2002:c000:209:7::1", "64:ff9b::192.0.2.9"] {
+            assert_eq!(granted(&mut limit, Duration::ZERO, dressed), 0, "{dressed}");
+        }
+    }
+
+    #[test]
+    fn phones_and_uplinks_have_ten_times_as_much() {
+        let mut limit = limit();
+        let known = |limit: &mut AnswerLimit| {
+            (0..1000).filter(|_| limit.admits(Duration::ZERO, ip("192.0.2.9"), Asker::Known)).count()
+        };
+        assert_eq!(granted(&mut limit, Duration::ZERO, "192.0.2.9"), 50);
+        assert_eq!(known(&mut limit), 500);
+    }
+
+    #[test]
+    fn a_flood_of_forged_sources_is_bounded_in_all() {
+        let mut limit = limit();
+        let sources = (0..200_000u32).map(|number| IpAddr::V4(std::net::Ipv4Addr::from_bits(0x0a00_0000 + number)));
+        let all = sources
+            .map(|source| (0..51).filter(|_| limit.admits(Duration::ZERO, source, Asker::Stranger)).count())
+            .sum::<usize>();
+        assert!(all <= 50 * STRANGERS, "{all}");
+    }
+}

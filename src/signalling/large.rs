@@ -1,0 +1,102 @@
+//! Messages that may have been too large for their path.
+//!
+//! A datagram leaves in fragments of what its first link carries. Where a later
+//! link carries less, an IPv6 router drops it and says so by ICMP (RFC 8201); from
+//! then on the kernel makes smaller fragments, but that datagram is lost. So the
+//! last large messages are kept until they are as good as there, and one that was
+//! too big is sent again, once. In IPv4 routers cut datagrams up themselves, as
+//! they leave without "don't fragment".
+
+use std::collections::VecDeque;
+use std::io::IoSliceMut;
+use std::net::SocketAddr;
+use std::os::fd::RawFd;
+
+use nix::cmsg_space;
+use nix::errno::Errno;
+use nix::libc::{sock_extended_err, sockaddr_in6};
+use nix::sys::socket::{ControlMessageOwned, MsgFlags, SockaddrStorage, recvmsg};
+
+/// What fits through every IPv6 path: its least MTU without the headers of IPv6
+/// and UDP (RFC 8200 §5).
+const ALWAYS_FITS: usize = 1280 - 40 - 8;
+
+/// How many messages are kept.
+const KEPT: usize = 8;
+
+/// A message as it was sent.
+#[derive(Debug)]
+pub(super) struct Sent {
+    pub(super) from: SocketAddr,
+    pub(super) to: SocketAddr,
+    pub(super) bytes: Vec<u8>,
+}
+
+/// The last large messages, and what is needed to hear of their fate.
+#[derive(Debug)]
+pub(super) struct LargeMessages {
+    sent: VecDeque<Sent>,
+    control: Vec<u8>,
+}
+
+impl LargeMessages {
+    pub(super) fn new() -> Self {
+        Self { sent: VecDeque::new(), control: cmsg_space!(sock_extended_err, sockaddr_in6) }
+    }
+
+    /// Keeps a message that may be too large for its path.
+    pub(super) fn keep(&mut self, from: SocketAddr, to: SocketAddr, message: &[u8]) {
+        if from.is_ipv4() || message.len() <= ALWAYS_FITS {
+            return;
+        }
+        let full = self.sent.len() >= KEPT;
+        let mut bytes = if full { self.sent.pop_front().map(|old| old.bytes).unwrap_or_default() } else { Vec::new() };
+        bytes.clear();
+        bytes.extend_from_slice(message);
+        self.sent.push_back(Sent { from, to, bytes });
+    }
+
+    /// The oldest message from `from` to `to` that is kept; then it is no longer.
+    pub(super) fn take(&mut self, from: SocketAddr, to: SocketAddr) -> Option<Sent> {
+        let at = self.sent.iter().position(|sent| sent.from == from && sent.to == to)?;
+        self.sent.remove(at)
+    }
+
+    /// Takes one ICMP error off a socket: where a datagram was going that was too
+    /// big, or `Some(None)`: another error. `None`: no error waits.
+    pub(super) fn next_error(&mut self, socket: RawFd) -> Option<Option<SocketAddr>> {
+        let mut nothing = [];
+        let mut packet = [IoSliceMut::new(&mut nothing)];
+        let flags = MsgFlags::MSG_ERRQUEUE | MsgFlags::MSG_DONTWAIT;
+        let message = recvmsg::<SockaddrStorage>(socket, &mut packet, Some(&mut self.control), flags).ok()?;
+        let too_big = message.cmsgs().is_ok_and(|mut messages| messages.any(|message| is_too_big(&message)));
+        let to = message.address.filter(|_| too_big);
+        Some(to.and_then(|to| to.as_sockaddr_in6().map(|to| SocketAddr::new(to.ip().into(), to.port()))))
+    }
+}
+
+fn is_too_big(message: &ControlMessageOwned) -> bool {
+    matches!(message, ControlMessageOwned::Ipv6RecvErr(error, _)
+        if i32::try_from(error.ee_errno).map(Errno::from_raw) == Ok(Errno::EMSGSIZE))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn large_messages_are_kept_until_they_are_taken_once() {
+        let at = |text: &str| text.parse::<SocketAddr>().unwrap();
+        let (us, them) = (at("[2001:db8::1]:5060"), at("[2001:db8::9]:5060"));
+        let mut large = LargeMessages::new();
+        large.keep(us, them, &[0; ALWAYS_FITS]);
+        large.keep(at("192.0.2.1:5060"), at("192.0.2.9:5060"), &[0; 9000]);
+        assert!(large.take(us, them).is_none(), "neither small ones nor those over IPv4");
+        for length in 2000..2000 + KEPT + 2 {
+            large.keep(us, them, &vec![0; length]);
+        }
+        assert!(large.take(them, us).is_none());
+        let lengths: Vec<_> = std::iter::from_fn(|| large.take(us, them)).map(|sent| sent.bytes.len()).collect();
+        assert_eq!(lengths, (2002..2000 + KEPT + 2).collect::<Vec<_>>());
+    }
+}
