@@ -14,7 +14,7 @@ use crate::sip::message::{Field, Message};
 use crate::sip::method::Method;
 use crate::sip::name_addr::NameAddrs;
 use crate::sip::uri::{Scheme, Uri};
-use crate::target::{Numeric, TOKEN_NAME, token};
+use crate::target::{Maddr, Numeric, TOKEN_NAME, token};
 use crate::token::{Seal, Written, seal_route};
 
 /// A request and who sent it.
@@ -139,18 +139,18 @@ pub enum RequestUri {
 
 /// The URI that decides where a request goes.
 #[derive(Clone, Copy, Debug)]
-struct Target<'a> {
+struct Target {
     scheme: Scheme,
     uri: Option<Uri>,
     numeric: Option<Numeric>,
     /// What an `s64=` behind an address of ours leads to, and whether the sender
     /// may go there.
     led: Option<(SocketAddr, bool)>,
-    text: &'a [u8],
+    maddr: Maddr,
 }
 
-impl<'a> Target<'a> {
-    fn read(request: &Request<'a>, directory: &Directory, text: &'a [u8]) -> Result<Self, Reason> {
+impl Target {
+    fn read(request: &Request<'_>, directory: &Directory, text: &[u8]) -> Result<Self, Reason> {
         let scheme = Uri::scheme(text);
         let uri = Uri::parse(text);
         match scheme {
@@ -162,6 +162,7 @@ impl<'a> Target<'a> {
             }
             Scheme::Sip | Scheme::Named => {}
         }
+        let maddr = uri.map_or(Maddr::Absent, |uri| Maddr::of(text, &uri));
         let numeric = uri.and_then(|uri| Numeric::of(text, &uri));
         let at_ours = numeric.is_some_and(|numeric| directory.is_ours(numeric.endpoint()));
         let token = uri.filter(|_| at_ours).and_then(|uri| token(text, &uri));
@@ -173,26 +174,20 @@ impl<'a> Target<'a> {
             let proven = token.is_proven(directory.key(), sender);
             (to, proven || request.rights == Rights::Phone)
         });
-        Ok(Self { scheme, uri, numeric, led, text })
+        Ok(Self { scheme, uri, numeric, led, maddr })
     }
 
     /// A numeric address, which is not one of our listen addresses.
     fn endpoint(&self, directory: &Directory) -> Option<SocketAddr> {
-        if self.uri.is_some_and(|uri| uri.parameter(self.text, b"maddr").is_some_and(|_| !self.maddr_is_numeric(&uri)))
-        {
+        if self.maddr == Maddr::Name {
             return None;
         }
         let endpoint = self.led.map(|(to, _)| to).or_else(|| self.numeric.map(|numeric| numeric.endpoint()))?;
         (!directory.is_listen(endpoint)).then_some(endpoint)
     }
 
-    /// A `maddr` that is a name is where requests go: by name, then.
-    fn maddr_is_numeric(&self, uri: &Uri) -> bool {
-        self.numeric.is_some_and(|numeric| numeric.host != uri.at.host)
-    }
-
     fn is_listen(&self, directory: &Directory) -> bool {
-        self.numeric.is_some_and(|numeric| directory.is_listen(numeric.endpoint()))
+        self.maddr != Maddr::Name && self.numeric.is_some_and(|numeric| directory.is_listen(numeric.endpoint()))
     }
 }
 
@@ -292,7 +287,7 @@ impl Router<'_> {
         (proven && Family::of(received.ip()) == self.leaving).then_some(received)
     }
 
-    fn next_hop(&self, routes: &mut Routes, target: &Target<'_>) -> Result<Hop, Reason> {
+    fn next_hop(&self, routes: &mut Routes, target: &Target) -> Result<Hop, Reason> {
         let fake = self.directory.fake(self.request.local);
         if let Some(received) = self.received {
             return Ok(self.hop(received, self.leaving_uri(target)));
@@ -319,7 +314,7 @@ impl Router<'_> {
     }
 
     /// What becomes of a Request-URI that did not decide where the request goes.
-    fn leaving_uri(&self, target: &Target<'_>) -> RequestUri {
+    fn leaving_uri(&self, target: &Target) -> RequestUri {
         match (target.led, target.numeric) {
             (Some((to, _)), _) if Family::of(to.ip()) == self.leaving => RequestUri::Restored,
             (_, Some(numeric)) if Family::of(numeric.endpoint().ip()) == self.leaving => RequestUri::AsItStands,
@@ -329,7 +324,7 @@ impl Router<'_> {
 
     /// To the phone of a fake: at the port of an `s64=` that has its address, if
     /// the sender may use that.
-    fn to_phone(&self, index: usize, target: &Target<'_>) -> Result<Hop, Reason> {
+    fn to_phone(&self, index: usize, target: &Target) -> Result<Hop, Reason> {
         let phone = self.directory.map(index).ok_or(Reason::Forbidden)?.phone;
         match target.led {
             Some((to, true)) if to.ip() == phone.ip() => Ok(self.hop(to, RequestUri::Restored)),
@@ -357,13 +352,13 @@ impl Router<'_> {
         }
     }
 
-    fn is_our_options(&self, target: &Target<'_>) -> bool {
+    fn is_our_options(&self, target: &Target) -> bool {
         let bare = target.uri.is_some_and(|uri| uri.user.is_none());
         self.request.method == Method::Options && bare && target.led.is_none() && target.is_listen(self.directory)
     }
 
     /// To a numeric address.
-    fn to_numeric(&self, to: SocketAddr, target: &Target<'_>) -> Result<Hop, Reason> {
+    fn to_numeric(&self, to: SocketAddr, target: &Target) -> Result<Hop, Reason> {
         let proven = target.led.is_some_and(|(_, proven)| proven);
         if Family::of(to.ip()) == self.leaving {
             if !proven && !self.directory.may_reach(self.request.rights, to) {
@@ -384,7 +379,11 @@ impl Router<'_> {
     }
 
     /// A name, a number, or our own listen address: to the uplink.
-    fn undirected(&self, target: &Target<'_>) -> Result<Hop, Reason> {
+    fn undirected(&self, target: &Target) -> Result<Hop, Reason> {
+        // Where it does not decide it counts for nothing; the uplink might follow it.
+        if target.maddr == Maddr::Unreadable {
+            return Err(Reason::Malformed(Fault::Value("maddr in Request-URI")));
+        }
         let to = self.uplink(Reason::NoUplink)?;
         let ours = target.scheme == Scheme::Sip && target.is_listen(self.directory);
         Ok(self.hop(to, if ours { RequestUri::Uplink } else { self.leaving_uri(target) }))

@@ -51,11 +51,32 @@ impl Numeric {
     }
 }
 
-/// Whether a URI has a `maddr` that is a name: requests for it go by that. One that
-/// is no host at all counts for nothing.
-pub fn has_named_maddr(text: &[u8], uri: &Uri) -> bool {
-    let maddr = uri.parameter(text, b"maddr").and_then(|maddr| whole(maddr.value.of(text)));
-    maddr.is_some_and(|maddr| maddr.address.is_none())
+/// What the `maddr` of a URI is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Maddr {
+    /// There is none, or an empty one, which counts for nothing.
+    Absent,
+    /// An address.
+    Numeric,
+    /// A name: requests go by that.
+    Name,
+    /// No host, as an IPv6 address without brackets is none: some would follow it.
+    Unreadable,
+}
+
+impl Maddr {
+    /// That of a URI.
+    pub fn of(text: &[u8], uri: &Uri) -> Self {
+        let Some(value) = uri.parameter(text, b"maddr").map(|maddr| maddr.value).filter(|value| !value.is_empty())
+        else {
+            return Self::Absent;
+        };
+        match whole(value.of(text)) {
+            Some(HostPort { address: Some(_), .. }) => Self::Numeric,
+            Some(_) => Self::Name,
+            None => Self::Unreadable,
+        }
+    }
 }
 
 /// The address that `text` is, if it is one and nothing else.

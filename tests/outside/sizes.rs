@@ -103,6 +103,10 @@ ip route add 2001:db8::1 via 2001:db8:f::1
 ip route add 2001:db8::101 via 2001:db8:f::1
 ip route add 192.0.2.250 dev m0
 ip route add 192.0.2.1 via 192.0.2.250
+# The kernel makes the routes of IPv6 addresses a little later.
+until ip -6 route get 2001:db8:456::12 | grep -q ^local; do :; done
+for ours in 2001:db8::1 2001:db8::101 2001:db8::102; do until in_d ip -6 route get $ours | grep -q ^local; do :; done; done
+for ours in 2001:db8:f::1 2001:db8:f::2; do until in_r ip -6 route get $ours | grep -q ^local; do :; done; done
 "#;
 
 impl BehindRouter {

@@ -84,11 +84,14 @@ fn rewritten_line(before: &str, after: &str) -> Result<(), String> {
     let fields = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
     let (old, new) = (fields(before), fields(after));
     let may = |at: usize| match before.get(..2) {
-        Some("o=") => at >= 4,
+        // The last two, also where one before them is missing.
+        Some("o=") => at + 2 >= old.len(),
         Some("m=") => at == 1,
         _ => true,
     };
-    let same = old.len() == new.len() && old.iter().zip(&new).enumerate().all(|(at, (old, new))| may(at) || old == new);
+    // Who wrote a type of address that is none gets one in addition.
+    let as_many = old.len() == new.len() || (before.starts_with("o=") && old.len() + 1 == new.len());
+    let same = as_many && old.iter().zip(&new).enumerate().all(|(at, (old, new))| may(at) || old == new);
     if same || matches!(before.get(..2), Some("a=" | "c=")) {
         Ok(())
     } else {
