@@ -18,6 +18,7 @@ use crate::family::Family;
 use crate::limit::AnswerLimit;
 use crate::media::command::{Command, SessionId};
 use crate::media::table::{Refusal, Sender, Signal, Table};
+use crate::media::usage::Usage;
 pub use crate::reason::Reason;
 use crate::rewrite::body;
 use crate::rewrite::lenient;
@@ -177,6 +178,11 @@ impl Proxy {
     /// Whether `endpoint` is one of our sockets: what is sent there comes in again.
     pub fn is_ours(&self, endpoint: SocketAddr) -> bool {
         self.directory.is_ours(endpoint)
+    }
+
+    /// Who has the media ports, for the log. Takes a look at every session.
+    pub fn port_usage(&self, now: Duration) -> Usage {
+        self.table.usage(now)
     }
 
     /// How many media sessions there are.

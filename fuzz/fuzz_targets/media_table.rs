@@ -260,6 +260,16 @@ impl Said {
         Some(lines.iter().take(70).map(|line| line.wanted(self.from_v6)).collect())
     }
 
+    /// Like the seal in ours, the same in a request and its responses, and another
+    /// for each transaction.
+    fn branch(&self) -> u64 {
+        let requested_by_v6 = self.from_v6 != self.status.is_some();
+        let tag = self.from_tag.map_or(4, |tag| tag % 4);
+        [tag, self.cseq % 8, u8::from(requested_by_v6), self.branch % 3]
+            .iter()
+            .fold(0, |all, &it| all << 8 | u64::from(it))
+    }
+
     fn signal<'a>(&self, wanted: &'a Option<Vec<Wanted>>) -> Signal<'a> {
         const TAGS: [&[u8]; 4] = [b"a", b"b", b"c", b"d"];
         let tag = |tag: Option<u8>| tag.map(|tag| TAGS[usize::from(tag % 4)]);
@@ -275,7 +285,7 @@ impl Said {
             destination: endpoint(!self.from_v6, self.destination % 8, 5060),
             sender: if self.generic { Sender::Generic } else { Sender::Known },
             asked_by: self.asked_by.map(|host| endpoint(host % 2 == 0, host % 8, 5060).ip()),
-            branch: u64::from(self.branch % 4),
+            branch: self.branch(),
             wanted: wanted.as_deref(),
         }
     }

@@ -25,7 +25,7 @@ fuzz_target!(|bytes: &[u8]| {
         assert!(bytes.starts_with(token.written.host) && bytes.ends_with(token.beyond));
         assert_eq!(Written::parse(&bytes[..bytes.len() - token.beyond.len()]), Some(token.written));
         // Under a key that nothing was made with.
-        assert!(!token.is_proven(&Key([0x5a; 16]), token.written.endpoint.ip()));
+        assert!(!token.is_proven(&Key([0x5a; 16]), Some(token.written.endpoint.ip())));
     }
     if let Some((&octets, rest)) = bytes.split_first_chunk::<16>() {
         address(Ipv6Addr::from(octets), rest);

@@ -3,7 +3,7 @@
 //!
 //! Sessions are counted, and since one can have many streams, each of which takes
 //! ports, so are the streams of strangers: one of them has no more than
-//! [`STREAMS_PER_CALL`] for each call that it may have, nor more than half of what
+//! four for each call that it may have, nor more than half of what
 //! strangers may have together, which is three quarters of the ports. The last
 //! quarter is for phones and uplinks, whatever strangers do.
 

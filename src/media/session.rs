@@ -144,7 +144,7 @@ impl Session {
             exchange: Exchange::new(caller, signal.cseq),
             caller_end,
             dialogs: Vec::new(),
-            branches: Vec::new(),
+            branches: if signal.method == Method::Invite { vec![signal.branch] } else { Vec::new() },
             ringing: false,
             active: now,
             reoffers: PerFamily::default(),
@@ -190,8 +190,10 @@ impl Session {
         if self.answered.is_some() || signal.arrival == self.caller {
             return false;
         }
+        // A callee may have one tag for several calls, whose failures are not this one's.
+        let before = self.branches.len();
         self.branches.retain(|branch| *branch != signal.branch);
-        self.branches.is_empty()
+        self.branches.is_empty() && before > 0
     }
 
     /// A 2xx to the INVITE came: the first one's dialog has the callee's leg from
@@ -345,7 +347,7 @@ impl Session {
 
     /// Whether any packets can be missed: none come where nothing is relayed,
     /// and none need to come where every stream is held back.
-    fn is_quiet(&self) -> bool {
+    pub fn is_quiet(&self) -> bool {
         let live = |line: &&Line| line.relay.is_some() && !line.legs.iter().any(|(_, leg)| leg.closed);
         self.lines.iter().filter(live).all(|line| line.legs.iter().any(|(_, leg)| leg.held))
     }

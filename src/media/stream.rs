@@ -51,7 +51,7 @@ pub struct Report {
     pub last_withheld: Option<SocketAddr>,
     /// Packets to this leg for which no address was known.
     pub unaddressed: u64,
-    /// Packets that the latch refused.
+    /// Packets that the latch refused, but for those of a party that spoke before its description.
     pub refused: u64,
     /// Where the last of those came from.
     pub last_refused: Option<SocketAddr>,
@@ -121,6 +121,8 @@ struct Leg {
     allowance: Allowance,
     quality: Quality,
     report: Report,
+    /// The party has said where it wants its media.
+    described: bool,
 }
 
 impl Leg {
@@ -132,6 +134,7 @@ impl Leg {
             allowance: Allowance::default(),
             quality: Quality::default(),
             report: Report::default(),
+            described: false,
         }
     }
 
@@ -147,6 +150,17 @@ impl Leg {
         self.rtcp.describe(leg.rtcp, leg.acceptable);
         self.transport = leg.transport;
         self.allowance.describe(&leg);
+        self.recognise(leg);
+    }
+
+    /// What was refused before the party described itself may have been its own.
+    fn recognise(&mut self, leg: LegDescription) {
+        let first = leg.rtp.is_some() && !self.described;
+        self.described |= leg.rtp.is_some();
+        let refused = self.report.last_refused.map(|from| from.ip());
+        if first && refused.is_some() && leg.acceptable.contains(&refused) {
+            (self.report.refused, self.report.last_refused) = (0, None);
+        }
     }
 
     /// Whether a packet from this party's side is let in.

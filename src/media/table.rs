@@ -11,6 +11,7 @@ use super::ends::{Ends, Named};
 use super::limits::Limits;
 use super::relays::{Owner, Relays};
 use super::session::{HungUp, MAX_LINES, Session};
+use super::usage::Usage;
 use crate::config::{Config, Timeouts};
 use crate::family::{Family, PerFamily};
 use crate::sip::method::Method;
@@ -216,6 +217,13 @@ impl Table {
     /// The next thing to do.
     pub fn next_command(&mut self) -> Option<Command> {
         self.relays.next_command()
+    }
+
+    /// Who has the media ports. Takes a look at every session.
+    pub fn usage(&self, now: Duration) -> Usage {
+        let mut usage = self.relays.usage();
+        self.sessions.values().for_each(|session| usage.count(now, session));
+        usage
     }
 
     /// How many sessions there are.

@@ -11,8 +11,11 @@
 
 mod harness;
 
+mod bleed;
 mod cancel;
 mod changes;
+mod endings;
+mod fates;
 mod forks;
 mod garbage;
 mod generic;
@@ -26,5 +29,6 @@ mod sipp;
 mod sizes;
 mod start;
 mod strangers;
+mod telephones;
 mod uplink;
 mod verdict;

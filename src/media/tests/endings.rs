@@ -57,6 +57,21 @@ fn a_branch_that_fails_after_another_answered_ends_nothing() {
 }
 
 #[test]
+fn a_failure_ends_no_call_but_the_one_that_failed() {
+    let mut bench = Bench::new(&config());
+    // The offer came late, so that the callee's tag finds this call.
+    bench.signal(&response(request(Method::Invite, 1, &[]), 183, &[audio(P6)]));
+    let other = Signal { from_tag: C, branch: 2, ..request(Method::Invite, 1, &[]) };
+    bench.signal(&Signal { wanted: Some(&[audio(P4)]), ..other });
+    for _ in 0..2 {
+        bench.signal(&Signal { from_tag: C, ..response(other, 486, &[]) });
+        assert_eq!(bench.table.sessions(), 2);
+    }
+    bench.signal(&response(request(Method::Invite, 1, &[]), 486, &[]));
+    assert_eq!(bench.end().unwrap().end, End::Failed(486));
+}
+
+#[test]
 fn silence_ends_an_invite_without_any_answer_after_forty_seconds() {
     let mut bench = Bench::new(&config());
     bench.signal(&request(Method::Invite, 1, &[audio(P4)]));

@@ -1,5 +1,6 @@
 //! The daemon as a user starts it.
 
+use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
@@ -39,28 +40,34 @@ impl Daemon {
         daemon
     }
 
+    /// With these options behind those of the picture, and no line for each datagram.
+    pub fn start_quietly(more: &[&str]) -> Self {
+        let mut daemon = Self::spawn_by(Command::new(PROGRAM), &[&OPTIONS, more].concat());
+        daemon.await_line("ready");
+        daemon
+    }
+
     /// With the command line of the picture, in the network namespace of that process.
     pub fn start_in(process: u32) -> Self {
         let mut command = Command::new("nsenter");
-        command.args(["-t", &process.to_string(), "-n", PROGRAM]);
+        command.args(["-t", &process.to_string(), "-n", PROGRAM, "-v"]);
         let mut daemon = Self::spawn_by(command, &OPTIONS);
         daemon.await_line("ready");
         daemon
     }
 
+    /// Its process.
+    pub fn process(&self) -> Process {
+        Process(self.child.id())
+    }
+
     fn spawn(options: &[&str]) -> Self {
-        Self::spawn_by(Command::new(PROGRAM), options)
+        Self::spawn_by(Command::new(PROGRAM), &[&["-v"], options].concat())
     }
 
     fn spawn_by(mut command: Command, options: &[&str]) -> Self {
-        let mut child = command
-            .arg("-v")
-            .args(options)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut child =
+            command.args(options).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let (sender, lines) = channel();
         let stderr = BufReader::new(child.stderr.take().unwrap());
         thread::spawn(move || {
@@ -125,6 +132,24 @@ impl Drop for Daemon {
             let state = ended.map_or("running".to_owned(), |status| status.to_string());
             eprintln!("---- log of the daemon ({state}) ----\n{}\n----", self.log.join("\n"));
         }
+    }
+}
+
+/// What the kernel tells of a process.
+#[derive(Clone, Copy, Debug)]
+pub struct Process(u32);
+
+impl Process {
+    /// How many descriptors it has open.
+    pub fn descriptors(self) -> usize {
+        fs::read_dir(format!("/proc/{}/fd", self.0)).unwrap().count()
+    }
+
+    /// Its resident memory in kB.
+    pub fn memory(self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.0)).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse().unwrap()
     }
 }
 

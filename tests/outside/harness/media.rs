@@ -107,6 +107,12 @@ impl Media {
         receive(&self.rtp, time)
     }
 
+    /// How many RTP and RTCP packets have come and were not received yet.
+    pub fn waiting(&self) -> usize {
+        let count = |socket| std::iter::from_fn(|| receive(socket, Duration::from_millis(1))).count();
+        count(&self.rtp) + count(&self.rtcp)
+    }
+
     /// Sends any bytes from the RTP socket.
     pub fn send_bytes(&self, bytes: &[u8], to: SocketAddr) {
         self.rtp.send_to(bytes, to).unwrap();

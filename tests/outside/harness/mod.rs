@@ -16,6 +16,7 @@ pub mod media;
 pub mod party;
 pub mod sipp;
 pub mod talk;
+pub mod telephones;
 
 use std::time::Duration;
 

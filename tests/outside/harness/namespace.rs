@@ -3,10 +3,13 @@
 use std::any::type_name;
 use std::env;
 use std::io::{self, Write};
+use std::net::UdpSocket;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
+use super::PATIENCE;
 use super::picture::{ADDRESSES4, ADDRESSES6};
 
 /// Set in the process that runs inside the namespace.
@@ -36,6 +39,8 @@ pub fn isolated<Test: FnOnce()>(test: Test) {
 /// The same for a test that calls these programs.
 pub fn isolated_with<Test: FnOnce()>(programs: &[&str], test: Test) {
     if env::var_os(INSIDE).is_some() {
+        await_network(ADDRESSES4[0], ADDRESSES4[1]);
+        await_network(ADDRESSES6[0], ADDRESSES6[1]);
         return test();
     }
     let name = test_name::<Test>();
@@ -46,7 +51,10 @@ pub fn isolated_with<Test: FnOnce()>(programs: &[&str], test: Test) {
         );
     };
     if let Some(missing) = programs.iter().chain(&["ip"]).find(|program| !is_installed(program)) {
-        return skip(&name, &format!("{missing} (Debian: iproute2 has ip, sip-tester has sipp)"));
+        return skip(
+            &name,
+            &format!("{missing} (Debian: iproute2 has ip, sip-tester has sipp, baresip-core has baresip)"),
+        );
     }
     let output = run_inside(unshare, &name);
     let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
@@ -55,6 +63,26 @@ pub fn isolated_with<Test: FnOnce()>(programs: &[&str], test: Test) {
     }
     assert!(output.status.success(), "{name}, {}:\n{out}\n{err}", output.status);
     assert!(out.contains("1 passed"), "{name} did not run in its namespace:\n{out}\n{err}");
+}
+
+/// Waits until datagrams arrive: Linux may swallow the first ones of a network
+/// namespace that was made this moment, without a word or a count.
+fn await_network(one: &str, other: &str) {
+    let [one, other] = [one, other].map(|address| {
+        let socket = UdpSocket::bind((address, 0)).unwrap();
+        socket.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
+        socket
+    });
+    let mut arrived = 0;
+    let deadline = Instant::now() + PATIENCE;
+    while arrived < 5 {
+        assert!(Instant::now() < deadline, "nothing arrives in this network namespace");
+        let both = [(&one, &other), (&other, &one)].map(|(from, to)| {
+            from.send_to(b"there?", to.local_addr().unwrap()).unwrap();
+            to.recv(&mut [0; 8]).is_ok()
+        });
+        arrived = if both == [true, true] { arrived + 1 } else { 0 };
+    }
 }
 
 /// Says that the test `name` is skipped and what it needs, past the capture of
