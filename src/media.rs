@@ -22,3 +22,4 @@ pub mod relays;
 pub mod session;
 pub mod stream;
 pub mod table;
+pub mod usage;

@@ -18,13 +18,14 @@ use crate::family::Family;
 use crate::limit::AnswerLimit;
 use crate::media::command::{Command, SessionId};
 use crate::media::table::{Refusal, Sender, Signal, Table};
+use crate::media::usage::Usage;
 pub use crate::reason::Reason;
 use crate::rewrite::body;
 use crate::rewrite::lenient;
 use crate::rewrite::session;
 use crate::route::Routes;
 use crate::scan::Span;
-use crate::sdp::description::Description;
+use crate::sdp::description::{self, Description};
 use crate::sdp::malformed::Malformed;
 use crate::sip::header::HeaderName;
 use crate::sip::message::{Fields, Message, StartLine};
@@ -97,6 +98,8 @@ struct Room {
 #[derive(Debug, Default)]
 struct BodyRoom {
     parts: Vec<Span>,
+    description: description::Room,
+    alternative: description::Room,
     wanted: Vec<Wanted>,
     grants: Vec<Grant>,
 }
@@ -177,6 +180,11 @@ impl Proxy {
         self.directory.is_ours(endpoint)
     }
 
+    /// Who has the media ports, for the log. Takes a look at every session.
+    pub fn port_usage(&self, now: Duration) -> Usage {
+        self.table.usage(now)
+    }
+
     /// How many media sessions there are.
     pub fn sessions(&self) -> usize {
         self.table.sessions()
@@ -241,7 +249,8 @@ fn cross_media(
         body::descriptions(message, &mut room.parts);
     }
     // Of alternatives the last one is the best (RFC 2046 §5.1.4).
-    let described = room.parts.last().map(|&part| Description::parse(message.bytes, part)).transpose();
+    let (last, others) = room.parts.split_last().unzip();
+    let described = last.map(|&part| Description::parse(message.bytes, part, &mut room.description)).transpose();
     let described = described.map_err(Hindrance::Malformed)?;
     if let Some(description) = &described {
         session::wanted(description, &mut room.wanted);
@@ -251,9 +260,12 @@ fn cross_media(
     table.signal(now, &signal, &mut room.grants).map_err(Hindrance::Refused)?;
     let arrival = Family::of(passage.local.ip());
     let listen = crate::family::PerFamily::from_fn(|side| directory.listen(side).ip());
-    for &part in &room.parts {
-        let description = Description::parse(message.bytes, part).map_err(Hindrance::Malformed)?;
-        session::edits(&description, &room.grants, arrival, listen, edits);
+    for &part in others.unwrap_or_default() {
+        let other = Description::parse(message.bytes, part, &mut room.alternative).map_err(Hindrance::Malformed)?;
+        session::edits(&other, &room.grants, arrival, listen, edits);
+    }
+    if let Some(description) = &described {
+        session::edits(description, &room.grants, arrival, listen, edits);
     }
     Ok(())
 }

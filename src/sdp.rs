@@ -7,8 +7,9 @@
 //!
 //! [`description::Description`] reads a stretch of a SIP message: its body, or
 //! one part of it. Everything found is named as a [`crate::scan::Span`] of the
-//! whole message, so that it can be edited there. Nothing is allocated; sections
-//! and lines come from iterators, and reading takes time linear in the length.
+//! whole message, so that it can be edited there. Each line is looked at once;
+//! what is found is put into a [`description::Room`], which is kept from one
+//! description to the next, so that nothing is allocated.
 //!
 //! What this reader takes, because it is sent: line ends CRLF, LF or CR, none
 //! behind the last line; blank lines; `c=` behind `t=` or `a=`; brackets around
@@ -20,13 +21,14 @@
 //! ```
 //! use sipproxy64::scan::Span;
 //! use sipproxy64::sdp::connection::Address;
-//! use sipproxy64::sdp::description::Description;
+//! use sipproxy64::sdp::description::{Description, Room};
 //!
 //! let message = b"v=0\r\no=bob 1 1 IN IP6 2001:db8::5\r\ns=-\r\nc=IN IP6 2001:db8::5\r\nt=0 0\r\n\
 //!                 m=audio 40000 RTP/AVP 0\r\na=rtcp:40001\r\nm=video 0 RTP/AVP 31\r\n";
-//! let description = Description::parse(message, Span::new(0, message.len()))?;
+//! let mut room = Room::default();
+//! let description = Description::parse(message, Span::new(0, message.len()), &mut room)?;
 //!
-//! let connection = description.session().connections().next().unwrap();
+//! let connection = description.session().connection.unwrap();
 //! assert_eq!(connection.address, Address::Numeric("2001:db8::5".parse().unwrap()));
 //! assert_eq!(connection.span.of(message), b"IN IP6 2001:db8::5");
 //!
@@ -34,10 +36,11 @@
 //! assert_eq!(ports, [40000, 0]);
 //! let audio = description.media().next().unwrap();
 //! assert_eq!(audio.line.port_span.of(message), b"40000");
-//! assert_eq!(audio.rtcp().unwrap().port, 40001);
+//! assert_eq!(audio.rtcp(message).unwrap().port, 40001);
 //! # Ok::<(), sipproxy64::sdp::malformed::Malformed>(())
 //! ```
 
+pub mod attribute;
 pub mod connection;
 pub mod description;
 pub mod line;

@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use nix::sys::epoll::EpollEvent;
-use tracing::{Level, debug, enabled, trace, warn};
+use tracing::{Level, debug, enabled, info, trace, warn};
 
 use self::large::LargeMessages;
 pub use self::sockets::BoundSockets;
@@ -357,6 +357,9 @@ impl Signalling {
             && let Some(count) = self.troubles.count(now, trouble)
         {
             trouble.log(count);
+            if trouble.is_about_ports() {
+                info!("{}", self.proxy.port_usage(now));
+            }
         }
     }
 

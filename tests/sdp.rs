@@ -7,15 +7,15 @@ use sipproxy64::edit::Edits;
 use sipproxy64::family::{Family, PerFamily};
 use sipproxy64::rewrite::session;
 use sipproxy64::scan::Span;
-use sipproxy64::sdp::description::Description;
+use sipproxy64::sdp::description::{Description, Room};
 use sipproxy64::sip::multipart;
 use sipproxy64::streams::Grant;
 
 const LISTEN4: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
 const LISTEN6: IpAddr = IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1));
 
-fn parse(text: &[u8]) -> Option<Description<'_>> {
-    Description::parse(text, Span::new(0, text.len())).ok()
+fn parse<'a>(text: &'a [u8], room: &'a mut Room) -> Option<Description<'a>> {
+    Description::parse(text, Span::new(0, text.len()), room).ok()
 }
 
 fn rewritten(description: &Description<'_>, grants: &[Grant], arrival: Family) -> Vec<u8> {
@@ -120,7 +120,8 @@ fn literals(line: &str, family: Family) -> Vec<IpAddr> {
 proptest! {
     #[test]
     fn nothing_that_arrives_panics(text in prop::collection::vec(any::<u8>(), 0..400), grants in prop::collection::vec(grant(), 0..4)) {
-        if let Some(description) = parse(&text) {
+        let mut room = Room::default();
+        if let Some(description) = parse(&text, &mut room) {
             session::wanted(&description, &mut Vec::new());
             rewritten(&description, &grants, Family::V4);
         }
@@ -133,7 +134,8 @@ proptest! {
         let mut text = text.into_bytes();
         let at = at.index(text.len());
         text[at] = byte;
-        if let Some(description) = parse(&text) {
+        let mut room = Room::default();
+        if let Some(description) = parse(&text, &mut room) {
             session::wanted(&description, &mut Vec::new());
             rewritten(&description, &grants, Family::V6);
         }
@@ -141,7 +143,8 @@ proptest! {
 
     #[test]
     fn spans_rebuild_the_input(text in description()) {
-        if let Some(description) = parse(text.as_bytes()) {
+        let mut room = Room::default();
+        if let Some(description) = parse(text.as_bytes(), &mut room) {
             let mut rebuilt = text[description.session().span.range()].to_owned();
             description.media().for_each(|media| rebuilt.push_str(&text[media.section.span.range()]));
             prop_assert_eq!(&rebuilt, &text);
@@ -153,7 +156,8 @@ proptest! {
 
     #[test]
     fn untouched_streams_change_nothing(text in description()) {
-        if let Some(description) = parse(text.as_bytes()) {
+        let mut room = Room::default();
+        if let Some(description) = parse(text.as_bytes(), &mut room) {
             let grants = vec![Grant::Untouched; description.media().count()];
             for arrival in Family::BOTH {
                 prop_assert_eq!(rewritten(&description, &grants, arrival), text.as_bytes());
@@ -164,7 +168,8 @@ proptest! {
     #[test]
     fn relayed_streams_leave_no_address_of_the_arriving_family(text in description(), v6 in any::<bool>()) {
         let arrival = if v6 { Family::V6 } else { Family::V4 };
-        let Some(description) = parse(text.as_bytes()) else { return Ok(()) };
+        let mut room = Room::default();
+        let Some(description) = parse(text.as_bytes(), &mut room) else { return Ok(()) };
         let grants = vec![Grant::Relayed { port: 16384 }; description.media().count()];
         if grants.is_empty() {
             return Ok(());
@@ -177,9 +182,11 @@ proptest! {
 
     #[test]
     fn what_leaves_can_be_read_again_and_has_the_same_streams(text in description(), grants in prop::collection::vec(grant(), 5)) {
-        let Some(description) = parse(text.as_bytes()) else { return Ok(()) };
+        let mut room = Room::default();
+        let Some(description) = parse(text.as_bytes(), &mut room) else { return Ok(()) };
         let out = rewritten(&description, &grants, Family::V6);
-        let Some(again) = parse(&out) else { panic!("cannot be read: {}", String::from_utf8_lossy(&out)) };
+        let mut room = Room::default();
+        let Some(again) = parse(&out, &mut room) else { panic!("cannot be read: {}", String::from_utf8_lossy(&out)) };
         prop_assert_eq!(again.media().count(), description.media().count());
         let (mut before, mut after) = (Vec::new(), Vec::new());
         session::wanted(&description, &mut before);
@@ -214,9 +221,10 @@ fn a_full_datagram_of_streams_is_rewritten() {
     ] {
         let head = "v=0\nc=IN IP6 2001:db8::5\nm=a 5 RTP/AVP 0\n";
         let text = head.to_owned() + &line.repeat((65_535 - head.len()) / line.len());
-        if let Some(description) = parse(text.as_bytes()) {
+        let mut room = Room::default();
+        if let Some(description) = parse(text.as_bytes(), &mut room) {
             let out = rewritten(&description, &[Grant::Relayed { port: 16384 }], Family::V6);
-            assert_eq!(parse(&out).unwrap().media().count(), description.media().count());
+            assert_eq!(parse(&out, &mut Room::default()).unwrap().media().count(), description.media().count());
         }
     }
 }

@@ -9,13 +9,14 @@ use sipproxy64::edit::Edits;
 use sipproxy64::family::{Family, PerFamily};
 use sipproxy64::rewrite::session;
 use sipproxy64::scan::Span;
-use sipproxy64::sdp::description::Description;
+use sipproxy64::sdp::description::{Description, Room};
 use sipproxy64::streams::{Grant, Transport, Wanted};
 
 fuzz_target!(|bytes: &[u8]| {
     let Some((&choice, sdp)) = bytes.split_first() else { return };
     let whole = Span::new(0, sdp.len());
-    let description = match Description::parse(sdp, whole) {
+    let mut room = Room::default();
+    let description = match Description::parse(sdp, whole, &mut room) {
         Ok(description) => description,
         Err(malformed) => return assert!(malformed.offset <= sdp.len(), "{malformed}"),
     };
@@ -60,7 +61,8 @@ fn rewritten(sdp: &[u8], description: &Description<'_>, grants: &[Grant], arriva
 
 /// Read again, each stream is where it was said to be.
 fn leaves_in_the_other_family(out: &[u8], before: &[Wanted], grants: &[Grant], arrival: Family) {
-    let description = match Description::parse(out, Span::new(0, out.len())) {
+    let mut room = Room::default();
+    let description = match Description::parse(out, Span::new(0, out.len()), &mut room) {
         Ok(description) => description,
         Err(malformed) => panic!("{malformed}: {}", out.escape_ascii()),
     };

@@ -119,6 +119,16 @@ impl PortPool {
         self.state.iter().filter(|&&state| state == State::InUse).count()
     }
 
+    /// How many pairs there are.
+    pub fn pairs(&self) -> usize {
+        self.state.len()
+    }
+
+    /// How many pairs rest, and how many are another program's.
+    pub fn set_aside(&self) -> (usize, usize) {
+        (self.resting.len(), self.taken.len())
+    }
+
     fn give_back(&mut self, port: u16) -> Option<u16> {
         let index = port.checked_sub(self.range.first())? / 2;
         let in_use = self.state.get(usize::from(index)) == Some(&State::InUse);

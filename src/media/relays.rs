@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::command::{Command, LegDescription, SessionId, StreamId};
 use super::ports::PortPool;
+use super::usage::Usage;
 use crate::config::{Config, LatchMode};
 use crate::family::{Family, PerFamily};
 
@@ -147,6 +148,15 @@ impl Relays {
     /// How many port pairs are in use on a side.
     pub fn in_use(&self, family: Family) -> usize {
         self.owners[family].len()
+    }
+
+    /// The pairs of the side that has the fewest left. All that are in use count as
+    /// lost until a session is found that has them.
+    pub fn usage(&self) -> Usage {
+        let [v4, v6] = Family::BOTH.map(|family| &self.pools[family]);
+        let pool = if v4.in_use() >= v6.in_use() { v4 } else { v6 };
+        let (resting, taken) = pool.set_aside();
+        Usage { pairs: pool.pairs(), resting, taken, lost: pool.in_use(), ..Usage::default() }
     }
 
     /// Whether an endpoint of `family` is a socket of another session of `call`.

@@ -267,15 +267,15 @@ impl Session {
     /// Before a description within a dialog changes anything: keeps what was,
     /// until the response says whether it holds (RFC 3261 §14.1, RFC 3311 §5.1).
     pub fn reoffered(&mut self, signal: &Signal<'_>) {
-        let legs = self.lines.iter().map(|line| line.legs[signal.arrival]).collect();
+        let legs = || self.lines.iter().map(|line| line.legs[signal.arrival]).collect();
         let changes = matches!(signal.method, Method::Invite | Method::Update) && signal.status.is_none();
         match &mut self.reoffers[requester(signal)] {
             Some(reoffer) if reoffer.is_of(signal) => {
-                reoffer.before[signal.arrival].get_or_insert(legs);
+                reoffer.before[signal.arrival].get_or_insert_with(legs);
             }
             slot if changes && signal.to_tag.is_some() => {
                 let mut before = PerFamily::default();
-                before[signal.arrival] = Some(legs);
+                before[signal.arrival] = Some(legs());
                 *slot = Some(Reoffer { method: signal.method, cseq: signal.cseq, before });
             }
             _ => {}
@@ -347,7 +347,7 @@ impl Session {
 
     /// Whether any packets can be missed: none come where nothing is relayed,
     /// and none need to come where every stream is held back.
-    fn is_quiet(&self) -> bool {
+    pub fn is_quiet(&self) -> bool {
         let live = |line: &&Line| line.relay.is_some() && !line.legs.iter().any(|(_, leg)| leg.closed);
         self.lines.iter().filter(live).all(|line| line.legs.iter().any(|(_, leg)| leg.held))
     }

@@ -11,6 +11,7 @@ use super::ends::{Ends, Named};
 use super::limits::Limits;
 use super::relays::{Owner, Relays};
 use super::session::{HungUp, MAX_LINES, Session};
+use super::usage::Usage;
 use crate::config::{Config, Timeouts};
 use crate::family::{Family, PerFamily};
 use crate::sip::method::Method;
@@ -118,28 +119,29 @@ impl Table {
         grants.clear();
         let named = self.ends.name(signal);
         let description = signal.wanted.filter(|_| describes(signal.method));
-        let id = match (self.ends.find(&named), description) {
-            (Some(id), _) => id,
-            (None, Some(wanted)) if relays(signal, wanted) => match self.begin(now, signal, &named, wanted) {
-                Ok(id) => id,
-                Err(refusal) if signal.status.is_none() && signal.method != Method::Ack => return Err(refusal),
-                Err(_) => {
-                    grants.extend(wanted.iter().map(|wanted| without_relay(signal, wanted)));
-                    return Ok(());
-                }
-            },
-            (None, wanted) => {
-                grants.extend(wanted.into_iter().flatten().map(|wanted| without_relay(signal, wanted)));
-                return Ok(());
-            }
+        let found = self.find_or_begin(now, signal, &named, description)?;
+        let Some((id, session)) = found.and_then(|id| Some((id, self.sessions.get_mut(&id)?))) else {
+            grants.extend(description.into_iter().flatten().map(|wanted| without_relay(signal, wanted)));
+            return Ok(());
         };
-        if let Some(wanted) = description {
-            self.describe(now, id, signal, &named, wanted, grants);
+        match description {
+            // What the refusing party could do is no leg of this call.
+            Some(wanted) if is_refusal(signal) => {
+                grants.extend(wanted.iter().map(|wanted| without_relay(signal, wanted)));
+            }
+            Some(wanted) => {
+                learn_ends(session, id, &named, &mut self.ends);
+                let owner = Owner { call: named.call, session: id, line: 0 };
+                let (relays, limits, destinations) = (&mut self.relays, &mut self.limits, &self.destinations);
+                Description { now, signal, named: &named, owner, session, relays, limits, destinations }
+                    .read(wanted, grants);
+            }
+            None => {}
         }
-        if let Some(end) = self.advance(now, id, signal, &named) {
+        if let Some(end) = advance(now, session, signal, &named, &mut self.relays) {
             self.end(now, id, end);
         } else {
-            self.reschedule(id);
+            reschedule(id, session, &self.timeouts, &mut self.deadlines);
         }
         Ok(())
     }
@@ -175,7 +177,7 @@ impl Table {
         found.heard = found.heard.max(last);
         let silence = now.saturating_sub(found.silent_since());
         if found.expires(&self.timeouts) > now {
-            self.reschedule(session);
+            reschedule(session, found, &self.timeouts, &mut self.deadlines);
         } else {
             self.end(now, session, End::Silence(silence));
         }
@@ -191,8 +193,10 @@ impl Table {
         while let Some(&(deadline, id)) = self.deadlines.first()
             && deadline <= now
         {
-            self.deadlines.remove(&(deadline, id));
-            let Some(session) = self.sessions.get_mut(&id) else { continue };
+            let Some(session) = self.sessions.get_mut(&id) else {
+                self.deadlines.pop_first();
+                continue;
+            };
             let silence = now.saturating_sub(session.silent_since());
             let mute = session.lines.iter().all(|line| line.relay.is_none());
             if mute || session.asked >= MAX_QUERIES {
@@ -201,7 +205,7 @@ impl Table {
             }
             session.asked = session.asked.saturating_add(1);
             self.relays.push(Command::Query { session: id });
-            self.set_deadline(id, now.saturating_add(QUERY));
+            set_deadline(id, session, now.saturating_add(QUERY), &mut self.deadlines);
         }
     }
 
@@ -213,6 +217,13 @@ impl Table {
     /// The next thing to do.
     pub fn next_command(&mut self) -> Option<Command> {
         self.relays.next_command()
+    }
+
+    /// Who has the media ports. Takes a look at every session.
+    pub fn usage(&self, now: Duration) -> Usage {
+        let mut usage = self.relays.usage();
+        self.sessions.values().for_each(|session| usage.count(now, session));
+        usage
     }
 
     /// How many sessions there are.
@@ -232,6 +243,25 @@ impl Table {
         }
     }
 
+    /// The session that a message belongs to; a description that needs one and
+    /// has none begins it.
+    fn find_or_begin(
+        &mut self,
+        now: Duration,
+        signal: &Signal<'_>,
+        named: &Named,
+        description: Option<&[Wanted]>,
+    ) -> Result<Option<SessionId>, Refusal> {
+        if let Some(id) = self.ends.find(named) {
+            return Ok(Some(id));
+        }
+        let Some(wanted) = description.filter(|wanted| relays(signal, wanted)) else { return Ok(None) };
+        match self.begin(now, signal, named, wanted) {
+            Err(_) if signal.status.is_some() || signal.method == Method::Ack => Ok(None),
+            begun => begun.map(Some),
+        }
+    }
+
     /// A new session for a description that no session has.
     fn begin(
         &mut self,
@@ -248,69 +278,10 @@ impl Table {
         }
         self.last_session = self.last_session.saturating_add(1);
         let id = SessionId(self.last_session);
-        self.sessions.insert(id, Session::new(now, signal, named, asked_by));
+        let session = Session::new(now, signal, named, asked_by);
+        self.deadlines.insert((session.deadline, id));
+        self.sessions.insert(id, session);
         Ok(id)
-    }
-
-    /// Lets a description set the leg of its sender.
-    fn describe(
-        &mut self,
-        now: Duration,
-        id: SessionId,
-        signal: &Signal<'_>,
-        named: &Named,
-        wanted: &[Wanted],
-        grants: &mut Vec<Grant>,
-    ) {
-        let Some(session) = self.sessions.get_mut(&id) else { return };
-        if signal.status.is_some_and(|status| status >= 300) {
-            // What the refusing party could do is no leg of this call.
-            grants.extend(wanted.iter().map(|wanted| without_relay(signal, wanted)));
-            return;
-        }
-        for end in [named.sender, named.other].into_iter().flatten() {
-            if session.add_end(end) && !self.ends.insert(end, id) {
-                session.ends.retain(|known| *known != end);
-            }
-        }
-        let owner = Owner { call: named.call, session: id, line: 0 };
-        let (relays, limits) = (&mut self.relays, &mut self.limits);
-        Description { now, signal, named, owner, session, relays, limits, destinations: &self.destinations }
-            .read(wanted, grants);
-    }
-
-    /// What a message says of the call itself; how it ended, if it did.
-    fn advance(&mut self, now: Duration, id: SessionId, signal: &Signal<'_>, named: &Named) -> Option<End> {
-        let session = self.sessions.get_mut(&id)?;
-        match (signal.method, signal.status) {
-            (Method::Invite, None) => session.invited(now, signal),
-            (Method::Bye, None) => match session.hung_up(named) {
-                HungUp::Last => return Some(End::Bye(signal.arrival)),
-                HungUp::Next(legs) => {
-                    let callee = session.caller.other();
-                    session.set_legs(&mut self.relays, callee, legs);
-                }
-                HungUp::Other => {}
-            },
-            (Method::Invite, Some(100..=199)) => session.rang(now, signal),
-            (Method::Invite, Some(200..=299)) => {
-                if let Some(legs) = session.answered(now, signal, named) {
-                    session.set_legs(&mut self.relays, signal.arrival, legs);
-                }
-            }
-            (Method::Update, Some(200..=299)) => session.reoffer_done(signal),
-            (Method::Invite | Method::Update, Some(status @ 300..)) => {
-                for (side, legs) in session.taken_back(signal).iter() {
-                    let legs = legs.iter().flatten().copied().map(Some).collect();
-                    session.set_legs(&mut self.relays, side, legs);
-                }
-                if signal.method == Method::Invite && session.failed(signal) {
-                    return Some(End::Failed(status));
-                }
-            }
-            _ => {}
-        }
-        None
     }
 
     fn end(&mut self, now: Duration, id: SessionId, end: End) {
@@ -326,20 +297,80 @@ impl Table {
         self.limits.release(session.asked_by);
         self.relays.push(Command::Close { session: id, obituary: Box::new(session.obituary(now, end)) });
     }
+}
 
-    /// Looks after a session again when silence would end it.
-    fn reschedule(&mut self, id: SessionId) {
-        // While a question is open, its answer decides.
-        let Some(session) = self.sessions.get(&id).filter(|session| session.asked == 0) else { return };
-        let expires = session.expires(&self.timeouts);
-        self.set_deadline(id, expires);
+/// Lets the ends that a description names find its session.
+fn learn_ends(session: &mut Session, id: SessionId, named: &Named, ends: &mut Ends) {
+    for end in [named.sender, named.other].into_iter().flatten() {
+        if session.add_end(end) && !ends.insert(end, id) {
+            session.ends.retain(|known| *known != end);
+        }
     }
+}
 
-    fn set_deadline(&mut self, id: SessionId, deadline: Duration) {
-        let Some(session) = self.sessions.get_mut(&id) else { return };
-        self.deadlines.remove(&(session.deadline, id));
+/// What a message says of the call itself; how it ended, if it did.
+fn advance(
+    now: Duration,
+    session: &mut Session,
+    signal: &Signal<'_>,
+    named: &Named,
+    relays: &mut Relays,
+) -> Option<End> {
+    match (signal.method, signal.status) {
+        (Method::Invite, None) => session.invited(now, signal),
+        (Method::Bye, None) => match session.hung_up(named) {
+            HungUp::Last => return Some(End::Bye(signal.arrival)),
+            HungUp::Next(legs) => {
+                let callee = session.caller.other();
+                session.set_legs(relays, callee, legs);
+            }
+            HungUp::Other => {}
+        },
+        (Method::Invite, Some(100..=199)) => session.rang(now, signal),
+        (Method::Invite, Some(200..=299)) => {
+            if let Some(legs) = session.answered(now, signal, named) {
+                session.set_legs(relays, signal.arrival, legs);
+            }
+        }
+        (Method::Update, Some(200..=299)) => session.reoffer_done(signal),
+        (Method::Invite | Method::Update, Some(status @ 300..)) => {
+            for (side, legs) in session.taken_back(signal).iter() {
+                let legs = legs.iter().flatten().copied().map(Some).collect();
+                session.set_legs(relays, side, legs);
+            }
+            if signal.method == Method::Invite && session.failed(signal) {
+                return Some(End::Failed(status));
+            }
+        }
+        _ => {}
+    }
+    None
+}
+
+/// Looks after a session again when silence would end it.
+fn reschedule(
+    id: SessionId,
+    session: &mut Session,
+    timeouts: &Timeouts,
+    deadlines: &mut BTreeSet<(Duration, SessionId)>,
+) {
+    // While a question is open, its answer decides.
+    if session.asked == 0 {
+        set_deadline(id, session, session.expires(timeouts), deadlines);
+    }
+}
+
+/// Each session stands among the deadlines once, with its own.
+fn set_deadline(
+    id: SessionId,
+    session: &mut Session,
+    deadline: Duration,
+    deadlines: &mut BTreeSet<(Duration, SessionId)>,
+) {
+    if session.deadline != deadline {
+        deadlines.remove(&(session.deadline, id));
+        deadlines.insert((deadline, id));
         session.deadline = deadline;
-        self.deadlines.insert((deadline, id));
     }
 }
 
@@ -348,11 +379,15 @@ fn describes(method: Method) -> bool {
     matches!(method, Method::Invite | Method::Ack | Method::Prack | Method::Update)
 }
 
+/// Whether a message says no to a request.
+fn is_refusal(signal: &Signal<'_>) -> bool {
+    signal.status.is_some_and(|status| status >= 300)
+}
+
 /// Whether a description needs a session: it has a line that is relayed or
 /// untouched, and is not in a refusal.
 fn relays(signal: &Signal<'_>, wanted: &[Wanted]) -> bool {
-    signal.status.is_none_or(|status| status < 300)
-        && wanted.iter().any(|wanted| is_relayed(signal, wanted) || is_untouched(signal, wanted))
+    !is_refusal(signal) && wanted.iter().any(|wanted| is_relayed(signal, wanted) || is_untouched(signal, wanted))
 }
 
 fn is_open(wanted: &Wanted) -> bool {

@@ -18,12 +18,13 @@
 //! use sipproxy64::family::{Family, PerFamily};
 //! use sipproxy64::rewrite::session;
 //! use sipproxy64::scan::Span;
-//! use sipproxy64::sdp::description::Description;
+//! use sipproxy64::sdp::description::{Description, Room};
 //! use sipproxy64::streams::Grant;
 //!
 //! let sdp = b"v=0\r\no=bob 1 1 IN IP6 2001:db8:9::55\r\ns=-\r\nc=IN IP6 2001:db8:9::55\r\nt=0 0\r\n\
 //!             m=audio 40000 RTP/AVP 0\r\n";
-//! let description = Description::parse(sdp, Span::new(0, sdp.len()))?;
+//! let mut room = Room::default();
+//! let description = Description::parse(sdp, Span::new(0, sdp.len()), &mut room)?;
 //! let mut wanted = Vec::new();
 //! session::wanted(&description, &mut wanted);
 //! assert_eq!((wanted[0].address, wanted[0].port), (Some("2001:db8:9::55".parse().unwrap()), 40000));

@@ -1,10 +1,12 @@
 //! The addresses of `o=` and `c=` lines (RFC 8866 §5.2, §5.7).
 
+use std::iter::successors;
 use std::net::IpAddr;
 
-use super::line::fields;
+use super::line::{fields, last_field};
 use super::malformed::{Fault, Malformed};
 use crate::scan::{HOSTNAME, Span, number, trim_span};
+use crate::sip::host::ipv4;
 
 /// What stands in the place of an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,8 +38,8 @@ impl Address {
             let plain = inside.split(|&byte| byte == b'%').next()?;
             return std::str::from_utf8(plain).ok()?.parse().ok().map(Self::Numeric);
         }
-        if let Some(address) = std::str::from_utf8(inside).ok().and_then(|text| text.parse().ok()) {
-            return Some(Self::Numeric(address));
+        if let Some(address) = ipv4(inside) {
+            return Some(Self::Numeric(address.into()));
         }
         let last_label = inside.strip_suffix(b".").unwrap_or(inside).rsplit(|&byte| byte == b'.').next()?;
         let is_name = HOSTNAME.all(inside) && last_label.iter().any(|byte| !byte.is_ascii_digit());
@@ -128,15 +130,9 @@ impl Origin {
     /// hold blanks. `None`: it holds no address of the internet.
     pub fn read(message: &[u8], value: Span) -> Option<Self> {
         let value = trim_span(message, value);
-        let mut addrtype = None;
-        let mut last = None;
-        for field in fields(message, value) {
-            if is_addrtype(field.of(message)) {
-                addrtype = Some(field);
-            }
-            last = Some(field);
-        }
-        let last = last?;
+        let last = last_field(message, value)?;
+        let before = |field: &Span| last_field(message, Span::new(value.start, field.start));
+        let addrtype = successors(Some(last), before).find(|field| is_addrtype(field.of(message)));
         match addrtype.filter(|addrtype| addrtype.end < last.end) {
             Some(addrtype) => {
                 let address = trim_span(message, Span::new(addrtype.end, value.end));
@@ -155,7 +151,7 @@ impl Origin {
 
 /// `IP4` or `IP6`.
 fn is_addrtype(text: &[u8]) -> bool {
-    text.eq_ignore_ascii_case(b"IP4") || text.eq_ignore_ascii_case(b"IP6")
+    matches!(text, [b'I' | b'i', b'P' | b'p', b'4' | b'6'])
 }
 
 #[cfg(test)]

@@ -1,7 +1,8 @@
 //! A session description and its sections (RFC 8866 §5).
 
+use super::attribute::{Attribute, Direction, Name};
 use super::connection::Connection;
-use super::line::{Attribute, Line, Lines};
+use super::line::{Line, Lines};
 use super::malformed::{Fault, Malformed};
 use super::media::{MediaLine, Rtcp};
 use crate::scan::Span;
@@ -13,47 +14,46 @@ use crate::scan::Span;
 pub struct Description<'a> {
     message: &'a [u8],
     part: Span,
-    session: Span,
+    found: &'a Room,
+}
+
+/// Room for what is found in a description, kept from one to the next.
+#[derive(Debug, Default)]
+pub struct Room {
+    session: Section,
+    media: Vec<MediaDescription>,
+    /// Those of all sections, in order.
+    statements: Vec<Statement>,
 }
 
 impl<'a> Description<'a> {
     /// Reads what stands in `part` of `message`. A part without any line is a
     /// description without streams: some send an empty body with the type of
     /// SDP.
-    pub fn parse(message: &'a [u8], part: Span) -> Result<Self, Malformed> {
+    pub fn parse(message: &'a [u8], part: Span, room: &'a mut Room) -> Result<Self, Malformed> {
         let part = Span::new(part.start, part.end.min(message.len()));
-        let mut session = part;
-        let mut in_session = true;
+        room.clear(part);
+        let mut reader = Reader { message, room, only_titles: false };
         for (index, line) in Lines::new(message, part).enumerate() {
             let line = line?;
             if index == 0 && line.kind != b'v' {
                 return Err(Malformed::new(line.whole.start, Fault::NoVersion));
             }
-            match line.kind {
-                b'm' => {
-                    MediaLine::read(message, line.value)?;
-                    if in_session {
-                        session.end = line.whole.start;
-                        in_session = false;
-                    }
-                }
-                b'c' => drop(Connection::read(message, line.value)?),
-                _ => {}
-            }
+            reader.line(line)?;
         }
-        let description = Self { message, part, session };
+        reader.close_section(part.end);
+        let description = Self { message, part, found: room };
         description.check_connections()?;
         Ok(description)
     }
 
     /// Every stream that has a port has an address (RFC 8866 §5.7).
     fn check_connections(&self) -> Result<(), Malformed> {
-        if self.session().connections().next().is_some() {
+        if self.session().connection.is_some() {
             return Ok(());
         }
-        let lacks = |media: &MediaDescription<'_>| {
-            let needs = media.line.port != 0 && !media.line.is_within_sip(self.message);
-            needs && media.section.connections().next().is_none()
+        let lacks = |media: &&MediaDescription| {
+            media.section.connection.is_none() && media.line.port != 0 && !media.line.is_within_sip(self.message)
         };
         match self.media().find(lacks) {
             Some(media) => Err(Malformed::new(media.section.span.start, Fault::NoConnection)),
@@ -77,13 +77,18 @@ impl<'a> Description<'a> {
     }
 
     /// What stands in front of the first `m=` line.
-    pub fn session(&self) -> Section<'a> {
-        Section { message: self.message, span: self.session }
+    pub fn session(&self) -> &'a Section {
+        &self.found.session
     }
 
     /// Its media sections, in order: one for each `m=` line.
-    pub fn media(&self) -> MediaDescriptions<'a> {
-        MediaDescriptions { message: self.message, left: Span::new(self.session.end, self.part.end) }
+    pub fn media(&self) -> std::slice::Iter<'a, MediaDescription> {
+        self.found.media.iter()
+    }
+
+    /// What a section of it says of addresses and ports, in order.
+    pub fn statements(&self, section: &Section) -> &'a [Statement] {
+        self.found.statements.get(section.statements.range()).unwrap_or_default()
     }
 
     /// The line end that it uses: that of its first line, CRLF if there is none.
@@ -98,118 +103,135 @@ impl<'a> Description<'a> {
 }
 
 /// A run of lines: the session section or one media section.
-#[derive(Clone, Copy, Debug)]
-pub struct Section<'a> {
-    message: &'a [u8],
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Section {
     /// Where in the message it stands.
     pub span: Span,
+    /// Its first `c=` line.
+    pub connection: Option<Connection>,
+    /// Further `c=` lines follow: layers of multicast.
+    pub is_layered: bool,
+    /// The direction it states, if it does; of several the last (RFC 8866 §6.7).
+    pub direction: Option<Direction>,
+    /// Whether RTCP may share the port of RTP (RFC 5761, RFC 8858).
+    pub is_rtcp_mux: bool,
+    /// Whether it has credentials for ICE (RFC 8839 §5.4).
+    pub has_ice_credentials: bool,
+    /// Its first `a=rtcp` (RFC 3605).
+    rtcp: Option<Attribute>,
+    /// Which of the description's statements are its own.
+    statements: Span,
 }
 
-impl<'a> Section<'a> {
-    /// Its lines, in order.
-    pub fn lines(&self) -> impl Iterator<Item = Line> + use<'a> {
-        Lines::new(self.message, self.span).flatten()
-    }
-
-    /// Its `a=` lines, in order.
-    pub fn attributes(&self) -> impl Iterator<Item = Attribute> + use<'a> {
-        let message = self.message;
-        self.lines().filter_map(move |line| line.attribute(message))
-    }
-
-    /// Its `c=` lines, in order; more than one are layers of multicast.
-    pub fn connections(&self) -> impl Iterator<Item = Connection> + use<'a> {
-        let message = self.message;
-        self.lines().filter(|line| line.kind == b'c').filter_map(move |line| Connection::read(message, line.value).ok())
-    }
-
-    /// Whether it has an attribute of that name.
-    pub fn has(&self, name: &str) -> bool {
-        self.attributes().any(|attribute| attribute.is(self.message, name))
-    }
-
-    /// The direction it states, if it does (RFC 8866 §6.7).
-    pub fn direction(&self) -> Option<Direction> {
-        self.attributes().filter_map(|attribute| Direction::from_name(attribute.name.of(self.message))).last()
+impl Section {
+    /// One that begins here and ends nowhere yet.
+    fn new(start: usize, statements: &[Statement]) -> Self {
+        let statements = Span::new(statements.len(), statements.len());
+        Self { span: Span::new(start, start), statements, ..Self::default() }
     }
 }
 
-/// In which direction media flows, seen from who wrote the description (RFC
-/// 8866 §6.7).
+/// A line that says something of addresses or ports, beside `m=`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Direction {
-    /// Both ways, which is the default.
-    SendReceive,
-    /// The writer sends only: the other party is on hold.
-    SendOnly,
-    /// The writer listens only.
-    ReceiveOnly,
-    /// Neither way.
-    Inactive,
-}
-
-impl Direction {
-    /// The direction of that name, in any case (`a=SendRecv` occurs).
-    fn from_name(name: &[u8]) -> Option<Self> {
-        const NAMES: [(&[u8], Direction); 4] = [
-            (b"sendrecv", Direction::SendReceive),
-            (b"sendonly", Direction::SendOnly),
-            (b"recvonly", Direction::ReceiveOnly),
-            (b"inactive", Direction::Inactive),
-        ];
-        NAMES.iter().find(|(known, _)| name.eq_ignore_ascii_case(known)).map(|&(_, direction)| direction)
-    }
+pub enum Statement {
+    /// An `o=` line.
+    Origin(Line),
+    /// A `c=` line, and what it says.
+    Connection(Line, Connection),
+    /// An `a=` line with a name that is known.
+    Attribute(Attribute),
 }
 
 /// A media section: an `m=` line and what belongs to it.
 #[derive(Clone, Copy, Debug)]
-pub struct MediaDescription<'a> {
+pub struct MediaDescription {
     /// Its `m=` line.
     pub line: MediaLine,
     /// All its lines, the `m=` line first.
-    pub section: Section<'a>,
-}
-
-impl MediaDescription<'_> {
-    /// Where RTCP is wanted, if it says so in a way that can be read.
-    pub fn rtcp(&self) -> Option<Rtcp> {
-        let message = self.section.message;
-        let attribute = self.section.attributes().find(|attribute| attribute.is(message, "rtcp"))?;
-        Rtcp::read(message, attribute.value?)
-    }
-
-    /// Whether RTCP may share the port of RTP (RFC 5761, RFC 8858).
-    pub fn is_rtcp_mux(&self) -> bool {
-        self.section.has("rtcp-mux") || self.section.has("rtcp-mux-only")
-    }
-
+    pub section: Section,
     /// The line behind which a `c=` line belongs (RFC 8866 §5: `m=`, then
     /// `i=`, then `c=`).
-    pub fn line_before_connection(&self) -> Option<Line> {
-        let mut lines = self.section.lines();
-        let first = lines.next()?;
-        Some(lines.take_while(|line| line.kind == b'i').last().unwrap_or(first))
+    pub line_before_connection: Line,
+}
+
+impl MediaDescription {
+    /// Where RTCP is wanted, if it says so in a way that can be read.
+    pub fn rtcp(&self, message: &[u8]) -> Option<Rtcp> {
+        Rtcp::read(message, self.section.rtcp?.value?)
     }
 }
 
-/// The media sections of a description, in order.
-#[derive(Clone, Debug)]
-pub struct MediaDescriptions<'a> {
-    message: &'a [u8],
-    left: Span,
+impl Room {
+    fn clear(&mut self, part: Span) {
+        self.media.clear();
+        self.statements.clear();
+        self.session = Section::new(part.start, &self.statements);
+    }
 }
 
-impl<'a> Iterator for MediaDescriptions<'a> {
-    type Item = MediaDescription<'a>;
+/// A description while its lines are gone through.
+struct Reader<'a> {
+    message: &'a [u8],
+    room: &'a mut Room,
+    /// Behind the last `m=` line, only `i=` lines came so far.
+    only_titles: bool,
+}
 
-    fn next(&mut self) -> Option<MediaDescription<'a>> {
-        let mut lines = Lines::new(self.message, self.left).flatten();
-        let first = lines.next()?;
-        let line = MediaLine::read(self.message, first.value).ok()?;
-        let end = lines.find(|line| line.kind == b'm').map_or(self.left.end, |next| next.whole.start);
-        let section = Section { message: self.message, span: Span::new(first.whole.start, end) };
-        self.left.start = end;
-        Some(MediaDescription { line, section })
+impl Reader<'_> {
+    fn line(&mut self, line: Line) -> Result<(), Malformed> {
+        match line.kind {
+            b'm' => {
+                let media = MediaLine::read(self.message, line.value)?;
+                self.close_section(line.whole.start);
+                let section = Section::new(line.whole.start, &self.room.statements);
+                self.room.media.push(MediaDescription { line: media, section, line_before_connection: line });
+                self.only_titles = true;
+                return Ok(());
+            }
+            b'i' if self.only_titles => {
+                self.room.media.last_mut().into_iter().for_each(|media| media.line_before_connection = line);
+                return Ok(());
+            }
+            b'o' => self.room.statements.push(Statement::Origin(line)),
+            b'c' => self.connection(line)?,
+            b'a' => Attribute::read(self.message, line).into_iter().for_each(|attribute| self.attribute(attribute)),
+            _ => {}
+        }
+        self.only_titles = false;
+        Ok(())
+    }
+
+    /// The section that the lines belong to.
+    fn section(&mut self) -> &mut Section {
+        self.room.media.last_mut().map_or(&mut self.room.session, |media| &mut media.section)
+    }
+
+    fn close_section(&mut self, end: usize) {
+        let statements = self.room.statements.len();
+        let section = self.section();
+        section.span.end = end;
+        section.statements.end = statements;
+    }
+
+    fn connection(&mut self, line: Line) -> Result<(), Malformed> {
+        let connection = Connection::read(self.message, line.value)?;
+        let section = self.section();
+        section.is_layered = section.connection.is_some();
+        section.connection.get_or_insert(connection);
+        self.room.statements.push(Statement::Connection(line, connection));
+        Ok(())
+    }
+
+    fn attribute(&mut self, attribute: Attribute) {
+        let section = self.section();
+        match attribute.name {
+            Name::Direction(direction) => return section.direction = Some(direction),
+            Name::RtcpMux => return section.is_rtcp_mux = true,
+            Name::IceCredential => section.has_ice_credentials = true,
+            Name::Rtcp => drop(section.rtcp.get_or_insert(attribute)),
+            _ => {}
+        }
+        self.room.statements.push(Statement::Attribute(attribute));
     }
 }
 
@@ -217,8 +239,8 @@ impl<'a> Iterator for MediaDescriptions<'a> {
 mod tests {
     use super::*;
 
-    fn parse(text: &str) -> Result<Description<'_>, Malformed> {
-        Description::parse(text.as_bytes(), Span::new(0, text.len()))
+    fn parse<'a>(text: &'a str, room: &'a mut Room) -> Result<Description<'a>, Malformed> {
+        Description::parse(text.as_bytes(), Span::new(0, text.len()), room)
     }
 
     const CALL: &str = "v=0\r\nc=IN IP4 192.0.2.1\r\na=sendonly\r\nm=audio 5000 RTP/AVP 0\r\ni=x\r\na=rtcp-mux\r\n\
@@ -226,7 +248,8 @@ mod tests {
 
     #[test]
     fn sections_make_up_the_whole() {
-        let description = parse(CALL).unwrap();
+        let mut room = Room::default();
+        let description = parse(CALL, &mut room).unwrap();
         let mut rebuilt = CALL[description.session().span.range()].to_owned();
         description.media().for_each(|media| rebuilt.push_str(&CALL[media.section.span.range()]));
         assert_eq!(rebuilt, CALL);
@@ -236,37 +259,66 @@ mod tests {
     fn spans_are_those_of_the_whole_message() {
         let message = format!("INVITE x SIP/2.0\r\n\r\n{CALL}--end");
         let part = Span::new(20, 20 + CALL.len());
-        let description = Description::parse(message.as_bytes(), part).unwrap();
+        let mut room = Room::default();
+        let description = Description::parse(message.as_bytes(), part, &mut room).unwrap();
         let ports: Vec<_> = description.media().map(|media| &message[media.line.port_span.range()]).collect();
         assert_eq!(ports, ["5000", "0"]);
     }
 
     #[test]
     fn attributes_belong_to_their_section() {
-        let description = parse(CALL).unwrap();
-        assert_eq!(description.session().direction(), Some(Direction::SendOnly));
-        let found: Vec<_> = description.media().map(|media| (media.is_rtcp_mux(), media.section.direction())).collect();
+        let mut room = Room::default();
+        let description = parse(CALL, &mut room).unwrap();
+        assert_eq!(description.session().direction, Some(Direction::SendOnly));
+        let found: Vec<_> =
+            description.media().map(|media| (media.section.is_rtcp_mux, media.section.direction)).collect();
         assert_eq!(found, [(true, Some(Direction::SendReceive)), (false, None)]);
-        let before = description.media().next().unwrap().line_before_connection().unwrap();
+        let before = description.media().next().unwrap().line_before_connection;
         assert_eq!(&CALL[before.whole.range()], "i=x\r\n");
     }
 
     #[test]
+    fn the_first_a_rtcp_counts() {
+        let text = "v=0\r\nc=IN IP4 192.0.2.1\r\nm=audio 5 RTP/AVP 0\r\na=rtcp:7\r\na=rtcp:9\r\n\
+                    m=audio 5 RTP/AVP 0\r\na=rtcp:x\r\na=rtcp:9\r\n";
+        let mut room = Room::default();
+        let found: Vec<_> = parse(text, &mut room).unwrap().media().map(|media| media.rtcp(text.as_bytes())).collect();
+        assert_eq!(found, [Some(Rtcp { port: 7, address: None }), None]);
+    }
+
+    #[test]
+    fn statements_are_those_of_their_section() {
+        let text = "v=0\r\no=x\r\nc=IN IP4 192.0.2.1\r\na=sendrecv\r\nm=audio 5 RTP/AVP 0\r\n\
+                    a=rtpmap:0 PCMU/8000\r\nm=audio 5 RTP/AVP 0\r\nc=IN IP4 192.0.2.2\r\nc=IN IP4 192.0.2.3\r\n\
+                    a=candidate:x\r\n";
+        let mut room = Room::default();
+        let description = parse(text, &mut room).unwrap();
+        let media = description.media().map(|media| &media.section);
+        let count = |section| description.statements(section).len();
+        assert_eq!([description.session()].into_iter().chain(media).map(count).collect::<Vec<_>>(), [2, 0, 3]);
+        let layered = description.media().map(|media| media.section.is_layered).collect::<Vec<_>>();
+        assert_eq!((description.session().is_layered, layered), (false, vec![false, true]));
+    }
+
+    #[test]
     fn faults_are_named_with_their_place() {
-        let fault = |text| parse(text).map(|_| ()).map_err(|malformed| (malformed.offset, malformed.fault));
+        let fault = |text| {
+            parse(text, &mut Room::default()).map(|_| ()).map_err(|malformed| (malformed.offset, malformed.fault))
+        };
         assert_eq!(fault("o=x\r\n"), Err((0, Fault::NoVersion)));
         assert_eq!(fault("v=0\r\nm=audio x RTP/AVP 0\r\n"), Err((13, Fault::MediaPort)));
         assert_eq!(fault("v=0\nm=audio 5 RTP/AVP 0\n"), Err((4, Fault::NoConnection)));
         assert_eq!(fault("v=0\nc=IN IP4 1.2.3.4.5\n"), Err((13, Fault::ConnectionAddress)));
         assert_eq!(fault("v=0\nm=audio 0 RTP/AVP 0\nm=message 5060 sip null\n"), Ok(()));
         assert_eq!(fault(""), Ok(()));
-        assert_eq!(parse("o=x").unwrap_err().to_string(), "SDP must begin with v= (byte 0)");
+        assert_eq!(parse("o=x", &mut Room::default()).unwrap_err().to_string(), "SDP must begin with v= (byte 0)");
     }
 
     #[test]
     fn line_ends_are_those_of_the_first_line() {
-        assert_eq!(parse("v=0\ns=-\r\n").unwrap().line_end(), "\n");
-        assert_eq!(parse("v=0\r\ns=-\n").unwrap().line_end(), "\r\n");
-        assert_eq!(parse("v=0").unwrap().line_end(), "\r\n");
+        let line_end = |text| parse(text, &mut Room::default()).unwrap().line_end();
+        assert_eq!(line_end("v=0\ns=-\r\n"), "\n");
+        assert_eq!(line_end("v=0\r\ns=-\n"), "\r\n");
+        assert_eq!(line_end("v=0"), "\r\n");
     }
 }

@@ -1,7 +1,10 @@
 //! Lines and their fields (RFC 8866 §5).
 
+use memchr::memchr2;
+
+use super::attribute::Attribute;
 use super::malformed::{Fault, Malformed};
-use crate::scan::{Span, trim_span};
+use crate::scan::Span;
 
 /// One line, `<type>=<value>`.
 ///
@@ -30,34 +33,10 @@ impl Line {
         self.whole.end > self.value.end
     }
 
-    /// What an `a=` line says (RFC 8866 §5.13); `None` for other lines.
+    /// What an `a=` line says (RFC 8866 §5.13); `None` for other lines, and for
+    /// attributes that a relay need not know.
     pub fn attribute(&self, message: &[u8]) -> Option<Attribute> {
-        if self.kind != b'a' {
-            return None;
-        }
-        let colon = self.value.of(message).iter().position(|&byte| byte == b':');
-        let end = colon.map_or(self.value.end, |length| self.value.start.saturating_add(length));
-        let name = trim_span(message, Span::new(self.value.start, end));
-        let value = colon.map(|_| trim_span(message, Span::new(end.saturating_add(1), self.value.end)));
-        Some(Attribute { name, value, line: *self })
-    }
-}
-
-/// An `a=` line: `a=<name>` or `a=<name>:<value>` (RFC 8866 §5.13).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Attribute {
-    /// The attribute's name. Names are case-sensitive, but not all senders know.
-    pub name: Span,
-    /// What stands behind the colon, without blanks around it; `None`: no colon.
-    pub value: Option<Span>,
-    /// Its line.
-    pub line: Line,
-}
-
-impl Attribute {
-    /// Whether it is called `name`, in any case.
-    pub fn is(&self, message: &[u8], name: &str) -> bool {
-        self.name.of(message).eq_ignore_ascii_case(name.as_bytes())
+        (self.kind == b'a').then(|| Attribute::read(message, *self)).flatten()
     }
 }
 
@@ -80,7 +59,7 @@ impl<'a> Lines<'a> {
         if rest.is_empty() {
             return None;
         }
-        let length = rest.iter().position(|&byte| byte == b'\r' || byte == b'\n');
+        let length = memchr2(b'\r', b'\n', rest);
         let text = length.unwrap_or(rest.len());
         let end = match (length.and_then(|at| rest.get(at..)), length) {
             (Some([b'\r', b'\n', ..]), Some(at)) => at.saturating_add(2),
@@ -119,16 +98,27 @@ pub fn fields(message: &[u8], part: Span) -> impl Iterator<Item = Span> {
 /// The items of `part`, which are set apart by one or more bytes of which
 /// `separates` holds.
 pub fn separated(message: &[u8], part: Span, separates: impl Fn(u8) -> bool) -> impl Iterator<Item = Span> {
-    let mut at = part.start;
+    let text = part.of(message);
+    let mut at = 0;
     std::iter::from_fn(move || {
-        let rest = Span::new(at, part.end).of(message);
-        let start = rest.iter().position(|&byte| !separates(byte))?;
-        let length = rest.iter().skip(start).position(|&byte| separates(byte));
-        let end = length.map_or(rest.len(), |length| start.saturating_add(length));
-        let field = Span::new(start, end).shifted(at);
-        at = field.end;
-        Some(field)
+        while separates(*text.get(at)?) {
+            at += 1;
+        }
+        let start = at;
+        while text.get(at).is_some_and(|&byte| !separates(byte)) {
+            at += 1;
+        }
+        Some(Span::new(start, at).shifted(part.start))
     })
+}
+
+/// The last of the fields of `part`.
+pub fn last_field(message: &[u8], part: Span) -> Option<Span> {
+    let text = part.of(message);
+    let last = text.iter().rposition(|&byte| !is_blank(byte))?;
+    let before = text.get(..last)?.iter().rposition(|&byte| is_blank(byte));
+    let start = before.map_or(0, |blank| blank.saturating_add(1));
+    Some(Span::new(start, last.saturating_add(1)).shifted(part.start))
 }
 
 /// A blank between fields. RFC 8866 has one space; tabs and several occur.
@@ -170,20 +160,12 @@ mod tests {
     }
 
     #[test]
-    fn attributes_have_a_name_and_perhaps_a_value() {
-        let text = b"a=rtcp: 53020 IN\r\na=sendrecv\r\nb=AS:1\r\n";
-        let found: Vec<_> = Lines::new(text, Span::new(0, text.len()))
-            .flatten()
-            .filter_map(|line| line.attribute(text))
-            .map(|attribute| (attribute.name.of(text), attribute.value.map(|value| value.of(text))))
-            .collect();
-        assert_eq!(found, [(&b"rtcp"[..], Some(&b"53020 IN"[..])), (&b"sendrecv"[..], None)]);
-    }
-
-    #[test]
     fn fields_may_be_set_apart_by_more_than_one_blank() {
         let text = b" audio  9\tRTP/AVP ";
         let found: Vec<_> = fields(text, Span::new(0, text.len())).map(|field| field.of(text)).collect();
         assert_eq!(found, [&b"audio"[..], b"9", b"RTP/AVP"]);
+        assert_eq!(last_field(text, Span::new(0, text.len())).unwrap().of(text), b"RTP/AVP");
+        assert_eq!(last_field(text, Span::new(0, 5)).unwrap().of(text), b"audi");
+        assert_eq!(last_field(text, Span::new(0, 1)), None);
     }
 }

@@ -33,6 +33,12 @@ impl Trouble {
         self != Self::Dropped(Reason::KeepAlive)
     }
 
+    /// Whether it helps to know who has the media ports.
+    pub(super) fn is_about_ports(self) -> bool {
+        use Reason::{NoPorts, TooManyCalls, TooManyCallsFromSource};
+        matches!(self, Self::Refused(NoPorts | TooManyCalls | TooManyCallsFromSource) | Self::NoPorts)
+    }
+
     /// Writes the line.
     pub(super) fn log(self, count: u64) {
         match self {

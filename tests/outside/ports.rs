@@ -134,3 +134,18 @@ fn a_retransmitted_invite_takes_no_more_ports() {
         refuse(&bob, &alice, &other, 486, "Busy Here");
     });
 }
+
+/// One line tells a busy proxy from one that lost count of its ports.
+#[test]
+fn the_log_says_who_has_the_ports() {
+    isolated(|| {
+        let mut daemon = Daemon::start_with(&TWO);
+        let (bob, alice) = parties();
+        let _calls = [establish(&bob, &alice, ALICE, F1), establish(&bob, &alice, ALICE, F1)];
+        assert_used_up(&bob);
+        let line = daemon.await_line("of 2 port pairs ");
+        for part in ["2 are of answered calls", "0 of ringing calls", "0 are lost"] {
+            assert!(line.contains(part), "{part} in {line}");
+        }
+    });
+}

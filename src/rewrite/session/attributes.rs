@@ -17,7 +17,8 @@
 
 use crate::edit::Edits;
 use crate::scan::Span;
-use crate::sdp::line::{Attribute, is_blank, separated};
+use crate::sdp::attribute::{Attribute, Name};
+use crate::sdp::line::{is_blank, separated};
 
 /// What becomes of an attribute of a stream that does not pass untouched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,41 +41,24 @@ pub enum Disposition {
 
 /// What becomes of `attribute`.
 pub fn disposition(message: &[u8], attribute: &Attribute) -> Disposition {
-    let value = attribute.value.map(|value| value.of(message)).unwrap_or_default();
-    let is = |name: &str| attribute.is(message, name);
-    if is("rtcp") {
-        Disposition::Rtcp
-    } else if is("group") {
-        let first = value.split(|&byte| is_blank(byte)).next().unwrap_or_default();
-        if is_any(first, &["BUNDLE", "ANAT"]) { Disposition::Cut } else { Disposition::Stay }
-    } else if is("csup") || is("creq") {
-        Disposition::Options
-    } else if is("pcfg") || is("acfg") {
-        Disposition::Configuration
-    } else if is("acap") {
-        if is_capability_to_cut(value) { Disposition::Cut } else { Disposition::Stay }
-    } else if is("path") || is("multicast-rtcp") {
-        Disposition::CutIfRefused
-    } else {
-        by_name(attribute.name.of(message))
+    let value = || attribute.value.map(|value| value.of(message)).unwrap_or_default();
+    match attribute.name {
+        Name::Rtcp => Disposition::Rtcp,
+        Name::Ice | Name::IceCredential => Disposition::Ice,
+        Name::OtherAddress | Name::BundleOnly => Disposition::Cut,
+        Name::Group if is_group_to_cut(value()) => Disposition::Cut,
+        Name::Capability if is_capability_to_cut(value()) => Disposition::Cut,
+        Name::Path | Name::MulticastRtcp => Disposition::CutIfRefused,
+        Name::Extensions => Disposition::Options,
+        Name::Configuration => Disposition::Configuration,
+        Name::Direction(_) | Name::RtcpMux | Name::Group | Name::Capability => Disposition::Stay,
     }
 }
 
-/// For attributes of which the name alone decides.
-fn by_name(name: &[u8]) -> Disposition {
-    const ICE: [&str; 5] = ["candidate", "remote-candidates", "end-of-candidates", "x-alt", "alt"];
-    const ICE_PREFIXES: [&str; 2] = ["ice-", "x-candidate"];
-    const OTHERS: [&str; 8] =
-        ["altc", "source-filter", "ccap", "visited-realm", "secondary-realm", "oldmediaip", "oldoip", "bundle-only"];
-    let begins =
-        |prefix: &&str| name.get(..prefix.len()).is_some_and(|front| front.eq_ignore_ascii_case(prefix.as_bytes()));
-    if is_any(name, &ICE) || ICE_PREFIXES.iter().any(begins) {
-        Disposition::Ice
-    } else if is_any(name, &OTHERS) {
-        Disposition::Cut
-    } else {
-        Disposition::Stay
-    }
+/// `group:<semantics> <mid> ...` (RFC 5888 §5).
+fn is_group_to_cut(value: &[u8]) -> bool {
+    let semantics = value.split(|&byte| is_blank(byte)).next().unwrap_or_default();
+    ["BUNDLE", "ANAT"].iter().any(|name| semantics.eq_ignore_ascii_case(name.as_bytes()))
 }
 
 /// `acap:<number> <attribute>[:<value>]` (RFC 5939 §3.4.1).
@@ -82,11 +66,7 @@ fn is_capability_to_cut(value: &[u8]) -> bool {
     let mut fields = value.split(|&byte| is_blank(byte)).filter(|field| !field.is_empty());
     let capability = fields.nth(1).unwrap_or_default();
     let name = capability.split(|&byte| byte == b':').next().unwrap_or_default();
-    is_any(name, &["rtcp"]) || by_name(name) != Disposition::Stay
-}
-
-fn is_any(text: &[u8], names: &[&str]) -> bool {
-    names.iter().any(|name| text.eq_ignore_ascii_case(name.as_bytes()))
+    matches!(Name::of(name), Some(Name::Rtcp | Name::Ice | Name::IceCredential | Name::OtherAddress | Name::BundleOnly))
 }
 
 /// Cuts `ccap-v0` out of a list of option tags (RFC 5939 §3.3, RFC 7006).
@@ -141,9 +121,9 @@ mod tests {
     use super::*;
     use crate::sdp::line::Lines;
 
-    fn attribute(text: &str) -> Attribute {
+    fn attribute(text: &str) -> Option<Attribute> {
         let line = Lines::new(text.as_bytes(), Span::new(0, text.len())).next().unwrap().unwrap();
-        line.attribute(text.as_bytes()).unwrap()
+        line.attribute(text.as_bytes())
     }
 
     #[test]
@@ -169,13 +149,14 @@ mod tests {
             ("a=alternative:x", Disposition::Stay),
             ("a=", Disposition::Stay),
         ] {
-            assert_eq!(disposition(text.as_bytes(), &attribute(text)), expected, "{text}");
+            let found = attribute(text).map(|attribute| disposition(text.as_bytes(), &attribute));
+            assert_eq!(found.unwrap_or(Disposition::Stay), expected, "{text}");
         }
     }
 
     fn cut(text: &str, cut: impl Fn(&[u8], &Attribute, &mut Edits)) -> String {
         let mut edits = Edits::default();
-        cut(text.as_bytes(), &attribute(text), &mut edits);
+        cut(text.as_bytes(), &attribute(text).unwrap(), &mut edits);
         let mut out = Vec::new();
         edits.apply(text.as_bytes(), &mut out);
         String::from_utf8(out).unwrap()

@@ -3,8 +3,9 @@
 use std::net::SocketAddr;
 
 use crate::scan::Span;
+use crate::sdp::attribute::Direction;
 use crate::sdp::connection::{Address, Connection};
-use crate::sdp::description::{Description, Direction, MediaDescription, Section};
+use crate::sdp::description::{Description, MediaDescription, Section};
 use crate::streams::{Transport, Wanted};
 
 /// How many streams of one description are relayed at most. Those behind are
@@ -19,11 +20,11 @@ pub const MAX_STREAMS: usize = 64;
 pub fn wanted(description: &Description<'_>, out: &mut Vec<Wanted>) {
     out.clear();
     let session = Defaults {
-        connection: sole_connection(&description.session()),
-        direction: description.session().direction(),
+        connection: Layered::of(description.session()),
+        direction: description.session().direction,
         message: description.message(),
     };
-    out.extend(description.media().take(MAX_STREAMS).map(|media| session.stream(&media)));
+    out.extend(description.media().take(MAX_STREAMS).map(|media| session.stream(media)));
 }
 
 /// What holds for a stream that does not say otherwise.
@@ -34,14 +35,14 @@ struct Defaults<'a> {
 }
 
 impl Defaults<'_> {
-    fn stream(&self, media: &MediaDescription<'_>) -> Wanted {
-        let connection = sole_connection(&media.section).or(self.connection);
+    fn stream(&self, media: &MediaDescription) -> Wanted {
+        let connection = Layered::of(&media.section).or(self.connection);
         let address = connection.and_then(|connection| connection.first.address.canonical());
-        let direction = media.section.direction().or(self.direction);
+        let direction = media.section.direction.or(self.direction);
         let within_sip = media.line.is_within_sip(self.message);
         let relayable = !within_sip && media.line.count == 1 && connection.is_none_or(Layered::is_one_host);
         let transport = if relayable { transport(self.message, media.line.proto) } else { Transport::NotRelayable };
-        let rtcp = media.rtcp().filter(|rtcp| !rtcp.is_placeholder()).and_then(|rtcp| {
+        let rtcp = media.rtcp(self.message).filter(|rtcp| !rtcp.is_placeholder()).and_then(|rtcp| {
             let own = rtcp.address.map(|address| address.canonical());
             own.unwrap_or(address).map(|address| SocketAddr::new(address, rtcp.port))
         });
@@ -49,7 +50,7 @@ impl Defaults<'_> {
             address,
             port: if within_sip { 0 } else { media.line.port },
             rtcp,
-            rtcp_mux: media.is_rtcp_mux(),
+            rtcp_mux: media.section.is_rtcp_mux,
             transport,
             held: matches!(direction, Some(Direction::SendOnly | Direction::Inactive))
                 || address.is_some_and(|address| address.is_unspecified()),
@@ -65,16 +66,14 @@ struct Layered {
 }
 
 impl Layered {
+    fn of(section: &Section) -> Option<Self> {
+        section.connection.map(|first| Self { first, several: section.is_layered })
+    }
+
     fn is_one_host(self) -> bool {
         let foreign = self.first.address == Address::Foreign;
         !self.several && !self.first.is_multicast() && !foreign
     }
-}
-
-fn sole_connection(section: &Section<'_>) -> Option<Layered> {
-    let mut connections = section.connections();
-    let first = connections.next()?;
-    Some(Layered { first, several: connections.next().is_some() })
 }
 
 /// What travels in a stream of that proto (RFC 8866 §8.2.2). What is not known
@@ -99,10 +98,12 @@ fn transport(message: &[u8], proto: Span) -> Transport {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sdp::description::Room;
 
     fn read(session: &str, media: &str) -> Wanted {
         let text = format!("v=0\r\n{session}{media}");
-        let description = Description::parse(text.as_bytes(), Span::new(0, text.len())).unwrap();
+        let mut room = Room::default();
+        let description = Description::parse(text.as_bytes(), Span::new(0, text.len()), &mut room).unwrap();
         let mut out = Vec::new();
         wanted(&description, &mut out);
         assert_eq!(out.len(), 1);
@@ -194,7 +195,8 @@ mod tests {
     #[test]
     fn no_more_streams_than_the_limit_are_asked_for() {
         let text = format!("v=0\r\n{C}{}", AUDIO.repeat(70));
-        let description = Description::parse(text.as_bytes(), Span::new(0, text.len())).unwrap();
+        let mut room = Room::default();
+        let description = Description::parse(text.as_bytes(), Span::new(0, text.len()), &mut room).unwrap();
         let mut out = Vec::new();
         wanted(&description, &mut out);
         assert_eq!(out.len(), MAX_STREAMS);

@@ -7,9 +7,10 @@ use super::wanted::MAX_STREAMS;
 use crate::edit::Edits;
 use crate::family::{Family, PerFamily};
 use crate::scan::Span;
+use crate::sdp::attribute::Attribute;
 use crate::sdp::connection::{Address, Connection, Origin};
-use crate::sdp::description::{Description, MediaDescription, Section};
-use crate::sdp::line::{Attribute, Line};
+use crate::sdp::description::{Description, MediaDescription, Section, Statement};
+use crate::sdp::line::Line;
 use crate::sdp::media::Rtcp;
 use crate::streams::Grant;
 
@@ -32,18 +33,10 @@ pub fn edits(
     }
     let outgoing = arrival.other();
     let plan = Plan::new(description, grants, outgoing);
-    let mut writer = Writer {
-        message: description.message(),
-        line_end: description.line_end(),
-        session_connection: description.session().connections().next(),
-        plan,
-        outgoing,
-        ours: listen[outgoing],
-        edits,
-    };
-    writer.session(&description.session());
+    let mut writer = Writer { description, plan, outgoing, ours: listen[outgoing], edits };
+    writer.session();
     for (index, media) in description.media().enumerate() {
-        writer.stream(&media, Fate::of(&media, description.message(), grant(grants, index)));
+        writer.stream(media, Fate::of(media, description.message(), grant(grants, index)));
     }
 }
 
@@ -66,7 +59,7 @@ enum Fate {
 }
 
 impl Fate {
-    fn of(media: &MediaDescription<'_>, message: &[u8], grant: Grant) -> Self {
+    fn of(media: &MediaDescription, message: &[u8], grant: Grant) -> Self {
         match grant {
             _ if media.line.port == 0 || media.line.is_within_sip(message) => Self::Idle,
             Grant::Untouched => Self::Kept,
@@ -94,15 +87,15 @@ impl Plan {
     fn new(description: &Description<'_>, grants: &[Grant], outgoing: Family) -> Self {
         let (mut keeps, mut changes, mut kept_inherits, mut other_inherits) = (false, false, false, false);
         for (index, media) in description.media().enumerate() {
-            let fate = Fate::of(&media, description.message(), grant(grants, index));
-            let inherits = media.section.connections().next().is_none();
+            let fate = Fate::of(media, description.message(), grant(grants, index));
+            let inherits = media.section.connection.is_none();
             keeps |= fate == Fate::Kept;
             changes |= matches!(fate, Fate::Relayed(_) | Fate::Refused);
             kept_inherits |= inherits && fate == Fate::Kept;
             other_inherits |= inherits && fate != Fate::Kept;
         }
         let session = description.session();
-        let is_outgoing = session.connections().all(|connection| is_of(connection.address, outgoing));
+        let is_outgoing = !names_other(description, session, outgoing);
         let cuts_attributes = changes || !keeps;
         Self {
             takes_connection: if is_outgoing {
@@ -111,7 +104,7 @@ impl Plan {
                 other_inherits || !kept_inherits
             },
             cuts_attributes,
-            ends_ice: cuts_attributes && (session.has("ice-ufrag") || session.has("ice-pwd")),
+            ends_ice: cuts_attributes && session.has_ice_credentials,
         }
     }
 }
@@ -125,81 +118,86 @@ fn is_of(address: Address, family: Family) -> bool {
     }
 }
 
-struct Writer<'a, 'e> {
-    message: &'a [u8],
-    line_end: &'static str,
-    session_connection: Option<Connection>,
+/// Whether a `c=` line of a section names something else than an address of
+/// `family`.
+fn names_other(description: &Description<'_>, section: &Section, family: Family) -> bool {
+    let is_other = |statement: &Statement| matches!(statement, Statement::Connection(_, connection) if !is_of(connection.address, family));
+    description.statements(section).iter().any(is_other)
+}
+
+struct Writer<'a> {
+    description: &'a Description<'a>,
     plan: Plan,
     outgoing: Family,
     ours: IpAddr,
-    edits: &'e mut Edits,
+    edits: &'a mut Edits,
 }
 
-impl Writer<'_, '_> {
+impl Writer<'_> {
     /// The session section.
-    fn session(&mut self, session: &Section<'_>) {
-        if self.plan.takes_connection {
-            self.connections(session);
-        }
-        for line in session.lines() {
-            self.origin(&line);
-            let attribute = line.attribute(self.message).filter(|_| self.plan.cuts_attributes);
-            if let Some(attribute) = attribute {
-                self.attribute(&attribute, Fate::Refused);
+    fn session(&mut self) {
+        let session = self.description.session();
+        for statement in self.description.statements(session) {
+            match statement {
+                Statement::Origin(line) => self.origin(line),
+                Statement::Connection(line, connection) if self.plan.takes_connection => {
+                    self.connection(session, line, connection);
+                }
+                Statement::Attribute(attribute) if self.plan.cuts_attributes => {
+                    self.attribute(attribute, Fate::Refused);
+                }
+                Statement::Connection(..) | Statement::Attribute(_) => {}
             }
         }
     }
 
     /// One media section.
-    fn stream(&mut self, media: &MediaDescription<'_>, fate: Fate) {
+    fn stream(&mut self, media: &MediaDescription, fate: Fate) {
         match fate {
             Fate::Relayed(port) => self.edits.replace(media.line.port_span.range(), port),
             Fate::Refused => self.edits.replace(media.line.port_span.range(), "0"),
             Fate::Kept | Fate::Idle => {}
         }
-        if media.section.connections().next().is_none() {
+        if media.section.connection.is_none() {
             self.own_connection(media, fate);
-        } else if self.must_change(&media.section, fate) {
-            self.connections(&media.section);
         }
-        let shares_port = media.is_rtcp_mux().then_some(media.line.port);
-        for line in media.section.lines() {
-            if fate != Fate::Kept {
-                self.origin(&line);
-            }
-            if let Some(attribute) = line.attribute(self.message) {
-                self.stream_attribute(&attribute, fate, shares_port);
+        let takes_connection = self.must_change(&media.section, fate);
+        for statement in self.description.statements(&media.section) {
+            match statement {
+                Statement::Origin(line) if fate != Fate::Kept => self.origin(line),
+                Statement::Connection(line, connection) if takes_connection => {
+                    self.connection(&media.section, line, connection);
+                }
+                Statement::Attribute(attribute) => self.stream_attribute(attribute, fate, media),
+                Statement::Origin(_) | Statement::Connection(..) => {}
             }
         }
     }
 
     /// Whether the `c=` lines of a stream become ours.
-    fn must_change(&self, section: &Section<'_>, fate: Fate) -> bool {
+    fn must_change(&self, section: &Section, fate: Fate) -> bool {
         match fate {
             Fate::Kept => false,
             Fate::Relayed(_) => true,
-            Fate::Refused | Fate::Idle => {
-                section.connections().any(|connection| !is_of(connection.address, self.outgoing))
-            }
+            Fate::Refused | Fate::Idle => names_other(self.description, section, self.outgoing),
         }
     }
 
-    /// Makes the first `c=` line of a section ours and cuts the others.
-    fn connections(&mut self, section: &Section<'_>) {
-        let mut lines = section.lines().filter(|line| line.kind == b'c');
-        let first = lines.next().and_then(|line| Connection::read(self.message, line.value).ok());
-        if let Some(connection) = first {
+    /// The first `c=` line of a section becomes ours, the others are cut.
+    fn connection(&mut self, section: &Section, line: &Line, connection: &Connection) {
+        if section.connection.is_some_and(|first| first.span == connection.span) {
             let ours = self.in_place_of(Some(connection.address));
             self.edits.replace(connection.span.range(), ("IN ", self.outgoing.sdp_name(), " ", ours));
+        } else {
+            self.edits.remove(line.whole.range());
         }
-        lines.for_each(|line| self.edits.remove(line.whole.range()));
     }
 
     /// Gives a stream that lived on the session's `c=` line one of its own where
     /// that line no longer fits.
-    fn own_connection(&mut self, media: &MediaDescription<'_>, fate: Fate) {
-        let Some(session) = self.session_connection else { return };
-        let message = self.message;
+    fn own_connection(&mut self, media: &MediaDescription, fate: Fate) {
+        let Some(session) = self.description.session().connection else { return };
+        let message = self.description.message();
         match (fate, self.plan.takes_connection) {
             (Fate::Kept, true) => self.insert_connection(media, |at, edits| {
                 edits.replace(at..at, session.span.of(message));
@@ -214,11 +212,12 @@ impl Writer<'_, '_> {
 
     /// Inserts a `c=` line where it belongs in a media section; `value` inserts
     /// what it says.
-    fn insert_connection(&mut self, media: &MediaDescription<'_>, value: impl FnOnce(usize, &mut Edits)) {
-        let Some(before) = media.line_before_connection() else { return };
+    fn insert_connection(&mut self, media: &MediaDescription, value: impl FnOnce(usize, &mut Edits)) {
+        let before = media.line_before_connection;
         let at = before.whole.end;
         // Behind a last line without a line end, ours has none either.
-        let (front, back) = if before.is_ended() { ("", self.line_end) } else { (self.line_end, "") };
+        let line_end = self.description.line_end();
+        let (front, back) = if before.is_ended() { ("", line_end) } else { (line_end, "") };
         self.edits.insert(at, (front, "c="));
         value(at, self.edits);
         self.edits.insert(at, back);
@@ -226,9 +225,7 @@ impl Writer<'_, '_> {
 
     /// An `o=` line. A name in it stays.
     fn origin(&mut self, line: &Line) {
-        let Some(origin) = (line.kind == b'o').then(|| Origin::read(self.message, line.value)).flatten() else {
-            return;
-        };
+        let Some(origin) = Origin::read(self.description.message(), line.value) else { return };
         let addrtype = self.outgoing.sdp_name();
         match origin.address {
             Some(Address::Name) => self.edits.replace(origin.addrtype.range(), addrtype),
@@ -240,20 +237,20 @@ impl Writer<'_, '_> {
         }
     }
 
-    /// An attribute of a media section. `shares_port`: the RTP port, where RTCP
-    /// may be on it too.
-    fn stream_attribute(&mut self, attribute: &Attribute, fate: Fate, shares_port: Option<u16>) {
-        match (disposition(self.message, attribute), fate) {
+    /// An attribute of a media section.
+    fn stream_attribute(&mut self, attribute: &Attribute, fate: Fate, media: &MediaDescription) {
+        match (disposition(self.description.message(), attribute), fate) {
             (Disposition::Ice, Fate::Kept) if self.plan.ends_ice => self.cut(attribute),
             (_, Fate::Kept) => {}
-            (Disposition::Rtcp, Fate::Relayed(port)) => self.rtcp(attribute, port, shares_port),
+            (Disposition::Rtcp, Fate::Relayed(port)) => self.rtcp(attribute, port, media),
             _ => self.attribute(attribute, fate),
         }
     }
 
     /// An attribute of the session section, or of a stream that is not kept.
     fn attribute(&mut self, attribute: &Attribute, fate: Fate) {
-        match disposition(self.message, attribute) {
+        let message = self.description.message();
+        match disposition(message, attribute) {
             Disposition::Stay => {}
             Disposition::Ice | Disposition::Cut => self.cut(attribute),
             Disposition::CutIfRefused if matches!(fate, Fate::Relayed(_)) => {}
@@ -263,19 +260,19 @@ impl Writer<'_, '_> {
                 Some(Rtcp { address: None, .. }) => {}
                 _ => self.cut(attribute),
             },
-            Disposition::Options => cut_option(self.message, attribute, self.edits),
-            Disposition::Configuration => cut_connection_capability(self.message, attribute, self.edits),
+            Disposition::Options => cut_option(message, attribute, self.edits),
+            Disposition::Configuration => cut_connection_capability(message, attribute, self.edits),
         }
     }
 
     /// `a=rtcp` of a relayed stream: RTCP is next to RTP, or on the same port
     /// where it was and may be (RFC 5761). A placeholder stays one. Without the
     /// line, RTCP is next to RTP too, so one that cannot be read goes.
-    fn rtcp(&mut self, attribute: &Attribute, port: u16, shares_port: Option<u16>) {
+    fn rtcp(&mut self, attribute: &Attribute, port: u16, media: &MediaDescription) {
         let (Some(rtcp), Some(value)) = (self.read_rtcp(attribute), attribute.value) else {
             return self.cut(attribute);
         };
-        let shares = shares_port == Some(rtcp.port);
+        let shares = media.section.is_rtcp_mux && media.line.port == rtcp.port;
         let is_nowhere = rtcp.address.is_some_and(Address::is_unspecified);
         let port = match (is_nowhere, shares) {
             (true, _) => rtcp.port,
@@ -292,7 +289,7 @@ impl Writer<'_, '_> {
     }
 
     fn read_rtcp(&self, attribute: &Attribute) -> Option<Rtcp> {
-        Rtcp::read(self.message, attribute.value?)
+        Rtcp::read(self.description.message(), attribute.value?)
     }
 
     fn cut(&mut self, attribute: &Attribute) {

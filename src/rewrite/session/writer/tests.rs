@@ -1,6 +1,7 @@
 //! One test for each rule of the rewriting.
 
 use super::*;
+use crate::sdp::description::Room;
 
 const UNTOUCHED: Grant = Grant::Untouched;
 const REFUSED: Grant = Grant::Refused;
@@ -13,7 +14,8 @@ const fn relayed(port: u16) -> Grant {
 fn rewritten(text: &str, arrival: Family, grants: &[Grant]) -> String {
     let message = format!("head\n{text}");
     let part = Span::new(5, message.len());
-    let description = Description::parse(message.as_bytes(), part).unwrap();
+    let mut room = Room::default();
+    let description = Description::parse(message.as_bytes(), part, &mut room).unwrap();
     let listen = PerFamily::new("192.0.2.1".parse().unwrap(), "2001:db8::1".parse().unwrap());
     let mut changes = Edits::default();
     edits(&description, grants, arrival, listen, &mut changes);

@@ -1,0 +1,113 @@
+//! Memory of the daemon: idle, and for each call and each stream of one.
+//!
+//! `cargo bench --bench memory` starts the program on loopback, sets up calls of
+//! one stream and of four through it, and reads its resident set (VmRSS). What the
+//! kernel holds for the sockets, four a stream, is not in that.
+
+#![allow(clippy::disallowed_types, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
+
+use std::fmt::Write;
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::net::UdpSocket;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+/// Calls of each kind.
+const CALLS: usize = 500;
+
+struct Daemon(Child);
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Daemon {
+    fn start() -> Self {
+        let arguments =
+            "-l 127.0.0.1:25060 -L [::1]:25060 -m 127.0.0.1:25070=[::1]:25064 -m [::1]:25072=127.0.0.1:25066";
+        let mut child = Command::new(env!("CARGO_BIN_EXE_sipproxy64"))
+            .args(arguments.split(' '))
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut log = BufReader::new(child.stderr.take().unwrap());
+        let mut line = String::new();
+        while !line.contains("ready") {
+            line.clear();
+            assert!(log.read_line(&mut line).unwrap() > 0, "the daemon ended: are its ports free?");
+        }
+        // Whoever reads no more must not stop the daemon.
+        std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
+        Self(child)
+    }
+
+    /// Its resident set in kB.
+    fn resident(&self) -> usize {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.0.id())).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse().unwrap()
+    }
+}
+
+fn socket(address: &str) -> UdpSocket {
+    let socket = UdpSocket::bind(address).unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+    socket
+}
+
+fn sdp(family: &str, address: &str, streams: usize) -> String {
+    let mut text = format!("v=0\r\no=- 1 1 IN {family} {address}\r\ns=-\r\nc=IN {family} {address}\r\nt=0 0\r\n");
+    for stream in 0..streams {
+        let _ = write!(text, "m=audio {} RTP/AVP 0\r\n", 40000 + 2 * stream);
+    }
+    text
+}
+
+/// One answered call with so many streams.
+fn call(caller: &UdpSocket, callee: &UdpSocket, number: usize, streams: usize) {
+    let body = sdp("IP4", "127.0.0.1", streams);
+    let invite = format!(
+        "INVITE sip:six@127.0.0.1:25066 SIP/2.0\r\nVia: SIP/2.0/UDP 127.0.0.1:25070;branch=z9hG4bK{streams}x{number}\r\n\
+         Max-Forwards: 70\r\nFrom: <sip:four@127.0.0.1>;tag=f\r\nTo: <sip:six@127.0.0.1>\r\nCall-ID: {streams}x{number}\r\n\
+         CSeq: 1 INVITE\r\nContact: <sip:four@127.0.0.1:25070>\r\nContent-Type: application/sdp\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    caller.send_to(invite.as_bytes(), "127.0.0.1:25066").unwrap();
+    let mut buffer = [0; 65_536];
+    let (length, from) = callee.recv_from(&mut buffer).unwrap();
+    let request = String::from_utf8_lossy(&buffer[..length]).into_owned();
+    let kept = ["Via:", "Record-Route:", "From:", "To:", "Call-ID:", "CSeq:"];
+    let head = request.split("\r\n\r\n").next().unwrap();
+    let lines = head.lines().filter(|line| kept.iter().any(|name| line.starts_with(name)));
+    let lines: String = lines
+        .map(|line| if line.starts_with("To:") { format!("{line};tag=t\r\n") } else { format!("{line}\r\n") })
+        .collect();
+    let body = sdp("IP6", "::1", streams);
+    let ok = format!(
+        "SIP/2.0 200 OK\r\n{lines}Contact: <sip:six@[::1]:25072>\r\nContent-Type: application/sdp\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    callee.send_to(ok.as_bytes(), from).unwrap();
+    let (length, _) = caller.recv_from(&mut buffer).unwrap();
+    assert!(buffer[..length].starts_with(b"SIP/2.0 200"), "{}", String::from_utf8_lossy(&buffer[..length]));
+}
+
+fn main() {
+    let (caller, callee) = (socket("127.0.0.1:25070"), socket("[::1]:25072"));
+    let daemon = Daemon::start();
+    let idle = daemon.resident();
+    (0..CALLS).for_each(|number| call(&caller, &callee, number, 1));
+    let single = daemon.resident();
+    (0..CALLS).for_each(|number| call(&caller, &callee, number, 4));
+    let fourfold = daemon.resident();
+    // x = call + stream, y = call + 4 streams.
+    let (x, y) = ((single - idle) as f64 / CALLS as f64, (fourfold - single) as f64 / CALLS as f64);
+    println!("idle: {idle} kB");
+    println!("{CALLS} calls of one stream: {single} kB, {x:.2} kB a call");
+    println!("and {CALLS} calls of four streams: {fourfold} kB, {y:.2} kB a call");
+    println!("a stream: {:.2} kB, a call without its streams: {:.2} kB", (y - x) / 3.0, x - (y - x) / 3.0);
+}

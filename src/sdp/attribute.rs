@@ -1,0 +1,197 @@
+//! Attributes (RFC 8866 §5.13): which one an `a=` line is, and what it says.
+
+use super::line::Line;
+use crate::scan::{Span, is_lws, trim, trim_span};
+
+/// An `a=` line: `a=<name>` or `a=<name>:<value>` (RFC 8866 §5.13).
+///
+/// ```
+/// use sipproxy64::scan::Span;
+/// use sipproxy64::sdp::attribute::Name;
+/// use sipproxy64::sdp::line::Lines;
+/// let text = b"a=RTCP: 53020";
+/// let line = Lines::new(text, Span::new(0, text.len())).next().unwrap()?;
+/// let attribute = line.attribute(text).unwrap();
+/// assert_eq!(attribute.name, Name::Rtcp);
+/// assert_eq!(attribute.value.unwrap().of(text), b"53020");
+/// # Ok::<(), sipproxy64::sdp::malformed::Malformed>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Attribute {
+    /// Which one it is.
+    pub name: Name,
+    /// What stands behind the colon, without blanks around it; `None`: no colon.
+    pub value: Option<Span>,
+    /// Its line.
+    pub line: Line,
+}
+
+impl Attribute {
+    /// Reads an `a=` line; `None`: its name is none that is known here.
+    pub(super) fn read(message: &[u8], line: Line) -> Option<Self> {
+        let text = line.value.of(message);
+        let colon = text.iter().position(|&byte| byte == b':');
+        let name = Name::of(text.get(..colon.unwrap_or(text.len())).unwrap_or_default())?;
+        let value = colon.map(|colon| {
+            let start = line.value.start.saturating_add(colon).saturating_add(1);
+            trim_span(message, Span::new(start, line.value.end))
+        });
+        Some(Self { name, value, line })
+    }
+}
+
+/// In which direction media flows, seen from who wrote the description (RFC
+/// 8866 §6.7).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// Both ways, which is the default.
+    SendReceive,
+    /// The writer sends only: the other party is on hold.
+    SendOnly,
+    /// The writer listens only.
+    ReceiveOnly,
+    /// Neither way.
+    Inactive,
+}
+
+/// The attributes that a relay must know, by what they are about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Name {
+    /// `sendrecv`, `sendonly`, `recvonly`, `inactive`.
+    Direction(Direction),
+    /// `rtcp` (RFC 3605).
+    Rtcp,
+    /// `rtcp-mux`, `rtcp-mux-only` (RFC 5761, RFC 8858).
+    RtcpMux,
+    /// `ice-ufrag`, `ice-pwd`: without them no stream can use ICE (RFC 8839).
+    IceCredential,
+    /// The others of ICE and its forerunners: `candidate`, `remote-candidates`,
+    /// `end-of-candidates`, `alt`, `x-alt`, all that begins with `ice-` or
+    /// `x-candidate`.
+    Ice,
+    /// `group` (RFC 5888).
+    Group,
+    /// `bundle-only` (RFC 9143).
+    BundleOnly,
+    /// An address beside that of the `c=` line: `altc` (RFC 6947), `ccap` (RFC
+    /// 7006), `source-filter` (RFC 4570), `visited-realm`, `secondary-realm`
+    /// (3GPP TS 29.079), `oldmediaip`, `oldoip`.
+    OtherAddress,
+    /// `acap`: an attribute as a capability (RFC 5939).
+    Capability,
+    /// `csup`, `creq`: the extensions in use (RFC 5939).
+    Extensions,
+    /// `pcfg`, `acfg`: a choice of capabilities (RFC 5939).
+    Configuration,
+    /// `path` (RFC 4975).
+    Path,
+    /// `multicast-rtcp` (RFC 6128).
+    MulticastRtcp,
+}
+
+impl Name {
+    /// The attribute of that name, with blanks around it or not. Names are
+    /// case-sensitive, but not all senders know (`a=SendRecv` occurs).
+    pub fn of(name: &[u8]) -> Option<Self> {
+        let name = if is_lws(*name.first()?) || is_lws(*name.last()?) { trim(name) } else { name };
+        let first = name.first()?.to_ascii_lowercase();
+        let is = |known: &str| known.as_bytes().first() == Some(&first) && name.eq_ignore_ascii_case(known.as_bytes());
+        match of_length(name.len()).iter().find(|(known, _)| is(known)) {
+            Some(&(_, name)) => Some(name),
+            None => (matches!(first, b'i' | b'x') && is_of_ice(name)).then_some(Self::Ice),
+        }
+    }
+}
+
+/// The known names of so many letters.
+fn of_length(length: usize) -> &'static [(&'static str, Name)] {
+    match length {
+        3 => &[("alt", Name::Ice)],
+        4 => &[
+            ("rtcp", Name::Rtcp),
+            ("path", Name::Path),
+            ("acap", Name::Capability),
+            ("acfg", Name::Configuration),
+            ("pcfg", Name::Configuration),
+            ("creq", Name::Extensions),
+            ("csup", Name::Extensions),
+            ("altc", Name::OtherAddress),
+            ("ccap", Name::OtherAddress),
+        ],
+        5 => &[("group", Name::Group), ("x-alt", Name::Ice)],
+        6 => &[("oldoip", Name::OtherAddress)],
+        7 => &[("ice-pwd", Name::IceCredential)],
+        8 => &[
+            ("sendrecv", Name::Direction(Direction::SendReceive)),
+            ("sendonly", Name::Direction(Direction::SendOnly)),
+            ("recvonly", Name::Direction(Direction::ReceiveOnly)),
+            ("inactive", Name::Direction(Direction::Inactive)),
+            ("rtcp-mux", Name::RtcpMux),
+        ],
+        9 => &[("candidate", Name::Ice), ("ice-ufrag", Name::IceCredential)],
+        10 => &[("oldmediaip", Name::OtherAddress)],
+        11 => &[("bundle-only", Name::BundleOnly)],
+        13 => &[
+            ("rtcp-mux-only", Name::RtcpMux),
+            ("source-filter", Name::OtherAddress),
+            ("visited-realm", Name::OtherAddress),
+        ],
+        14 => &[("multicast-rtcp", Name::MulticastRtcp)],
+        15 => &[("secondary-realm", Name::OtherAddress)],
+        17 => &[("end-of-candidates", Name::Ice), ("remote-candidates", Name::Ice)],
+        _ => &[],
+    }
+}
+
+/// Whether a name is one of the families of names that ICE has.
+fn is_of_ice(name: &[u8]) -> bool {
+    ["ice-", "x-candidate"]
+        .iter()
+        .any(|front| name.get(..front.len()).is_some_and(|name| name.eq_ignore_ascii_case(front.as_bytes())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sdp::line::Lines;
+
+    #[test]
+    fn attributes_have_a_name_and_perhaps_a_value() {
+        let text = b"a=rtcp: 53020 IN\r\na= SendRecv \r\nb=AS:1\r\n";
+        let found: Vec<_> = Lines::new(text, Span::new(0, text.len()))
+            .flatten()
+            .filter_map(|line| line.attribute(text))
+            .map(|attribute| (attribute.name, attribute.value.map(|value| value.of(text))))
+            .collect();
+        assert_eq!(found, [(Name::Rtcp, Some(&b"53020 IN"[..])), (Name::Direction(Direction::SendReceive), None)]);
+    }
+
+    #[test]
+    fn every_known_name_stands_under_its_length() {
+        for length in 0..32 {
+            for (name, known) in of_length(length) {
+                assert_eq!(name.len(), length, "{name}");
+                assert_eq!(Name::of(name.to_uppercase().as_bytes()), Some(*known), "{name}");
+            }
+        }
+    }
+
+    #[test]
+    fn names_of_ice_are_known_by_how_they_begin() {
+        for (name, expected) in [
+            ("ice-", Some(Name::Ice)),
+            ("ICE-lite", Some(Name::Ice)),
+            ("x-candidate", Some(Name::Ice)),
+            ("X-Candidate-info", Some(Name::Ice)),
+            (" ice-lite\t", Some(Name::Ice)),
+            ("ice", None),
+            ("x-cand", None),
+            ("candidates", None),
+            ("rtpmap", None),
+            (" ", None),
+            ("", None),
+        ] {
+            assert_eq!(Name::of(name.as_bytes()), expected, "{name}");
+        }
+    }
+}
