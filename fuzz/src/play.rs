@@ -268,7 +268,7 @@ impl World {
     }
 
     fn taken(&mut self, index: usize) {
-        let side = if index % 2 == 0 { Family::V4 } else { Family::V6 };
+        let side = if index.is_multiple_of(2) { Family::V4 } else { Family::V6 };
         let Some(port) = self.sockets.port(side, index / 2) else { return };
         let another = self.proxy.port_taken(self.now, side, port);
         self.carry_out();
