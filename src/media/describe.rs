@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::command::LegDescription;
-use super::destination::{Destinations, RelaySocket};
+use super::destination::Destinations;
 use super::ends::Named;
 use super::exchange::requester;
 use super::limits::Limits;
@@ -170,8 +170,7 @@ impl Description<'_> {
 
     /// Whether the sender may have packets sent there.
     fn allows(&self, to: SocketAddr) -> bool {
-        let other_pass = self.relays.is_other_pass(to, self.owner.call, self.owner.session);
-        let relay = if other_pass { RelaySocket::SameCall } else { RelaySocket::No };
+        let relay = self.relays.socket_at(to, self.owner.call, self.owner.session);
         self.destinations.allows(self.signal.arrival, self.signal.source, to, relay)
     }
 }

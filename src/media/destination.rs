@@ -7,7 +7,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use crate::config::{Config, PortRange};
+use crate::config::Config;
 use crate::family::{Family, PerFamily, is_unicast};
 
 /// The addresses of this machine, by what the relay may send to them.
@@ -17,7 +17,6 @@ pub struct Destinations {
     /// Where our SIP sockets are: listen addresses and fakes.
     sip: Vec<SocketAddr>,
     local: Vec<IpAddr>,
-    rtp_ports: PortRange,
 }
 
 /// Whose relay socket an endpoint is.
@@ -25,7 +24,9 @@ pub struct Destinations {
 pub enum RelaySocket {
     /// Of another session of the same call.
     SameCall,
-    /// Of this session, another call, or nobody.
+    /// Of this session or another call.
+    Other,
+    /// Nobody's now: a telephone on this machine may have it.
     No,
 }
 
@@ -37,7 +38,6 @@ impl Destinations {
             listen: PerFamily::from_fn(|family| config.listen[family].ip()),
             sip: config.listen.iter().map(|(_, &listen)| listen).chain(fakes).collect(),
             local: Vec::new(),
-            rtp_ports: config.rtp_ports,
         }
     }
 
@@ -53,19 +53,13 @@ impl Destinations {
         self.sip.contains(&endpoint)
     }
 
-    /// Whether this endpoint is where a relay socket of ours may be.
-    pub fn is_relay_socket(&self, endpoint: SocketAddr) -> bool {
-        let (low, high) = self.rtp_ports.bounds();
-        self.listen[Family::of(endpoint.ip())] == endpoint.ip() && (low..=high).contains(&endpoint.port())
-    }
-
     /// Whether a party on `side` whose SIP comes from `source` may have packets
     /// sent to `endpoint`.
     pub fn allows(&self, side: Family, source: SocketAddr, endpoint: SocketAddr, relay: RelaySocket) -> bool {
         if endpoint.port() == 0 || !is_unicast(endpoint.ip()) || Family::of(endpoint.ip()) != side {
             return false;
         }
-        if self.is_relay_socket(endpoint) {
+        if relay != RelaySocket::No && self.listen[side] == endpoint.ip() {
             return relay == RelaySocket::SameCall && self.is_ourselves(source);
         }
         !self.is_ourselves(endpoint) && self.shares_machine(source.ip(), endpoint.ip())
@@ -142,8 +136,9 @@ mod tests {
     fn our_own_sockets_are_for_hairpins() {
         let fake = "[2001:db8::101]:5060";
         assert!(!allows("192.0.2.1:5070", "192.0.2.1:5060", RelaySocket::No));
-        assert!(!allows("192.0.2.1:5070", "192.0.2.1:16384", RelaySocket::No));
-        assert!(!allows(fake, "[2001:db8::1]:16384", RelaySocket::No));
+        assert!(!allows("192.0.2.1:5070", "192.0.2.1:16384", RelaySocket::Other));
+        assert!(allows("192.0.2.1:5070", "192.0.2.1:16384", RelaySocket::No), "a telephone on this machine");
+        assert!(!allows(fake, "[2001:db8::1]:16384", RelaySocket::Other));
         assert!(!allows("[2001:db8::7]:5060", "[2001:db8::1]:16384", RelaySocket::SameCall));
         assert!(allows(fake, "[2001:db8::1]:16384", RelaySocket::SameCall));
     }

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::command::{Command, LegDescription, SessionId, StreamId};
+use super::destination::RelaySocket;
 use super::ports::PortPool;
 use super::usage::Usage;
 use crate::config::{Config, LatchMode};
@@ -159,10 +160,14 @@ impl Relays {
         Usage { pairs: pool.pairs(), resting, taken, lost: pool.in_use(), ..Usage::default() }
     }
 
-    /// Whether an endpoint of `family` is a socket of another session of `call`.
-    pub fn is_other_pass(&self, endpoint: SocketAddr, call: u128, session: SessionId) -> bool {
-        self.owner(Family::of(endpoint.ip()), endpoint.port())
-            .is_some_and(|owner| owner.call == call && owner.session != session)
+    /// Whose relay socket an endpoint would be at our listen address, seen from
+    /// this session of `call`.
+    pub fn socket_at(&self, endpoint: SocketAddr, call: u128, session: SessionId) -> RelaySocket {
+        match self.owner(Family::of(endpoint.ip()), endpoint.port()) {
+            Some(owner) if owner.call == call && owner.session != session => RelaySocket::SameCall,
+            Some(_) => RelaySocket::Other,
+            None => RelaySocket::No,
+        }
     }
 
     fn push_open(&mut self, session: SessionId, relay: Relay) {
