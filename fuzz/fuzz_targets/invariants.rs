@@ -190,14 +190,18 @@ fn within_the_dialog(world: &mut World, config: &Config, request: &Request, last
     let (remote, _) = request.endpoints();
     let written = kept(&request.fields).find(|field| field.name() == Some("Contact")).expect("a Contact");
     let written = written.values()[0].uri();
-    let is_phone = config.maps.iter().any(|map| map.phone.ip() == remote.ip());
+    let phones = config.maps.iter().filter(|map| map.phone.ip() == remote.ip()).count();
     let at_home = numeric(&written).is_some_and(|to| to.ip() == remote.ip());
-    // What reaches a phone's fake goes to the phone, whatever its Contact says, and
-    // what names ourselves is for the uplink.
+    // What reaches a phone's fake goes to the phone, whatever its Contact says (even if
+    // that is another phone at its address); what names ourselves is for the uplink.
+    let is_elsewhere = phones > 1 || (phones == 1 && !at_home);
     let ours = numeric(&written).is_some_and(|to| config.is_ours(to));
     // An address of the other side stands as it is on the first pass of a spiral.
     let elsewhere = numeric(&written).is_some_and(|to| to.is_ipv4() != remote.is_ipv4());
-    if (is_phone && !at_home) || ours || elsewhere || config.wrapper {
+    // Through a hairpin a stranger reads the Contact of a phone as it was written, without
+    // the proof that would let it choose the phone's port: it gets the mapped one.
+    let unproven = passes.len() > 1 && config.maps.iter().all(|map| map.phone.ip() != last.to.ip());
+    if is_elsewhere || ours || elsewhere || unproven || config.wrapper {
         return;
     }
     let start = format!("BYE {written} SIP/2.0\r\n");
