@@ -62,6 +62,10 @@ impl Address {
     }
 }
 
+/// The longest value of a `c=` line: more than any host name takes (RFC 1035
+/// §2.3.4). One at session level may be copied to many streams.
+const MAX_CONNECTION: usize = 300;
+
 /// A `c=` line: `c=<nettype> <addrtype> <connection-address>` (RFC 8866 §5.7).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Connection {
@@ -77,6 +81,9 @@ impl Connection {
     /// Reads the value of a `c=` line.
     pub fn read(message: &[u8], value: Span) -> Result<Self, Malformed> {
         let span = trim_span(message, value);
+        if span.len() > MAX_CONNECTION {
+            return Err(Malformed::new(value.start, Fault::ConnectionAddress));
+        }
         let mut fields = fields(message, span);
         let (Some(nettype), Some(addrtype), Some(address)) = (fields.next(), fields.next(), fields.next()) else {
             return Err(Malformed::new(value.start, Fault::ConnectionLine));
@@ -177,6 +184,7 @@ mod tests {
         assert_eq!(connection("IN IP4 host.example.com"), Ok((Address::Name, 1)));
         assert_eq!(connection("IN IP4 localhost."), Ok((Address::Name, 1)));
         assert_eq!(connection("ATM NSAP 47.0091"), Ok((Address::Foreign, 1)));
+        assert_eq!(connection(&format!("ATM NSAP {}", "4".repeat(300))), Err(Fault::ConnectionAddress));
     }
 
     #[test]
