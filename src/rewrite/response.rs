@@ -2,9 +2,8 @@
 
 use std::net::SocketAddr;
 
-use crate::address::{Directory, Rights};
+use crate::address::Directory;
 use crate::branch::{Below, Branch};
-use crate::config::Key;
 use crate::edit::Edits;
 use crate::sip::header::HeaderName;
 use crate::sip::message::Message;
@@ -18,7 +17,7 @@ pub struct OurVia<'a> {
     pub branch: Branch,
     /// It.
     pub topmost: Via,
-    /// Where the Via below begins, and its line.
+    /// The Via below.
     pub next: Via,
     /// What that one says.
     pub below: Below<'a>,
@@ -40,19 +39,8 @@ impl<'a> OurVia<'a> {
         let branch = Branch::parse(topmost.branch?.of(text))?;
         let below = Below::new(text, &next);
         let (cseq, _) = message.cseq().ok()?;
-        let seal = Self::seal(directory.key(), &below, branch.arrival, branch.rights, message.call_id().ok()?, cseq);
+        let seal = below.seal(directory.key(), branch.arrival, branch.rights, message.call_id().ok()?, cseq);
         (seal == branch.seal && directory.is_ours(branch.arrival)).then_some(Self { branch, topmost, next, below })
-    }
-
-    fn seal(
-        key: &Key,
-        below: &Below<'_>,
-        arrival: SocketAddr,
-        rights: Rights,
-        call_id: &[u8],
-        cseq: u32,
-    ) -> crate::token::Seal {
-        below.seal(key, arrival, rights, call_id, cseq)
     }
 
     /// Takes it out of the message.
