@@ -78,7 +78,8 @@ fn descriptions_that_ended_others_are_forwarded_or_refused() {
         (format!("{SDP}m=audio 40000 RTP/AVP 0"), None),
         ("v=0".to_owned(), None),
         (with("b=\r\nb=AS\r\nb=:\r\nb=AS:\r\nb=AS:99999999999999999999\r\n"), None),
-        (with(&format!("c=IN IP6 {long}\r\n")), None),
+        // No host name is that long (RFC 1035 §2.3.4).
+        (with(&format!("c=IN IP6 {long}\r\n")), Some(400)),
         (with("c=IN IP6 \r\n"), Some(400)),
         (with("c=\r\n"), Some(400)),
         (with("c=IN\r\n"), Some(400)),
