@@ -23,3 +23,4 @@ pub mod session;
 pub mod stream;
 pub mod table;
 pub mod usage;
+pub mod view;
