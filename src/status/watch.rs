@@ -8,7 +8,7 @@ use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::termios::{LocalFlags, SetArg, SpecialCharacterIndices, Termios, tcgetattr, tcsetattr};
+use nix::sys::termios::{LocalFlags, SetArg, Termios, tcgetattr, tcsetattr};
 
 use crate::control::AskError;
 
@@ -165,8 +165,6 @@ impl Screen {
         let mut silent = before.clone();
         // Ctrl-C comes as a byte, so that it puts the terminal back too.
         silent.local_flags.remove(LocalFlags::ICANON | LocalFlags::ECHO | LocalFlags::ISIG);
-        silent.control_chars[SpecialCharacterIndices::VMIN as usize] = 0;
-        silent.control_chars[SpecialCharacterIndices::VTIME as usize] = 0;
         tcsetattr(io::stdin().as_fd(), SetArg::TCSANOW, &silent)?;
         let screen = Self { before, typed: Vec::new() };
         put(ENTER)?;
