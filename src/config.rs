@@ -8,6 +8,8 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::family::{Family, PerFamily, is_unicast};
 
 pub use crate::sip::host::SIP_PORT;
@@ -253,7 +255,7 @@ impl Default for Timeouts {
 }
 
 /// Whom media may come from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum LatchMode {
     /// The address that the signalling showed, at any port.
     Signalled,
