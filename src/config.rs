@@ -266,7 +266,7 @@ pub enum LatchMode {
 }
 
 /// The key of all tokens. Its `Debug` form does not show it.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Key(pub [u8; 16]);
 
 impl fmt::Debug for Key {

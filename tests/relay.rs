@@ -339,15 +339,15 @@ fn detach(relay: &mut Relay) -> Vec<DetachedSession> {
     std::iter::from_fn(|| parts.blocking_recv()).flatten().collect()
 }
 
-/// What another process gets: the state as text, the sockets as descriptors.
+/// What another process gets: the state as bytes, the sockets as descriptors.
 fn pass_on(session: &DetachedSession) -> DetachedSession {
-    let state = serde_json::to_string(&session.state).unwrap();
+    let state = postcard::to_stdvec(&session.state).unwrap();
     let adopt = |sockets: &StreamSockets| {
         let descriptors = sockets.descriptors().map(|descriptor| descriptor.try_clone_to_owned().unwrap());
         StreamSockets::adopt(descriptors).unwrap()
     };
     DetachedSession {
-        state: serde_json::from_str(&state).unwrap(),
+        state: postcard::from_bytes(&state).unwrap(),
         sockets: session.sockets.iter().map(adopt).collect(),
     }
 }

@@ -64,7 +64,7 @@ pub enum Command {
 }
 
 /// What is known of one party of a stream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LegDescription {
     /// Where the party wants RTP; `None`: not known (a name, or not described
     /// yet) or not allowed. Port 0 is never given.
