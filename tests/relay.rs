@@ -440,9 +440,12 @@ fn descriptors_that_are_no_such_sockets_are_refused() {
     assert_eq!(StreamSockets::adopt([a, b, c, d]).unwrap_err().kind(), ErrorKind::InvalidInput);
 }
 
+/// Source, arrival, from where to where it was sent, length.
+type Note = (SocketAddr, SocketAddr, Option<(SocketAddr, SocketAddr)>, usize);
+
 /// Writes down what passes.
 #[derive(Debug, Default)]
-struct Notebook(Mutex<Vec<(SocketAddr, SocketAddr, Option<(SocketAddr, SocketAddr)>, usize)>>);
+struct Notebook(Mutex<Vec<Note>>);
 
 impl Tap for Notebook {
     fn packet(&self, passage: Passage<'_>) {
