@@ -24,6 +24,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command, CommandFactory, FromArgMatches, 
 use self::complaint::Complaint;
 use self::merge::FromFile;
 use crate::config::{Config, Key, LatchMode, Map, Name, PortOrder, PortRange, Timeouts, Uplink};
+use crate::control;
 use crate::family::{Family, PerFamily};
 use crate::logging::Destination;
 use crate::secret;
@@ -39,6 +40,8 @@ pub struct Options {
     pub freebind: bool,
     /// The DSCP of relayed media, 0 to 63 (RFC 2474 §3); `None`: as the system has it.
     pub dscp: Option<u8>,
+    /// Where `sipproxy64 status` asks this daemon.
+    pub control: control::Place,
     /// Where the log goes.
     pub log: Destination,
     /// How much is logged: -q is -1, each -v adds 1.
@@ -145,17 +148,10 @@ impl Options {
             secret::check(file).map_err(|error| from_file.wrong("secret", &error))?;
         }
         let verbosity = if arguments.quiet { -1 } else { i8::try_from(arguments.verbose).unwrap_or(i8::MAX) };
-        Ok(Self {
-            config,
-            mode,
-            freebind: arguments.freebind,
-            dscp: arguments.dscp,
-            log: arguments.log,
-            verbosity,
-            secret: arguments.secret,
-            in_force: in_force(&command, &matches),
-            arguments: given,
-        })
+        let control = arguments.control(&mode);
+        let in_force = in_force(&command, &matches);
+        let Arguments { freebind, dscp, log, secret, .. } = arguments;
+        Ok(Self { config, mode, freebind, dscp, control, log, verbosity, secret, in_force, arguments: given })
     }
 }
 
@@ -263,6 +259,10 @@ struct Arguments {
     #[arg(long)]
     freebind: bool,
 
+    /// Socket at which `sipproxy64 status` asks, or none [default: /run/sipproxy64/control for root]
+    #[arg(long, value_name = "PATH")]
+    control: Option<OsString>,
+
     /// Where the log goes
     #[arg(long, value_name = "stderr|syslog", default_value = "stderr", value_parser = values::destination)]
     log: Destination,
@@ -295,6 +295,15 @@ impl Arguments {
             None => Mode::Run,
             Some(files) if files.is_empty() => Mode::Print,
             Some(files) => Mode::Transcript(files.clone()),
+        }
+    }
+
+    /// Test mode has no control socket: it leaves nothing behind.
+    fn control(&self, mode: &Mode) -> control::Place {
+        match (mode, &self.control) {
+            (Mode::Run | Mode::Check, Some(value)) => control::Place::parse(value.clone()),
+            (Mode::Run | Mode::Check, None) => control::Place::Usual,
+            (Mode::Print | Mode::Transcript(_), _) => control::Place::Nowhere,
         }
     }
 

@@ -2,6 +2,7 @@
 
 pub(crate) mod limits;
 
+use std::future::pending;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,13 +10,14 @@ use std::time::Duration;
 use nix::sys::epoll::EpollEvent;
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::sync::mpsc::{Receiver, UnboundedReceiver, unbounded_channel};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use tracing::info;
 
 use crate::cli::{Mode, Options};
 use crate::clock::Clock;
 use crate::config::{Config, Plain, Uplink};
+use crate::control::{Control, ControlError, Request, Verb};
 use crate::family::Family;
 use crate::relay::{Notice, Relay, usual_threads};
 use crate::resolver::{self, Answer};
@@ -33,6 +35,9 @@ pub enum DaemonError {
     /// A SIP address cannot be had.
     #[error(transparent)]
     Bind(#[from] BindError),
+    /// There is no control socket where one was asked for.
+    #[error(transparent)]
+    Control(#[from] ControlError),
     /// The system refuses something else that the daemon needs.
     #[error("cannot {what}: {error}")]
     System {
@@ -62,6 +67,7 @@ pub fn run(options: Options) -> Result<(), DaemonError> {
     limits::raise_files(&config);
     let socket_options = SocketOptions { freebind: options.freebind, dscp: options.dscp };
     let sockets = BoundSockets::bind(&config, socket_options)?;
+    let mut control = Control::open(&options.control)?;
     let output = if matches!(options.mode, Mode::Print) { Output::Paper } else { Output::Network };
     let (relay, notices) = Relay::start(usual_threads(), clock).map_err(DaemonError::system("start the relay"))?;
     let runtime = runtime().map_err(DaemonError::system("start the runtime"))?;
@@ -72,8 +78,10 @@ pub fn run(options: Options) -> Result<(), DaemonError> {
         let signalling = Signalling::new(parts).map_err(DaemonError::system("watch the SIP sockets"))?;
         let signals = Signals::catch().map_err(DaemonError::system("catch signals"))?;
         resolver::start(&config, &answers);
+        let serve = |control: &mut Control| control.serve().map_err(DaemonError::system("watch the control socket"));
+        let requests = control.as_mut().map(serve).transpose()?;
         info!("ready");
-        Daemon { signalling, clock, signals, leaving: false }.serve(notices, found).await
+        Daemon { signalling, clock, signals, leaving: false }.serve(notices, found, requests).await
     });
     // A look-up may hang in the system's resolver; nobody waits for it any more.
     runtime.shutdown_background();
@@ -125,6 +133,14 @@ impl Signals {
     }
 }
 
+/// The next request; where there is no control socket, none ever.
+async fn next(requests: &mut Option<Receiver<Request>>) -> Option<Request> {
+    match requests {
+        Some(requests) => requests.recv().await,
+        None => pending().await,
+    }
+}
+
 struct Daemon {
     signalling: Signalling,
     clock: Clock,
@@ -138,6 +154,7 @@ impl Daemon {
         mut self,
         mut notices: UnboundedReceiver<Notice>,
         mut answers: UnboundedReceiver<Answer>,
+        mut requests: Option<Receiver<Request>>,
     ) -> Result<(), DaemonError> {
         let mut events = [EpollEvent::empty(); EVENTS];
         let mut minute = interval(Duration::from_secs(60));
@@ -152,6 +169,7 @@ impl Daemon {
                 }
                 Some(notice) = notices.recv() => self.signalling.notice(notice),
                 Some(Answer { side, addresses }) = answers.recv() => self.signalling.set_uplink(side, addresses),
+                Some(request) = next(&mut requests) => self.request(request),
                 () = sleep_until(deadline) => self.signalling.timers(),
                 _ = minute.tick() => self.signalling.every_minute(),
                 _ = self.signals.hang_up.recv() => self.leave(),
@@ -168,6 +186,17 @@ impl Daemon {
         let far = self.clock.now().saturating_add(FAR);
         let wanted = self.signalling.deadline().map_or(far, |deadline| deadline.min(far));
         self.clock.instant(wanted).map_or_else(Instant::now, Instant::from_std)
+    }
+
+    /// Answers a client of the control socket.
+    fn request(&self, request: Request) {
+        let Request { verb, client } = request;
+        match verb {
+            Verb::Status | Verb::StatusJson => {
+                client.answer(format!("calls now: {}\n", self.signalling.sessions()).into_bytes());
+            }
+            Verb::Takeover => client.answer(b"error: this version does not hand over its calls\n".to_vec()),
+        }
     }
 
     fn leave(&mut self) {
