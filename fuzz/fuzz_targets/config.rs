@@ -14,16 +14,16 @@ const ARGUMENTS: [&str; 7] = ["sipproxy64", "-c", "FILE", "-l", "192.0.2.1", "-L
 fuzz_target!(|bytes: &[u8]| {
     let lines = bytes.split(|&byte| byte == b'\n').count();
     match settings(bytes) {
-        Ok(settings) => {
+        Ok(said) => {
             let mut again = String::new();
-            for setting in &settings {
+            for setting in &said {
                 assert!((1..=lines).contains(&setting.line) && !setting.name.is_empty());
                 match setting.value {
                     Some(value) => again += &format!("{} = {value}\n", setting.name),
                     None => again += &format!("{}\n", setting.name),
                 }
             }
-            let said = settings.iter().map(|setting| (setting.name, setting.value));
+            let said = said.iter().map(|setting| (setting.name, setting.value));
             let read = settings(again.as_bytes()).expect("what was read once");
             assert!(said.eq(read.iter().map(|setting| (setting.name, setting.value))), "{again:?}");
         }
