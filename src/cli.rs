@@ -17,6 +17,7 @@ use clap::{ArgAction, Parser};
 
 use self::complaint::Complaint;
 use crate::config::{Config, LatchMode, Map, Name, PortOrder, PortRange, Timeouts, Uplink};
+use crate::control;
 use crate::family::{Family, PerFamily};
 use crate::logging::Destination;
 use crate::secret;
@@ -32,6 +33,8 @@ pub struct Options {
     pub freebind: bool,
     /// The DSCP of relayed media, 0 to 63 (RFC 2474 §3); `None`: as the system has it.
     pub dscp: Option<u8>,
+    /// Where `sipproxy64 status` asks this daemon.
+    pub control: control::Place,
     /// Where the log goes.
     pub log: Destination,
     /// How much is logged: -q is -1, each -v adds 1.
@@ -91,7 +94,9 @@ impl Options {
             config.port_order = PortOrder::Random(seed);
         }
         let verbosity = if arguments.quiet { -1 } else { i8::try_from(arguments.verbose).unwrap_or(i8::MAX) };
-        Ok(Self { config, mode, freebind: arguments.freebind, dscp: arguments.dscp, log: arguments.log, verbosity })
+        let control = arguments.control(&mode);
+        let Arguments { freebind, dscp, log, .. } = arguments;
+        Ok(Self { config, mode, freebind, dscp, control, log, verbosity })
     }
 }
 
@@ -176,6 +181,10 @@ struct Arguments {
     #[arg(long)]
     freebind: bool,
 
+    /// Socket at which `sipproxy64 status` asks, or none [default: /run/sipproxy64/control for root]
+    #[arg(long, value_name = "PATH")]
+    control: Option<OsString>,
+
     /// Where the log goes
     #[arg(long, value_name = "stderr|syslog", default_value = "stderr", value_parser = values::destination)]
     log: Destination,
@@ -199,6 +208,15 @@ impl Arguments {
             None => Mode::Run,
             Some(files) if files.is_empty() => Mode::Print,
             Some(files) => Mode::Transcript(files.clone()),
+        }
+    }
+
+    /// Test mode has no control socket: it leaves nothing behind.
+    fn control(&self, mode: &Mode) -> control::Place {
+        match (mode, &self.control) {
+            (Mode::Run, Some(value)) => control::Place::parse(value.clone()),
+            (Mode::Run, None) => control::Place::Usual,
+            (Mode::Print | Mode::Transcript(_), _) => control::Place::Nowhere,
         }
     }
 

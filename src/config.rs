@@ -8,6 +8,8 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::family::{Family, PerFamily, is_unicast};
 
 pub use crate::sip::host::SIP_PORT;
@@ -253,7 +255,7 @@ impl Default for Timeouts {
 }
 
 /// Whom media may come from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum LatchMode {
     /// The address that the signalling showed, at any port.
     Signalled,
@@ -264,7 +266,7 @@ pub enum LatchMode {
 }
 
 /// The key of all tokens. Its `Debug` form does not show it.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Key(pub [u8; 16]);
 
 impl fmt::Debug for Key {

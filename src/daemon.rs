@@ -2,21 +2,23 @@
 
 mod limits;
 
+use std::future::pending;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::sync::mpsc::{Receiver, UnboundedReceiver, unbounded_channel};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use tracing::info;
 
 use crate::cli::{Mode, Options};
 use crate::clock::Clock;
 use crate::config::{Config, Plain, Uplink};
+use crate::control::{Control, ControlError, Request, Verb};
 use crate::family::Family;
-use crate::relay::{Notice, Relay, usual_threads};
+use crate::relay::{Notice, Relay, RelayOptions, usual_threads};
 use crate::resolver::{self, Answer};
 use crate::signalling::{BoundSockets, Fault, Output, Parts, Signalling};
 use crate::socket::{BindError, SocketOptions};
@@ -35,6 +37,9 @@ pub enum DaemonError {
     /// A SIP thread cannot go on.
     #[error(transparent)]
     Signalling(#[from] Fault),
+    /// There is no control socket where one was asked for.
+    #[error(transparent)]
+    Control(#[from] ControlError),
     /// The system refuses something else that the daemon needs.
     #[error("cannot {what}: {error}")]
     System {
@@ -65,7 +70,9 @@ pub fn run(options: Options) -> Result<(), DaemonError> {
     limits::raise_files(&config, output.threads());
     let socket_options = SocketOptions { freebind: options.freebind, dscp: options.dscp };
     let sockets = BoundSockets::bind(&config, socket_options, output.threads())?;
-    let (relay, notices) = Relay::start(usual_threads(), clock).map_err(DaemonError::system("start the relay"))?;
+    let mut control = Control::open(&options.control)?;
+    let relay_options = RelayOptions { threads: usual_threads(), tap: None };
+    let (relay, notices) = Relay::start(clock, &relay_options).map_err(DaemonError::system("start the relay"))?;
     let runtime = runtime().map_err(DaemonError::system("start the runtime"))?;
     summary(&config, &sockets);
     let parts =
@@ -75,8 +82,11 @@ pub fn run(options: Options) -> Result<(), DaemonError> {
         let signals = Signals::catch().map_err(DaemonError::system("catch signals"))?;
         let (signalling, faults) = Signalling::start(parts).map_err(DaemonError::system("start the SIP threads"))?;
         resolver::start(&config, &answers);
+        let serve = |control: &mut Control| control.serve().map_err(DaemonError::system("watch the control socket"));
+        let requests = control.as_mut().map(serve).transpose()?;
         info!("ready");
-        Daemon { signalling, clock, signals, leaving: false }.serve(notices, found, faults).await
+        let daemon = Daemon { signalling, clock, signals, leaving: false };
+        daemon.serve(Incoming { notices, answers: found, faults, requests }).await
     });
     // A look-up may hang in the system's resolver; nobody waits for it any more.
     runtime.shutdown_background();
@@ -128,6 +138,23 @@ impl Signals {
     }
 }
 
+/// The next request; where there is no control socket, none ever.
+async fn next(requests: &mut Option<Receiver<Request>>) -> Option<Request> {
+    match requests {
+        Some(requests) => requests.recv().await,
+        None => pending().await,
+    }
+}
+
+/// What the main thread waits for, beside signals and time.
+struct Incoming {
+    notices: UnboundedReceiver<Notice>,
+    answers: UnboundedReceiver<Answer>,
+    faults: UnboundedReceiver<Fault>,
+    /// None without a control socket.
+    requests: Option<Receiver<Request>>,
+}
+
 struct Daemon {
     signalling: Signalling,
     clock: Clock,
@@ -137,12 +164,7 @@ struct Daemon {
 }
 
 impl Daemon {
-    async fn serve(
-        mut self,
-        mut notices: UnboundedReceiver<Notice>,
-        mut answers: UnboundedReceiver<Answer>,
-        mut faults: UnboundedReceiver<Fault>,
-    ) -> Result<(), DaemonError> {
+    async fn serve(mut self, mut incoming: Incoming) -> Result<(), DaemonError> {
         let mut minute = interval(MINUTE);
         minute.set_missed_tick_behavior(MissedTickBehavior::Delay);
         // What it is for is done at the start too.
@@ -150,11 +172,12 @@ impl Daemon {
         while !(self.leaving && self.signalling.is_idle()) {
             let deadline = self.deadline();
             tokio::select! {
-                Some(notice) = notices.recv() => self.signalling.notice(notice),
-                Some(Answer { side, addresses }) = answers.recv() => self.signalling.set_uplink(side, addresses),
+                Some(notice) = incoming.notices.recv() => self.signalling.notice(notice),
+                Some(Answer { side, addresses }) = incoming.answers.recv() => self.signalling.set_uplink(side, addresses),
+                Some(request) = next(&mut incoming.requests) => self.request(request),
                 () = sleep_until(deadline) => self.signalling.timers(),
                 () = self.signalling.sooner() => {}
-                Some(fault) = faults.recv() => return Err(fault.into()),
+                Some(fault) = incoming.faults.recv() => return Err(fault.into()),
                 _ = minute.tick() => self.signalling.every_minute(),
                 _ = self.signals.hang_up.recv() => self.leave(),
                 _ = self.signals.terminate.recv() => break,
@@ -170,6 +193,17 @@ impl Daemon {
         let far = self.clock.now().saturating_add(FAR);
         let wanted = self.signalling.deadline().map_or(far, |deadline| deadline.min(far));
         self.clock.instant(wanted).map_or_else(Instant::now, Instant::from_std)
+    }
+
+    /// Answers a client of the control socket.
+    fn request(&self, request: Request) {
+        let Request { verb, client } = request;
+        match verb {
+            Verb::Status | Verb::StatusJson => {
+                client.answer(format!("calls now: {}\n", self.signalling.sessions()).into_bytes());
+            }
+            Verb::Takeover => client.answer(b"error: this version does not hand over its calls\n".to_vec()),
+        }
     }
 
     fn leave(&mut self) {

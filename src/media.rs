@@ -19,6 +19,7 @@ pub mod packet;
 pub mod ports;
 pub mod quality;
 pub mod relays;
+pub mod saved;
 pub mod session;
 pub mod stream;
 pub mod table;

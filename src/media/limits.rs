@@ -55,6 +55,15 @@ impl Limits {
         }
     }
 
+    /// Counts a session of the process before with so many streams, whatever the limits.
+    pub fn adopt(&mut self, source: Option<IpAddr>, streams: usize) {
+        let Some(source) = source else { return };
+        let count = self.by_source.entry(source).or_default();
+        count.calls = count.calls.saturating_add(1);
+        count.streams = count.streams.saturating_add(streams);
+        self.streams = self.streams.saturating_add(streams);
+    }
+
     /// Counts one more session beside `sessions` others, which needs so many
     /// streams and which this stranger, if it is one, asked for. The answer is the
     /// source that it was counted for, to be given back by [`Limits::release`].

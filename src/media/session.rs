@@ -3,6 +3,8 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::command::{self, LegDescription, Obituary, Wish};
 use super::ends::{End, Named};
 use super::exchange::{Exchange, requester};
@@ -31,10 +33,12 @@ const MAX_CALL_ID: usize = 256;
 const TRYING: Duration = Duration::from_secs(40);
 
 /// One session.
-#[derive(Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Session {
     /// The Call-ID, for the log.
     pub call_id: Box<[u8]>,
+    /// The Call-ID, as its ends have it.
+    pub call: u128,
     /// The side that called.
     pub caller: Family,
     /// Each side's party, by the address of its SIP.
@@ -70,7 +74,7 @@ pub struct Session {
 }
 
 /// One `m=` line.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub struct Line {
     /// Its sockets; `None`: it never needed or never got any.
     pub relay: Option<Relay>,
@@ -83,7 +87,7 @@ pub struct Line {
 }
 
 /// What is known of one party of one `m=` line.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct LegState {
     /// What the stream was told.
     pub description: Option<LegDescription>,
@@ -96,7 +100,7 @@ pub struct LegState {
 }
 
 /// A dialog of the session, by the callee's tag (RFC 3261 §12).
-#[derive(Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 struct Dialog {
     callee: End,
     answered: bool,
@@ -106,7 +110,7 @@ struct Dialog {
 }
 
 /// A description that is taken back if its request fails.
-#[derive(Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 struct Reoffer {
     method: Method,
     cseq: u32,
@@ -131,6 +135,7 @@ impl Session {
         parties[signal.arrival.other()] = Some(signal.destination);
         let mut session = Self {
             call_id: call_id.into(),
+            call: named.call,
             caller,
             parties,
             asked_by,
@@ -297,6 +302,27 @@ impl Session {
     /// Something new was said of the media at this time.
     pub fn touched(&mut self, now: Duration) {
         self.active = now;
+    }
+
+    /// Whether nothing of it is more than there can be: what another process tells
+    /// must not make this one grow.
+    pub fn is_sound(&self) -> bool {
+        let legs = |legs: &[LegState]| legs.len() <= MAX_LINES;
+        let before = self.reoffers.iter().filter_map(|(_, reoffer)| reoffer.as_ref());
+        self.call_id.len() <= MAX_CALL_ID
+            && self.ends.len() <= MAX_ENDS
+            && self.lines.len() <= MAX_LINES
+            && self.branches.len() <= MAX_BRANCHES
+            && self.dialogs.len() <= MAX_DIALOGS
+            && self.dialogs.iter().all(|dialog| dialog.legs.len() <= MAX_LINES)
+            && before.flat_map(|reoffer| reoffer.before.iter()).all(|(_, before)| before.as_deref().is_none_or(legs))
+    }
+
+    /// Goes on in another process: a question that was open is asked again.
+    pub fn resumed(mut self, timeouts: &Timeouts) -> Self {
+        self.asked = 0;
+        self.deadline = self.expires(timeouts);
+        self
     }
 
     /// When silence ends it, if no packet came since.

@@ -10,6 +10,7 @@ use super::destination::Destinations;
 use super::ends::{Ends, Named};
 use super::limits::Limits;
 use super::relays::{Owner, Relays};
+use super::saved::{Saved, Unfit};
 use super::session::{HungUp, MAX_LINES, Session};
 use super::usage::Usage;
 use crate::config::{Config, Timeouts};
@@ -105,6 +106,59 @@ impl Table {
             deadlines: BTreeSet::new(),
             last_session: 0,
         }
+    }
+
+    /// What another process needs to go on with every session. All commands have
+    /// been carried out.
+    pub fn save(&self) -> Saved {
+        let (set_aside, last_stream) = self.relays.save();
+        Saved {
+            key: self.ends.key(),
+            sessions: self.sessions.iter().map(|(&id, session)| (id, session.clone())).collect(),
+            last_session: self.last_session,
+            last_stream,
+            set_aside,
+        }
+    }
+
+    /// The table of another process, under a configuration that may be another
+    /// one: its timeouts and limits hold from now on, for old sessions too.
+    ///
+    /// # Errors
+    ///
+    /// Where what was told cannot be.
+    pub fn resume(config: &Config, saved: Saved) -> Result<Self, Unfit> {
+        let mut table = Self { ends: Ends::new(saved.key), last_session: saved.last_session, ..Self::new(config) };
+        let mut streams = BTreeSet::new();
+        for (id, session) in saved.sessions {
+            if id.0 > saved.last_session || table.sessions.contains_key(&id) {
+                return Err(Unfit::Session(id.0));
+            }
+            if !session.is_sound() {
+                return Err(Unfit::TooLarge(id.0));
+            }
+            for relay in session.lines.iter().filter_map(|line| line.relay) {
+                if relay.stream.0 > saved.last_stream || !streams.insert(relay.stream) {
+                    return Err(Unfit::Stream(relay.stream.0));
+                }
+            }
+            table.adopt(id, session.resumed(&config.timeouts))?;
+        }
+        table.relays.resume(&saved.set_aside, saved.last_stream);
+        Ok(table)
+    }
+
+    fn adopt(&mut self, id: SessionId, mut session: Session) -> Result<(), Unfit> {
+        session.ends.retain(|&end| self.ends.insert(end, id));
+        let mut streams = 0;
+        for (line, relay) in session.lines.iter().enumerate().filter_map(|(line, of)| Some((line, of.relay?))) {
+            self.relays.adopt(Owner { call: session.call, session: id, line }, relay)?;
+            streams += 1;
+        }
+        self.limits.adopt(session.asked_by, streams);
+        self.deadlines.insert((session.deadline, id));
+        self.sessions.insert(id, session);
+        Ok(())
     }
 
     /// Takes in one message; where it carries a description, `grants` gets one

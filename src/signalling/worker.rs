@@ -10,7 +10,7 @@ use std::mem;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, TryRecvError};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use nix::sys::epoll::EpollEvent;
 use nix::sys::eventfd::EventFd;
@@ -27,7 +27,7 @@ use crate::address::Directory;
 use crate::clock::Clock;
 use crate::escaped::Escaped;
 use crate::family::Family;
-use crate::observer::{Crossed, Fate, Observer};
+use crate::observer::{Crossed, Fate, Observer, time_of_day};
 use crate::paper;
 use crate::proxy::{Datagram, Outcome, Proxy, Reason};
 
@@ -296,12 +296,11 @@ impl Worker {
 }
 
 /// A datagram and its fate, for whoever looks.
-#[allow(clippy::disallowed_methods, reason = "captures carry the time of day")]
 fn crossed<'a>(datagram: &Datagram<'a>, outcome: Outcome, sent: &'a [u8]) -> Crossed<'a> {
     let fate = match outcome {
-        Outcome::Send { from, to, refused } => Fate::Sent { from, to, bytes: sent, refused },
+        Outcome::Send { from, to, refused } => Fate::Sent { from, to, message: sent, refused },
         Outcome::Drop(reason) => Fate::Dropped(reason),
     };
     let Datagram { local, remote, bytes: received } = *datagram;
-    Crossed { at: SystemTime::now(), local, remote, received, fate }
+    Crossed { at: time_of_day(), local, remote, received, fate }
 }

@@ -2,7 +2,7 @@ use super::*;
 use crate::clock::Clock;
 use crate::config::{LatchMode, PortRange};
 use crate::media::table::Sender;
-use crate::relay::Notice;
+use crate::relay::{Notice, RelayOptions};
 use crate::sip::method::Method;
 use crate::streams::{Transport, Wanted};
 
@@ -11,7 +11,7 @@ fn shared() -> (Shared, tokio::sync::mpsc::UnboundedReceiver<Notice>, PortRange)
     let mut config = Config::new("127.0.0.1:5060".parse().unwrap(), "[::1]:5060".parse().unwrap());
     config.rtp_ports = PortRange::new(41_350, 41_353).unwrap();
     config.latch = LatchMode::Signalled;
-    let (relay, notices) = Relay::start(1, Clock::start()).unwrap();
+    let (relay, notices) = Relay::start(Clock::start(), &RelayOptions { threads: 1, tap: None }).unwrap();
     (Shared::new(&config, SocketOptions::default(), relay), notices, config.rtp_ports)
 }
 
