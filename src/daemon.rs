@@ -1,6 +1,6 @@
 //! The daemon: its runtime, its signals, its start and its end.
 
-mod limits;
+pub(crate) mod limits;
 
 use std::future::pending;
 use std::io;
@@ -67,7 +67,7 @@ pub fn run(options: Options) -> Result<(), DaemonError> {
     let clock = Clock::start();
     let config = Arc::new(options.config);
     let output = if matches!(options.mode, Mode::Print) { Output::Paper } else { Output::Network };
-    limits::raise_files(&config, output.threads());
+    limits::raise_files(&config);
     let socket_options = SocketOptions { freebind: options.freebind, dscp: options.dscp };
     let sockets = BoundSockets::bind(&config, socket_options, output.threads())?;
     let mut control = Control::open(&options.control)?;

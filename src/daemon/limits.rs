@@ -4,37 +4,54 @@ use nix::sys::resource::{Resource, getrlimit, rlim_t, setrlimit};
 use tracing::warn;
 
 use crate::config::Config;
+use crate::signalling::Output;
 
 /// File descriptors beside the sockets: standard streams, epoll, eventfds,
 /// signals, log, and name look-ups.
 const BESIDE: u64 = 64;
 
 /// How many file descriptors a configuration can come to need: four for each
-/// port pair, one for each fake on each SIP thread.
+/// port pair, one for each fake on each of so many SIP threads.
 fn files_needed(config: &Config, threads: usize) -> u64 {
     let fakes = u64::try_from(config.maps.len().saturating_mul(threads)).unwrap_or(u64::MAX);
     u64::from(config.rtp_ports.pairs()).saturating_mul(4).saturating_add(fakes).saturating_add(BESIDE)
 }
 
-/// Raises the limit of open files as far as it goes, and says so if that is too low.
-pub(super) fn raise_files(config: &Config, threads: usize) {
-    let needed = files_needed(config, threads);
-    match getrlimit(Resource::RLIMIT_NOFILE).and_then(|(soft, hard)| raise(soft, hard)) {
-        Ok(limit) if limit < needed => {
-            let streams = limit.saturating_sub(BESIDE) / 4;
-            warn!(
-                limit,
-                needed,
-                "the limit of open files allows {streams} media streams only; raise it (ulimit -n, LimitNOFILE= in \
-                 systemd) or take a smaller --rtp-ports range"
-            );
+/// Raises the limit of open files as far as it goes and as it is needed, and
+/// says so if that is too low.
+pub(super) fn raise_files(config: &Config) {
+    let needed = files_needed(config, Output::Network.threads());
+    match getrlimit(Resource::RLIMIT_NOFILE).and_then(|(soft, hard)| raise(soft, hard, needed)) {
+        Ok(limit) => {
+            if let Some(advice) = too_few_files(config, limit) {
+                warn!(limit, needed, "{advice}");
+            }
         }
-        Ok(_) => {}
         Err(error) => warn!(%error, needed, "cannot read or raise the limit of open files"),
     }
 }
 
-fn raise(soft: rlim_t, hard: rlim_t) -> nix::Result<rlim_t> {
+/// What to say about the limit of open files that a start would have.
+pub(crate) fn files_advice(config: &Config) -> Option<String> {
+    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).ok()?;
+    too_few_files(config, hard)
+}
+
+fn too_few_files(config: &Config, limit: rlim_t) -> Option<String> {
+    let streams = limit.saturating_sub(BESIDE) / 4;
+    (limit < files_needed(config, Output::Network.threads())).then(|| {
+        format!(
+            "the limit of open files, {limit}, allows {streams} media streams only; raise it (ulimit -n, LimitNOFILE= \
+             in systemd) or take a smaller --rtp-ports range"
+        )
+    })
+}
+
+/// Up to the hard limit, and beyond it where root may and it is not enough.
+fn raise(soft: rlim_t, hard: rlim_t, needed: u64) -> nix::Result<rlim_t> {
+    if hard < needed && setrlimit(Resource::RLIMIT_NOFILE, needed, needed).is_ok() {
+        return Ok(needed);
+    }
     if soft < hard {
         setrlimit(Resource::RLIMIT_NOFILE, hard, hard)?;
     }
