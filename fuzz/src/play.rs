@@ -24,7 +24,7 @@ use std::time::Duration;
 use sipproxy64::cli::values;
 use sipproxy64::config::{Config, PortRange};
 use sipproxy64::family::Family;
-use sipproxy64::proxy::{Datagram, Outcome, Standalone, Reason};
+use sipproxy64::proxy::{Datagram, Outcome, Reason, Standalone};
 use sipproxy64::sip::header::HeaderName;
 use sipproxy64::sip::message::{Fields, Message, StartLine};
 
