@@ -8,6 +8,8 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::family::{Family, PerFamily, is_unicast};
 
 pub use crate::sip::host::SIP_PORT;
@@ -253,7 +255,7 @@ impl Default for Timeouts {
 }
 
 /// Whom media may come from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum LatchMode {
     /// The address that the signalling showed, at any port.
     Signalled,
@@ -264,7 +266,7 @@ pub enum LatchMode {
 }
 
 /// The key of all tokens. Its `Debug` form does not show it.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Key(pub [u8; 16]);
 
 impl fmt::Debug for Key {
@@ -371,6 +373,31 @@ pub enum ConfigError {
         /// The fake of the earlier map.
         fake: SocketAddr,
     },
+}
+
+impl ConfigError {
+    /// The long name of the option to change, without dashes.
+    pub fn option(&self) -> &'static str {
+        let option = match self {
+            Self::ListenFamily { family, .. } | Self::Listen { family, .. } => listen_option(*family),
+            Self::UplinkFamily { family, .. } | Self::Uplink { family, .. } | Self::UplinkOurs { family, .. } => {
+                uplink_option(*family)
+            }
+            Self::Map { .. } | Self::MapFamily { .. } | Self::FakeIsListen { .. } => "map",
+            Self::PhoneIsOurs { .. } | Self::FakeTwice { .. } | Self::PhoneTwice { .. } => "map",
+        };
+        option.trim_start_matches('-')
+    }
+
+    /// The map to change, if it is one.
+    pub fn map(&self) -> Option<&Map> {
+        match self {
+            Self::ListenFamily { .. } | Self::Listen { .. } => None,
+            Self::UplinkFamily { .. } | Self::Uplink { .. } | Self::UplinkOurs { .. } => None,
+            Self::Map { map, .. } | Self::MapFamily { map } | Self::FakeIsListen { map } => Some(map),
+            Self::PhoneIsOurs { map } | Self::FakeTwice { map, .. } | Self::PhoneTwice { map, .. } => Some(map),
+        }
+    }
 }
 
 fn listen_option(family: Family) -> &'static str {

@@ -6,7 +6,7 @@
 //!
 //! | layer  | modules | what |
 //! |--------|---------|------|
-//! | shell  | `main` [`cli`] [`secret`] [`logging`] [`clock`] [`escaped`] [`paper`] [`socket`] [`resolver`] [`signalling`] [`relay`] [`daemon`] [`transcript`] | sockets, clocks, threads, files, logs |
+//! | shell  | `main` [`cli`] [`check`] [`secret`] [`logging`] [`clock`] [`escaped`] [`paper`] [`socket`] [`resolver`] [`observer`] [`signalling`] [`relay`] [`status`] [`control`] [`daemon`] [`transcript`] | sockets, clocks, threads, files, logs |
 //! | proxy  | [`proxy`] | the daemon without sockets |
 //! | decide | [`route`] [`rewrite`], beside them [`media`] | where a message goes and how it leaves; who may speak on a stream |
 //! | ground | [`family`] [`config`] [`address`] [`token`] [`limit`] [`branch`] [`target`] [`reason`] [`streams`] [`edit`] | values and bytes |
@@ -15,9 +15,11 @@
 
 pub mod address;
 pub mod branch;
+pub mod check;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod control;
 pub mod daemon;
 pub mod edit;
 pub mod escaped;
@@ -25,6 +27,7 @@ pub mod family;
 pub mod limit;
 pub mod logging;
 pub mod media;
+pub mod observer;
 pub mod paper;
 pub mod proxy;
 pub mod reason;
@@ -38,6 +41,7 @@ pub mod secret;
 pub mod signalling;
 pub mod sip;
 pub mod socket;
+pub mod status;
 pub mod streams;
 pub mod target;
 pub mod text;

@@ -11,6 +11,8 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::config::Key;
 use crate::family::subscriber;
 use crate::token::{Mac, Purpose};
@@ -84,11 +86,39 @@ impl Bucket {
     }
 }
 
+/// The counts as another process is told them: the places that are not full,
+/// with when they are.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct SavedLimit {
+    strangers: Vec<(u16, Duration)>,
+    known: Vec<(u16, Duration)>,
+}
+
 impl AnswerLimit {
     /// Nobody was answered yet. `key` makes the places of the tables unforeseeable.
     pub fn new(key: &Key) -> Self {
         let buckets = |count| vec![Bucket::default(); count].into_boxed_slice();
         Self { key: *key, strangers: buckets(STRANGERS), known: buckets(KNOWN) }
+    }
+
+    /// What another process with the same key needs to count on.
+    pub fn save(&self, now: Duration) -> SavedLimit {
+        let due = |buckets: &[Bucket]| {
+            let places = (0..).zip(buckets).filter(|(_, bucket)| bucket.full_at > now);
+            places.map(|(place, bucket)| (place, bucket.full_at)).collect()
+        };
+        SavedLimit { strangers: due(&self.strangers), known: due(&self.known) }
+    }
+
+    /// Counts on where another process stopped.
+    pub fn resume(&mut self, saved: &SavedLimit) {
+        let take = |buckets: &mut [Bucket], saved: &[(u16, Duration)]| {
+            for &(place, full_at) in saved {
+                buckets.get_mut(usize::from(place)).into_iter().for_each(|bucket| bucket.full_at = full_at);
+            }
+        };
+        take(&mut self.strangers, &saved.strangers);
+        take(&mut self.known, &saved.known);
     }
 
     /// Whether an answer may go to this address now; counts it if so.
@@ -127,6 +157,20 @@ mod tests {
         assert_eq!(granted(&mut limit, Duration::from_secs(1), "192.0.2.9"), 10);
         assert_eq!(granted(&mut limit, Duration::from_millis(1099), "192.0.2.9"), 0);
         assert_eq!(granted(&mut limit, Duration::from_secs(60), "192.0.2.9"), 50);
+    }
+
+    #[test]
+    fn another_process_counts_on() {
+        let mut limit = limit();
+        assert_eq!(granted(&mut limit, Duration::ZERO, "192.0.2.9"), 50);
+        let saved: SavedLimit =
+            postcard::from_bytes(&postcard::to_allocvec(&limit.save(Duration::ZERO)).unwrap()).unwrap();
+        let mut next = self::limit();
+        next.resume(&saved);
+        assert_eq!(granted(&mut next, Duration::from_secs(1), "192.0.2.9"), 10);
+        assert_eq!(granted(&mut next, Duration::from_secs(1), "192.0.2.8"), 50);
+        // Two bytes or more for each place: only those that matter travel.
+        assert!(limit.save(Duration::from_secs(60)).strangers.is_empty());
     }
 
     #[test]

@@ -6,15 +6,21 @@ use std::process::ExitCode;
 
 use sipproxy64::cli::{Mode, Options};
 use sipproxy64::logging::{self, Destination};
-use sipproxy64::{daemon, transcript};
+use sipproxy64::{check, daemon, status, transcript};
 
 fn main() -> ExitCode {
+    if let Some(exit_code) = status::command::run(std::env::args_os()) {
+        return exit_code;
+    }
     let options = Options::parse();
     let log = options.log;
     logging::start(log, options.verbosity);
     if let Mode::Transcript(files) = &options.mode {
         let ended = transcript::run(options.config, files, &mut io::stdout().lock());
         return exit_code(ended, log, 2);
+    }
+    if options.mode == Mode::Check {
+        return exit_code(check::run(&options, &mut io::stdout().lock()), log, 2);
     }
     exit_code(daemon::run(options), log, 1)
 }

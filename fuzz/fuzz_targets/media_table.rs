@@ -50,6 +50,8 @@ enum Event {
     Local {
         hosts: Vec<u8>,
     },
+    /// Another process goes on.
+    HandedOver,
 }
 
 #[derive(Arbitrary, Clone, Debug)]
@@ -107,6 +109,7 @@ fuzz_target!(|run: Run| {
 });
 
 struct World {
+    config: Config,
     table: Table,
     sockets: Sockets,
     now: Duration,
@@ -125,7 +128,7 @@ impl World {
         config.latch = if run.latch_first { LatchMode::First } else { LatchMode::Signalled };
         let limit = config.max_calls.unwrap_or(usize::from(config.rtp_ports.pairs()));
         let sockets = Sockets::new(config.rtp_ports);
-        Self { table: Table::new(&config), sockets, now: Duration::ZERO, last: None, limit, grants: Vec::new() }
+        Self { table: Table::new(&config), config, sockets, now: Duration::ZERO, last: None, limit, grants: Vec::new() }
     }
 
     fn handle(&mut self, event: &Event) {
@@ -159,8 +162,17 @@ impl World {
                 let both = hosts.iter().flat_map(|&host| [endpoint(false, host, 1).ip(), endpoint(true, host, 1).ip()]);
                 self.table.set_local_addresses(both.collect());
             }
+            Event::HandedOver => self.hand_over(),
         }
         self.look();
+    }
+
+    fn hand_over(&mut self) {
+        let bytes = postcard::to_allocvec(&self.table.save()).expect("it can be written");
+        let saved = postcard::from_bytes(&bytes).expect("it can be read");
+        self.table = Table::resume(&self.config, saved).expect("it fits");
+        // What has expired meanwhile is looked after at once.
+        self.wait(Duration::ZERO);
     }
 
     /// A message, and at once the same again, which changes nothing.

@@ -3,16 +3,18 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::config::LatchMode;
 use crate::family::{Family, PerFamily};
 use crate::streams::Transport;
 
 /// A media session, for as long as the process runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct SessionId(pub u64);
 
 /// One stream of a session, for as long as the process runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct StreamId(pub u64);
 
 /// What the shell is to do, in this order, before the message that asked for
@@ -21,7 +23,7 @@ pub struct StreamId(pub u64);
 pub enum Command {
     /// Bind the four sockets of a stream: at each listen address the RTP port
     /// and the RTCP port above it. Where one cannot be had, report it with
-    /// [`crate::proxy::Proxy::port_taken`] and handle the datagram again.
+    /// [`super::table::Table::port_taken`] and signal the message again.
     Open {
         /// Its session; all streams of one are best relayed by one thread.
         session: SessionId,
@@ -42,7 +44,7 @@ pub enum Command {
         /// What is known of the party.
         leg: LegDescription,
     },
-    /// Say with [`crate::proxy::Proxy::heard`] when a packet of the session last came.
+    /// Say with [`super::table::Table::heard`] when a packet of the session last came.
     Query {
         /// The session.
         session: SessionId,
@@ -62,7 +64,7 @@ pub enum Command {
 }
 
 /// What is known of one party of a stream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LegDescription {
     /// Where the party wants RTP; `None`: not known (a name, or not described
     /// yet) or not allowed. Port 0 is never given.

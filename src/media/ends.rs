@@ -8,6 +8,7 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 
+use serde::{Deserialize, Serialize};
 use siphasher::sip128::{Hasher128, SipHasher24};
 
 use super::command::SessionId;
@@ -18,7 +19,7 @@ use crate::sip::method::Method;
 
 /// A tag on a side of a Call-ID, as a keyed hash: nobody can make two that
 /// collide, and none costs more memory than another.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct End(u128);
 
 /// The ends that one message names.
@@ -61,6 +62,11 @@ impl Ends {
     /// None yet.
     pub fn new(key: Key) -> Self {
         Self { key, sessions: HashMap::default() }
+    }
+
+    /// The key of the hashes.
+    pub fn key(&self) -> Key {
+        self.key
     }
 
     /// The ends of a message. From has a tag always; where an old one has none

@@ -1,11 +1,13 @@
 //! Offers and answers (RFC 3264): whose turn it is.
 
+use serde::{Deserialize, Serialize};
+
 use super::table::Signal;
 use crate::family::Family;
 use crate::sip::method::Method;
 
 /// Where offer and answer stand (RFC 3264, RFC 6337 §2).
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Exchange {
     /// Who sent the INVITE, and its CSeq.
     invite: (Family, u32),

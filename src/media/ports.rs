@@ -11,6 +11,7 @@ use std::time::Duration;
 use siphasher::sip::SipHasher24;
 use std::hash::Hasher;
 
+use super::saved::SetAside;
 use crate::config::{PortOrder, PortRange};
 use crate::family::Family;
 
@@ -103,6 +104,52 @@ impl PortPool {
         if let Some(index) = self.give_back(port) {
             self.taken.push_back((now.saturating_add(REST_TAKEN), index));
         }
+    }
+
+    /// The pairs that rest, to be told to another process.
+    pub fn save(&self) -> SetAside {
+        let by_port = |queue: &VecDeque<(Duration, u16)>| {
+            queue.iter().filter_map(|&(until, index)| Some((until, self.range.pair(index)?))).collect()
+        };
+        SetAside { resting: by_port(&self.resting), taken: by_port(&self.taken) }
+    }
+
+    /// Of a pool that is all free: the pairs that are in use, and those that rest.
+    /// What is not in the range is no business of this pool.
+    pub fn resume(&mut self, in_use: impl Iterator<Item = u16>, aside: &SetAside) {
+        for port in in_use {
+            self.index(port).map(|index| self.mark(index, State::InUse));
+        }
+        self.resting = self.put_aside(&aside.resting);
+        self.taken = self.put_aside(&aside.taken);
+        let state = &self.state;
+        let is_free = |index: &u16| state.get(usize::from(*index)) == Some(&State::Free);
+        match &mut self.order {
+            Order::Random { free, .. } => free.retain(is_free),
+            Order::Ascending { free } => free.retain(is_free),
+        }
+    }
+
+    fn put_aside(&mut self, ports: &[(Duration, u16)]) -> VecDeque<(Duration, u16)> {
+        let mut pairs = Vec::new();
+        for &(until, port) in ports {
+            pairs
+                .extend(self.index(port).filter(|&index| self.mark(index, State::Resting)).map(|index| (until, index)));
+        }
+        pairs.sort_unstable();
+        pairs.into()
+    }
+
+    /// The place of a pair of the range.
+    fn index(&self, port: u16) -> Option<u16> {
+        let index = port.checked_sub(self.range.first())? / 2;
+        (self.range.pair(index) == Some(port)).then_some(index)
+    }
+
+    /// Gives a free pair another state; `false`: it has one already.
+    fn mark(&mut self, index: u16, state: State) -> bool {
+        let slot = self.state.get_mut(usize::from(index)).filter(|slot| **slot == State::Free);
+        slot.map(|slot| *slot = state).is_some()
     }
 
     /// How many pairs could be taken now.

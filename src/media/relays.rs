@@ -4,15 +4,18 @@ use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::command::{Command, LegDescription, SessionId, StreamId};
 use super::destination::RelaySocket;
 use super::ports::PortPool;
+use super::saved::{SetAside, Unfit};
 use super::usage::Usage;
 use crate::config::{Config, LatchMode};
 use crate::family::{Family, PerFamily};
 
 /// The sockets of one stream.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Relay {
     /// Their stream.
     pub stream: StreamId,
@@ -63,6 +66,31 @@ impl Relays {
             last_stream: 0,
             failures: 0,
             shut_until: Duration::ZERO,
+        }
+    }
+
+    /// The ports that may not be taken, by side, and the newest stream.
+    pub fn save(&self) -> (PerFamily<SetAside>, u64) {
+        (PerFamily::from_fn(|family| self.pools[family].save()), self.last_stream)
+    }
+
+    /// A stream of the process before goes on. All of them are to be told before
+    /// [`Relays::resume`].
+    pub fn adopt(&mut self, owner: Owner, relay: Relay) -> Result<(), Unfit> {
+        for (family, &port) in relay.ports.iter() {
+            if port % 2 != 0 || self.owners[family].insert(port, owner).is_some() {
+                return Err(Unfit::Port { family, port });
+            }
+        }
+        Ok(())
+    }
+
+    /// Goes on where the process before stopped; a port outside the range, which
+    /// may be another one now, is not handed out again.
+    pub fn resume(&mut self, set_aside: &PerFamily<SetAside>, last_stream: u64) {
+        self.last_stream = last_stream;
+        for family in Family::BOTH {
+            self.pools[family].resume(self.owners[family].keys().copied(), &set_aside[family]);
         }
     }
 

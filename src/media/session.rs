@@ -3,11 +3,14 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use super::command::{self, LegDescription, Obituary, Wish};
+use serde::{Deserialize, Serialize};
+
+use super::command::{self, LegDescription, Obituary, SessionId, Wish};
 use super::ends::{End, Named};
 use super::exchange::{Exchange, requester};
 use super::relays::Relay;
 use super::table::Signal;
+use super::view::{CallState, CallView, StreamView};
 use crate::config::Timeouts;
 use crate::family::{Family, PerFamily};
 use crate::sip::method::Method;
@@ -31,10 +34,12 @@ const MAX_CALL_ID: usize = 256;
 const TRYING: Duration = Duration::from_secs(40);
 
 /// One session.
-#[derive(Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Session {
     /// The Call-ID, for the log.
     pub call_id: Box<[u8]>,
+    /// The Call-ID, as its ends have it.
+    pub call: u128,
     /// The side that called.
     pub caller: Family,
     /// Each side's party, by the address of its SIP.
@@ -70,7 +75,7 @@ pub struct Session {
 }
 
 /// One `m=` line.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub struct Line {
     /// Its sockets; `None`: it never needed or never got any.
     pub relay: Option<Relay>,
@@ -83,7 +88,7 @@ pub struct Line {
 }
 
 /// What is known of one party of one `m=` line.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct LegState {
     /// What the stream was told.
     pub description: Option<LegDescription>,
@@ -96,7 +101,7 @@ pub struct LegState {
 }
 
 /// A dialog of the session, by the callee's tag (RFC 3261 §12).
-#[derive(Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 struct Dialog {
     callee: End,
     answered: bool,
@@ -106,7 +111,7 @@ struct Dialog {
 }
 
 /// A description that is taken back if its request fails.
-#[derive(Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 struct Reoffer {
     method: Method,
     cseq: u32,
@@ -131,6 +136,7 @@ impl Session {
         parties[signal.arrival.other()] = Some(signal.destination);
         let mut session = Self {
             call_id: call_id.into(),
+            call: named.call,
             caller,
             parties,
             asked_by,
@@ -299,6 +305,27 @@ impl Session {
         self.active = now;
     }
 
+    /// Whether nothing of it is more than there can be: what another process tells
+    /// must not make this one grow.
+    pub fn is_sound(&self) -> bool {
+        let legs = |legs: &[LegState]| legs.len() <= MAX_LINES;
+        let before = self.reoffers.iter().filter_map(|(_, reoffer)| reoffer.as_ref());
+        self.call_id.len() <= MAX_CALL_ID
+            && self.ends.len() <= MAX_ENDS
+            && self.lines.len() <= MAX_LINES
+            && self.branches.len() <= MAX_BRANCHES
+            && self.dialogs.len() <= MAX_DIALOGS
+            && self.dialogs.iter().all(|dialog| dialog.legs.len() <= MAX_LINES)
+            && before.flat_map(|reoffer| reoffer.before.iter()).all(|(_, before)| before.as_deref().is_none_or(legs))
+    }
+
+    /// Goes on in another process: a question that was open is asked again.
+    pub fn resumed(mut self, timeouts: &Timeouts) -> Self {
+        self.asked = 0;
+        self.deadline = self.expires(timeouts);
+        self
+    }
+
     /// When silence ends it, if no packet came since.
     pub fn expires(&self, timeouts: &Timeouts) -> Duration {
         let wait = match () {
@@ -332,6 +359,32 @@ impl Session {
             wishes: PerFamily::from_fn(|side| self.wish(side)),
             call_id: self.call_id.into_vec(),
         }
+    }
+
+    /// What can be seen of it from outside.
+    pub fn view(&self, now: Duration, session: SessionId) -> CallView {
+        let state = match () {
+            () if self.answered.is_some() && self.is_quiet() && self.is_held() => CallState::Held,
+            () if self.answered.is_some() => CallState::Answered,
+            () if self.ringing => CallState::Ringing,
+            () => CallState::Trying,
+        };
+        let relays = self.lines.iter().filter_map(|line| line.relay);
+        CallView {
+            session,
+            call_id: self.call_id.clone(),
+            caller: self.caller,
+            parties: self.parties,
+            state,
+            age: now.saturating_sub(self.began),
+            wishes: PerFamily::from_fn(|side| self.wish(side)),
+            streams: relays.map(|relay| StreamView { stream: relay.stream, ports: relay.ports }).collect(),
+        }
+    }
+
+    /// Whether a party holds a stream back.
+    fn is_held(&self) -> bool {
+        self.lines.iter().any(|line| line.legs.iter().any(|(_, leg)| leg.held))
     }
 
     fn wish(&self, side: Family) -> Wish {

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
+use std::ops::Bound;
 use std::time::Duration;
 
 use super::command::{Command, End, SessionId};
@@ -10,8 +11,10 @@ use super::destination::Destinations;
 use super::ends::{Ends, Named};
 use super::limits::Limits;
 use super::relays::{Owner, Relays};
+use super::saved::{Saved, Unfit};
 use super::session::{HungUp, MAX_LINES, Session};
 use super::usage::Usage;
+use super::view::{CallView, LimitView};
 use crate::config::{Config, Timeouts};
 use crate::family::{Family, PerFamily};
 use crate::sip::method::Method;
@@ -107,6 +110,59 @@ impl Table {
         }
     }
 
+    /// What another process needs to go on with every session. All commands have
+    /// been carried out.
+    pub fn save(&self) -> Saved {
+        let (set_aside, last_stream) = self.relays.save();
+        Saved {
+            key: self.ends.key(),
+            sessions: self.sessions.iter().map(|(&id, session)| (id, session.clone())).collect(),
+            last_session: self.last_session,
+            last_stream,
+            set_aside,
+        }
+    }
+
+    /// The table of another process, under a configuration that may be another
+    /// one: its timeouts and limits hold from now on, for old sessions too.
+    ///
+    /// # Errors
+    ///
+    /// Where what was told cannot be.
+    pub fn resume(config: &Config, saved: Saved) -> Result<Self, Unfit> {
+        let mut table = Self { ends: Ends::new(saved.key), last_session: saved.last_session, ..Self::new(config) };
+        let mut streams = BTreeSet::new();
+        for (id, session) in saved.sessions {
+            if id.0 > saved.last_session || table.sessions.contains_key(&id) {
+                return Err(Unfit::Session(id.0));
+            }
+            if !session.is_sound() {
+                return Err(Unfit::TooLarge(id.0));
+            }
+            for relay in session.lines.iter().filter_map(|line| line.relay) {
+                if relay.stream.0 > saved.last_stream || !streams.insert(relay.stream) {
+                    return Err(Unfit::Stream(relay.stream.0));
+                }
+            }
+            table.adopt(id, session.resumed(&config.timeouts))?;
+        }
+        table.relays.resume(&saved.set_aside, saved.last_stream);
+        Ok(table)
+    }
+
+    fn adopt(&mut self, id: SessionId, mut session: Session) -> Result<(), Unfit> {
+        session.ends.retain(|&end| self.ends.insert(end, id));
+        let mut streams = 0;
+        for (line, relay) in session.lines.iter().enumerate().filter_map(|(line, of)| Some((line, of.relay?))) {
+            self.relays.adopt(Owner { call: session.call, session: id, line }, relay)?;
+            streams += 1;
+        }
+        self.limits.adopt(session.asked_by, streams);
+        self.deadlines.insert((session.deadline, id));
+        self.sessions.insert(id, session);
+        Ok(())
+    }
+
     /// Takes in one message; where it carries a description, `grants` gets one
     /// entry for each of its `m=` lines. A retransmission changes nothing and
     /// gets the same grants.
@@ -183,6 +239,11 @@ impl Table {
         }
     }
 
+    /// Goes by the maps of another configuration from now on; sessions stay.
+    pub fn reconfigure(&mut self, config: &Config) {
+        self.destinations.reconfigure(config);
+    }
+
     /// The addresses of this machine, beside those of the configuration.
     pub fn set_local_addresses(&mut self, addresses: Vec<IpAddr>) {
         self.destinations.set_local(addresses);
@@ -224,6 +285,19 @@ impl Table {
         let mut usage = self.relays.usage();
         self.sessions.values().for_each(|session| usage.count(now, session));
         usage
+    }
+
+    /// The next sessions behind `after`, oldest first, at most so many: in pieces,
+    /// so that who looks at thousands holds up nobody for long.
+    pub fn calls(&self, now: Duration, after: Option<SessionId>, most: usize) -> Vec<CallView> {
+        let start = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let behind = self.sessions.range((start, Bound::Unbounded));
+        behind.take(most).map(|(&id, session)| session.view(now, id)).collect()
+    }
+
+    /// How near the limits are. Takes a look at every stranger who has a call.
+    pub fn limits(&self) -> LimitView {
+        self.limits.view(self.sessions.len())
     }
 
     /// How many sessions there are.

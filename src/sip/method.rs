@@ -1,8 +1,10 @@
 //! The method of a request (RFC 3261 §7.1).
 
+use serde::{Deserialize, Serialize};
+
 /// The methods that a bridge treats in a way of their own; all others are one.
 /// Names are case-sensitive.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Method {
     /// RFC 3261 §13.
     Invite,

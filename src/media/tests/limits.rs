@@ -213,8 +213,48 @@ fn what_strangers_send_stays_bounded() {
     assert!(bench.table.ends.is_empty());
 }
 
-fn steps() -> impl Strategy<Value = Vec<(u8, u8, u8, u8, u64)>> {
-    prop::collection::vec((0..3u8, 0..10u8, 0..4u8, 0..4u8, 0..30u64), 1..200)
+/// One message of one of three calls, and how many seconds passed before.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Step {
+    call_id: [u8; 1],
+    what: u8,
+    lines: u8,
+    tag: [u8; 1],
+    /// In seconds.
+    pub(super) wait: u64,
+}
+
+pub(super) fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let step = (0..3u8, 0..10u8, 0..4u8, 0..4u8, 0..30u64);
+    let step =
+        step.prop_map(|(call_id, what, lines, tag, wait)| Step { call_id: [call_id], what, lines, tag: [tag], wait });
+    prop::collection::vec(step, 1..200)
+}
+
+impl Step {
+    /// Says it at this bench: the side it leaves to, and what its lines get.
+    pub(super) fn take(&self, bench: &mut Bench) -> (Family, Result<Vec<Grant>, Refusal>) {
+        let (v4, v6) = (vec![audio(P4); self.lines.into()], vec![audio(P6); self.lines.into()]);
+        let cseq = 1 + u32::from(self.what);
+        let to_tag = (self.tag[0] > 0).then_some(&self.tag[..]);
+        let sent = match self.what {
+            0 | 1 => request(Method::Invite, 1, &v4),
+            2 => in_dialog(Method::Invite, cseq, &v4),
+            3 => response(request(Method::Invite, 1, &[]), 183, &v6),
+            4 => response(request(Method::Invite, 1, &[]), 200, &v6),
+            5 => response(request(Method::Invite, 1, &[]), 486, &[]),
+            6 => in_dialog(Method::Bye, cseq, &[]),
+            7 => in_dialog(Method::Update, cseq, &v4),
+            8 => response(in_dialog(Method::Update, 8, &[]), 500, &[]),
+            _ => Signal { arrival: Family::V6, ..request(Method::Invite, 1, &v6) },
+        };
+        bench.now += seconds(self.wait);
+        let said = bench.try_signal(&Signal { call_id: &self.call_id, to_tag, ..sent });
+        if self.what == 9 {
+            bench.table.handle_timeout(bench.now);
+        }
+        (sent.arrival.other(), said)
+    }
 }
 
 proptest! {
@@ -225,28 +265,8 @@ proptest! {
         let mut config = config();
         config.port_order = PortOrder::Random(seed);
         let mut bench = Bench::new(&config);
-        for (call_id, what, lines, tag, wait) in steps {
-            bench.now += seconds(wait);
-            let call_id = [call_id];
-            let tag = [tag];
-            let (v4, v6) = (vec![audio(P4); lines.into()], vec![audio(P6); lines.into()]);
-            let cseq = 1 + u32::from(what);
-            let to_tag = (tag[0] > 0).then_some(&tag[..]);
-            let sent = match what {
-                0 | 1 => request(Method::Invite, 1, &v4),
-                2 => in_dialog(Method::Invite, cseq, &v4),
-                3 => response(request(Method::Invite, 1, &[]), 183, &v6),
-                4 => response(request(Method::Invite, 1, &[]), 200, &v6),
-                5 => response(request(Method::Invite, 1, &[]), 486, &[]),
-                6 => in_dialog(Method::Bye, cseq, &[]),
-                7 => in_dialog(Method::Update, cseq, &v4),
-                8 => response(in_dialog(Method::Update, 8, &[]), 500, &[]),
-                _ => Signal { arrival: Family::V6, ..request(Method::Invite, 1, &v6) },
-            };
-            let _ = bench.try_signal(&Signal { call_id: &call_id, to_tag, ..sent });
-            if what == 9 {
-                bench.table.handle_timeout(bench.now);
-            }
+        for step in steps {
+            let _ = step.take(&mut bench);
             let live: usize = bench.table.sessions.values().flat_map(|session| &session.lines).filter(|line| line.relay.is_some()).count();
             for family in Family::BOTH {
                 prop_assert_eq!(bench.table.ports_in_use(family), live);

@@ -4,6 +4,7 @@ mod bleed;
 mod descriptions;
 mod endings;
 mod limits;
+mod saved;
 
 use super::*;
 use crate::config::{LatchMode, Map, PortRange};

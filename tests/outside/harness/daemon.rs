@@ -66,8 +66,16 @@ impl Daemon {
     }
 
     fn spawn_by(mut command: Command, options: &[&str]) -> Self {
-        let mut child =
-            command.args(options).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        // Beside others at once: the usual control socket is only one.
+        let control: &[&str] = if options.contains(&"--control") { &[] } else { &["--control", "none"] };
+        let mut child = command
+            .args(control)
+            .args(options)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
         let (sender, lines) = channel();
         let stderr = BufReader::new(child.stderr.take().unwrap());
         thread::spawn(move || {
