@@ -20,6 +20,7 @@ use crate::control::{Control, ControlError, Request, Verb};
 use crate::family::Family;
 use crate::relay::{Notice, Relay, RelayOptions, usual_threads};
 use crate::resolver::{self, Answer};
+use crate::service::ServiceManager;
 use crate::signalling::{BoundSockets, Fault, Output, Parts, Signalling};
 use crate::socket::{BindError, SocketOptions};
 
@@ -85,7 +86,9 @@ pub fn run(options: Options) -> Result<(), DaemonError> {
         let serve = |control: &mut Control| control.serve().map_err(DaemonError::system("watch the control socket"));
         let requests = control.as_mut().map(serve).transpose()?;
         info!("ready");
-        let daemon = Daemon { signalling, clock, signals, leaving: false };
+        let service = ServiceManager::of_environment();
+        service.ready("SIP and media cross");
+        let daemon = Daemon { signalling, clock, signals, service, leaving: false };
         daemon.serve(Incoming { notices, answers: found, faults, requests }).await
     });
     // A look-up may hang in the system's resolver; nobody waits for it any more.
@@ -159,6 +162,7 @@ struct Daemon {
     signalling: Signalling,
     clock: Clock,
     signals: Signals,
+    service: ServiceManager,
     /// SIGHUP came: the SIP sockets are closed, media goes on.
     leaving: bool,
 }
@@ -178,12 +182,14 @@ impl Daemon {
                 () = sleep_until(deadline) => self.signalling.timers(),
                 () = self.signalling.sooner() => {}
                 Some(fault) = incoming.faults.recv() => return Err(fault.into()),
+                () = self.service.beat() => {}
                 _ = minute.tick() => self.signalling.every_minute(),
                 _ = self.signals.hang_up.recv() => self.leave(),
                 _ = self.signals.terminate.recv() => break,
                 _ = self.signals.interrupt.recv() => break,
             }
         }
+        self.service.stopping();
         info!(calls_cut_off = self.signalling.sessions(), "stopped");
         Ok(())
     }
@@ -210,6 +216,7 @@ impl Daemon {
         if !self.leaving {
             self.leaving = true;
             self.signalling.stop_listening();
+            self.service.status("SIP sockets closed; media is relayed until the last call ends");
             info!(calls = self.signalling.sessions(), "SIP sockets closed; media is relayed until the last call ends");
         }
     }

@@ -25,6 +25,7 @@ mod latching;
 mod offers;
 mod ports;
 mod refusals;
+mod service;
 mod sipp;
 mod sizes;
 mod start;
