@@ -19,6 +19,7 @@ use crate::clock::Clock;
 use crate::config::{Config, Plain, Uplink};
 use crate::control::{Control, ControlError, Request, Verb};
 use crate::family::Family;
+use crate::process::{Detached, PidFile, PidFileError, UserError};
 use crate::relay::{Notice, Relay, RelayOptions, usual_threads};
 use crate::resolver::{self, Answer};
 use crate::signalling::{BoundSockets, Output, Parts, Signalling};
@@ -38,6 +39,12 @@ pub enum DaemonError {
     /// There is no control socket where one was asked for.
     #[error(transparent)]
     Control(#[from] ControlError),
+    /// The number of the process cannot be written down.
+    #[error(transparent)]
+    PidFile(#[from] PidFileError),
+    /// Root's rights cannot be given up.
+    #[error(transparent)]
+    User(#[from] UserError),
     /// The system refuses something else that the daemon needs.
     #[error("cannot {what}: {error}")]
     System {
@@ -61,13 +68,17 @@ impl DaemonError {
 /// # Errors
 /// Where an address cannot be bound, or the system refuses threads, signals and
 /// the like at the start.
-pub fn run(options: Options) -> Result<(), DaemonError> {
+pub fn run(options: Options, detached: Option<Detached>) -> Result<(), DaemonError> {
     let clock = Clock::start();
     let config = Arc::new(options.config);
     limits::raise_files(&config);
     let socket_options = SocketOptions { freebind: options.freebind, dscp: options.dscp };
     let sockets = BoundSockets::bind(&config, socket_options)?;
     let mut control = Control::open(&options.control)?;
+    let pid_file = options.pid_file.as_deref().map(PidFile::create).transpose()?;
+    if let Some(user) = &options.user {
+        user.become_it()?;
+    }
     let output = if matches!(options.mode, Mode::Print) { Output::Paper } else { Output::Network };
     let relay_options = RelayOptions { threads: usual_threads(), tap: None };
     let (relay, notices) = Relay::start(clock, &relay_options).map_err(DaemonError::system("start the relay"))?;
@@ -81,6 +92,12 @@ pub fn run(options: Options) -> Result<(), DaemonError> {
         resolver::start(&config, &answers);
         let serve = |control: &mut Control| control.serve().map_err(DaemonError::system("watch the control socket"));
         let requests = control.as_mut().map(serve).transpose()?;
+        if let Some(detached) = detached {
+            detached
+                .leave_directory()
+                .and_then(|()| detached.tell())
+                .map_err(DaemonError::system("leave the shell"))?;
+        }
         info!("ready");
         Daemon { signalling, clock, signals, leaving: false }.serve(notices, found, requests).await
     });
