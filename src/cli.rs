@@ -349,7 +349,10 @@ impl Arguments {
     /// Test mode has no control socket: it leaves nothing behind.
     fn control(&self, mode: &Mode) -> control::Place {
         match (mode, &self.control) {
-            (Mode::Run | Mode::Check, Some(value)) => control::Place::parse(value.clone()),
+            (Mode::Run | Mode::Check, Some(value)) => match control::Place::parse(value.clone()) {
+                control::Place::Given(path) => control::Place::Given(absolute(&path)),
+                place => place,
+            },
             (Mode::Run | Mode::Check, None) => control::Place::Usual,
             (Mode::Print | Mode::Transcript(_), _) => control::Place::Nowhere,
         }

@@ -4,10 +4,10 @@ pub(crate) mod limits;
 
 use std::future::pending;
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use nix::sys::epoll::EpollEvent;
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc::{Receiver, UnboundedReceiver, unbounded_channel};
@@ -17,18 +17,18 @@ use tracing::info;
 use crate::cli::{Mode, Options};
 use crate::clock::Clock;
 use crate::config::{Config, Plain, Uplink};
-use crate::control::{Control, ControlError, Request, Verb};
+use crate::control::{self, Control, ControlError, Request, Verb};
 use crate::family::Family;
-use crate::process::{Detached, PidFile, PidFileError, UserError};
+use crate::process::{Account, Detached, PidFile, PidFileError, UserError};
 use crate::relay::{Notice, Relay, RelayOptions, usual_threads};
 use crate::resolver::{self, Answer};
-use crate::signalling::{BoundSockets, Output, Parts, Signalling};
+use crate::signalling::{BoundSockets, Fault, Output, Parts, Signalling};
 use crate::socket::{BindError, SocketOptions};
 
-/// SIP sockets served at a waking.
-const EVENTS: usize = 64;
 /// When to look again where nothing is due.
 const FAR: Duration = Duration::from_secs(3600);
+/// How often what goes on is looked after.
+const MINUTE: Duration = Duration::from_secs(60);
 
 /// Why the daemon does not start, or cannot go on. Each text is one clear line.
 #[derive(Debug, thiserror::Error)]
@@ -36,6 +36,9 @@ pub enum DaemonError {
     /// A SIP address cannot be had.
     #[error(transparent)]
     Bind(#[from] BindError),
+    /// A SIP thread cannot go on.
+    #[error(transparent)]
+    Signalling(#[from] Fault),
     /// There is no control socket where one was asked for.
     #[error(transparent)]
     Control(#[from] ControlError),
@@ -71,24 +74,25 @@ impl DaemonError {
 pub fn run(options: Options, detached: Option<Detached>) -> Result<(), DaemonError> {
     let clock = Clock::start();
     let config = Arc::new(options.config);
+    let output = if matches!(options.mode, Mode::Print) { Output::Paper } else { Output::Network };
+    let pid_file = options.pid_file.as_deref().map(PidFile::create).transpose()?;
     limits::raise_files(&config);
     let socket_options = SocketOptions { freebind: options.freebind, dscp: options.dscp };
-    let sockets = BoundSockets::bind(&config, socket_options)?;
+    let sockets = BoundSockets::bind(&config, socket_options, output.threads())?;
     let mut control = Control::open(&options.control)?;
-    let pid_file = options.pid_file.as_deref().map(PidFile::create).transpose()?;
     if let Some(user) = &options.user {
-        user.become_it()?;
+        give_up_rights(user, control.as_ref())?;
     }
-    let output = if matches!(options.mode, Mode::Print) { Output::Paper } else { Output::Network };
     let relay_options = RelayOptions { threads: usual_threads(), tap: None };
     let (relay, notices) = Relay::start(clock, &relay_options).map_err(DaemonError::system("start the relay"))?;
     let runtime = runtime().map_err(DaemonError::system("start the runtime"))?;
     summary(&config, &sockets);
-    let parts = Parts { config: Arc::clone(&config), clock, sockets, options: socket_options, relay, output };
+    let parts =
+        Parts { config: Arc::clone(&config), clock, sockets, options: socket_options, relay, output, observer: None };
     let result = runtime.block_on(async {
         let (answers, found) = unbounded_channel();
-        let signalling = Signalling::new(parts).map_err(DaemonError::system("watch the SIP sockets"))?;
         let signals = Signals::catch().map_err(DaemonError::system("catch signals"))?;
+        let (signalling, faults) = Signalling::start(parts).map_err(DaemonError::system("start the SIP threads"))?;
         resolver::start(&config, &answers);
         let serve = |control: &mut Control| control.serve().map_err(DaemonError::system("watch the control socket"));
         let requests = control.as_mut().map(serve).transpose()?;
@@ -99,11 +103,23 @@ pub fn run(options: Options, detached: Option<Detached>) -> Result<(), DaemonErr
                 .map_err(DaemonError::system("leave the shell"))?;
         }
         info!("ready");
-        Daemon { signalling, clock, signals, leaving: false }.serve(notices, found, requests).await
+        let daemon = Daemon { signalling, clock, signals, pid_file, leaving: false };
+        daemon.serve(Incoming { notices, answers: found, faults, requests }).await
     });
     // A look-up may hang in the system's resolver; nobody waits for it any more.
     runtime.shutdown_background();
     result
+}
+
+/// Becomes the user of `--user`, who gets the control socket for its own.
+fn give_up_rights(user: &Account, control: Option<&Control>) -> Result<(), UserError> {
+    if let Some(control) = control {
+        user.own(control.path())?;
+        // Where it could not be removed at the end. Only a folder that is ours.
+        let folder = control.path().parent().filter(|folder| *folder == Path::new(control::OF_ROOT));
+        folder.map_or(Ok(()), |folder| user.own(folder))?;
+    }
+    user.become_it()
 }
 
 /// The control side needs one thread only: this one.
@@ -122,7 +138,7 @@ fn summary(config: &Config, sockets: &BoundSockets) {
         uplink4 = uplink(Family::V4),
         uplink6 = uplink(Family::V6),
         maps = config.maps.len(),
-        sip_sockets = sockets.count(),
+        sip_addresses = sockets.addresses(),
         rtp_ports = %format_args!("{low}-{high}"),
         max_streams = config.rtp_ports.pairs(),
         max_calls = %config.max_calls.map_or_else(|| "by the ports".to_owned(), |calls| calls.to_string()),
@@ -159,36 +175,40 @@ async fn next(requests: &mut Option<Receiver<Request>>) -> Option<Request> {
     }
 }
 
+/// What the main thread waits for, beside signals and time.
+struct Incoming {
+    notices: UnboundedReceiver<Notice>,
+    answers: UnboundedReceiver<Answer>,
+    faults: UnboundedReceiver<Fault>,
+    /// None without a control socket.
+    requests: Option<Receiver<Request>>,
+}
+
 struct Daemon {
     signalling: Signalling,
     clock: Clock,
     signals: Signals,
+    /// Goes away as soon as another daemon may start.
+    pid_file: Option<PidFile>,
     /// SIGHUP came: the SIP sockets are closed, media goes on.
     leaving: bool,
 }
 
 impl Daemon {
-    async fn serve(
-        mut self,
-        mut notices: UnboundedReceiver<Notice>,
-        mut answers: UnboundedReceiver<Answer>,
-        mut requests: Option<Receiver<Request>>,
-    ) -> Result<(), DaemonError> {
-        let mut events = [EpollEvent::empty(); EVENTS];
-        let mut minute = interval(Duration::from_secs(60));
+    async fn serve(mut self, mut incoming: Incoming) -> Result<(), DaemonError> {
+        let mut minute = interval(MINUTE);
         minute.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        // What it is for is done at the start too.
+        minute.reset();
         while !(self.leaving && self.signalling.is_idle()) {
             let deadline = self.deadline();
             tokio::select! {
-                ready = self.signalling.readable(&mut events) => {
-                    let ready = ready.map_err(DaemonError::system("wait for SIP"))?;
-                    let events = events.get(..ready).unwrap_or_default();
-                    self.signalling.receive(events).map_err(DaemonError::system("write to standard output"))?;
-                }
-                Some(notice) = notices.recv() => self.signalling.notice(notice),
-                Some(Answer { side, addresses }) = answers.recv() => self.signalling.set_uplink(side, addresses),
-                Some(request) = next(&mut requests) => self.request(request),
+                Some(notice) = incoming.notices.recv() => self.signalling.notice(notice),
+                Some(Answer { side, addresses }) = incoming.answers.recv() => self.signalling.set_uplink(side, addresses),
+                Some(request) = next(&mut incoming.requests) => self.request(request),
                 () = sleep_until(deadline) => self.signalling.timers(),
+                () = self.signalling.sooner() => {}
+                Some(fault) = incoming.faults.recv() => return Err(fault.into()),
                 _ = minute.tick() => self.signalling.every_minute(),
                 _ = self.signals.hang_up.recv() => self.leave(),
                 _ = self.signals.terminate.recv() => break,
@@ -221,6 +241,7 @@ impl Daemon {
         if !self.leaving {
             self.leaving = true;
             self.signalling.stop_listening();
+            self.pid_file = None;
             info!(calls = self.signalling.sessions(), "SIP sockets closed; media is relayed until the last call ends");
         }
     }

@@ -60,20 +60,21 @@ impl PidFile {
     /// Where another daemon lives that has it, where something stands there that
     /// is no pid file, and where the system refuses.
     pub fn create(path: &Path) -> Result<Self, PidFileError> {
+        let failed = |error| PidFileError::System { path: path.to_owned(), error };
         for _ in 0..TRIES {
-            let file = Self { path: path.to_owned(), file: open(path)? };
-            match file.file.try_lock() {
+            let mut file = open(path)?;
+            match file.try_lock() {
                 Ok(()) => {}
                 Err(TryLockError::WouldBlock) => {
-                    return Err(PidFileError::Running { path: path.to_owned(), pid: file.said()? });
+                    return Err(PidFileError::Running { path: path.to_owned(), pid: said(path, &mut file)? });
                 }
-                Err(TryLockError::Error(error)) => return Err(file.failed(error)),
+                Err(TryLockError::Error(error)) => return Err(failed(error)),
             }
             // The daemon that had it may have removed it meanwhile.
-            if file.is_in_place() {
-                file.said()?;
-                file.write().map_err(|error| file.failed(error))?;
-                return Ok(file);
+            if is_in_place(path, &file) {
+                said(path, &mut file)?;
+                write(&mut file).map_err(failed)?;
+                return Ok(Self { path: path.to_owned(), file });
             }
         }
         Err(PidFileError::Other { path: path.to_owned(), what: "it does not stay the same file" })
@@ -91,46 +92,17 @@ impl PidFile {
         let beside = PathBuf::from(beside);
         let _ = fs::remove_file(&beside);
         let made = OpenOptions::new().write(true).read(true).create_new(true).mode(0o644).open(&beside);
-        let file = Self { path: path.to_owned(), file: made.map_err(failed)? };
-        let renamed = file.file.lock().and_then(|()| file.write()).and_then(|()| fs::rename(&beside, path));
+        let mut file = made.map_err(failed)?;
+        let renamed = file.lock().and_then(|()| write(&mut file)).and_then(|()| fs::rename(&beside, path));
         renamed.inspect_err(|_| drop(fs::remove_file(&beside))).map_err(failed)?;
-        Ok(file)
-    }
-
-    /// The number that stands in it, or nothing.
-    fn said(&self) -> Result<String, PidFileError> {
-        let mut text = String::new();
-        let read = (&self.file).take(READ_LIMIT).read_to_string(&mut text);
-        let said = text.trim_ascii_end();
-        // Root may have been told a wrong file, and shall not overwrite it.
-        if read.is_err() || !said.bytes().all(|byte| byte.is_ascii_digit()) {
-            let what = "that is no pid file, as it holds something else than a number";
-            return Err(PidFileError::Other { path: self.path.clone(), what });
-        }
-        Ok(said.to_owned())
-    }
-
-    fn write(&self) -> io::Result<()> {
-        self.file.set_len(0)?;
-        (&self.file).rewind()?;
-        (&self.file).write_all(format!("{}\n", std::process::id()).as_bytes())
-    }
-
-    fn is_in_place(&self) -> bool {
-        let identity = |metadata: fs::Metadata| (metadata.dev(), metadata.ino());
-        let (here, there) = (self.file.metadata().map(identity), fs::symlink_metadata(&self.path).map(identity));
-        matches!((here, there), (Ok(here), Ok(there)) if here == there)
-    }
-
-    fn failed(&self, error: io::Error) -> PidFileError {
-        PidFileError::System { path: self.path.clone(), error }
+        Ok(Self { path: path.to_owned(), file })
     }
 }
 
 impl Drop for PidFile {
     fn drop(&mut self) {
         // A daemon that took this one's place has put its own there.
-        if !self.is_in_place() {
+        if !is_in_place(&self.path, &self.file) {
             return;
         }
         if let Err(error) = fs::remove_file(&self.path) {
@@ -139,6 +111,31 @@ impl Drop for PidFile {
             debug!(path = %self.path.display(), %error, emptied, "the pid file stays");
         }
     }
+}
+
+/// The number that stands in it, or nothing.
+fn said(path: &Path, file: &mut File) -> Result<String, PidFileError> {
+    let mut text = String::new();
+    let read = file.take(READ_LIMIT).read_to_string(&mut text);
+    let said = text.trim_ascii_end();
+    // Root may have been told a wrong file, and shall not overwrite it.
+    if read.is_err() || !said.bytes().all(|byte| byte.is_ascii_digit()) {
+        let what = "that is no pid file, as it holds something else than a number";
+        return Err(PidFileError::Other { path: path.to_owned(), what });
+    }
+    Ok(said.to_owned())
+}
+
+fn write(file: &mut File) -> io::Result<()> {
+    file.set_len(0)?;
+    file.rewind()?;
+    file.write_all(format!("{}\n", std::process::id()).as_bytes())
+}
+
+fn is_in_place(path: &Path, file: &File) -> bool {
+    let identity = |metadata: fs::Metadata| (metadata.dev(), metadata.ino());
+    let (here, there) = (file.metadata().map(identity), fs::symlink_metadata(path).map(identity));
+    matches!((here, there), (Ok(here), Ok(there)) if here == there)
 }
 
 /// Opens the file, or makes it. Where a link points is none of our business, and
@@ -207,6 +204,7 @@ mod tests {
         assert_eq!(fs::read_to_string(folder.file()).unwrap(), ours());
         let said = PidFile::create(&folder.file()).unwrap_err().to_string();
         assert!(said.contains(&format!("process {} has it and is running", std::process::id())), "{said}");
+        assert_eq!(fs::read_to_string(folder.file()).unwrap(), ours());
         drop(file);
         assert!(PidFile::create(&folder.file()).is_ok());
     }
