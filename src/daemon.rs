@@ -4,6 +4,7 @@ pub(crate) mod limits;
 
 use std::future::pending;
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,8 +18,9 @@ use tracing::info;
 use crate::cli::{Mode, Options};
 use crate::clock::Clock;
 use crate::config::{Config, Plain, Uplink};
-use crate::control::{Client, Control, ControlError, Request, Verb};
+use crate::control::{self, Client, Control, ControlError, Request, Verb};
 use crate::family::Family;
+use crate::process::{Account, Detached, PidFile, PidFileError, UserError};
 use crate::relay::{Notice, Relay, RelayOptions, usual_threads};
 use crate::resolver::{self, Answer};
 use crate::signalling::{BoundSockets, Fault, Output, Parts, Signalling};
@@ -43,6 +45,12 @@ pub enum DaemonError {
     /// There is no control socket where one was asked for.
     #[error(transparent)]
     Control(#[from] ControlError),
+    /// The number of the process cannot be written down.
+    #[error(transparent)]
+    PidFile(#[from] PidFileError),
+    /// Root's rights cannot be given up.
+    #[error(transparent)]
+    User(#[from] UserError),
     /// The system refuses something else that the daemon needs.
     #[error("cannot {what}: {error}")]
     System {
@@ -66,14 +74,18 @@ impl DaemonError {
 /// # Errors
 /// Where an address cannot be bound, or the system refuses threads, signals and
 /// the like at the start.
-pub fn run(options: Options) -> Result<(), DaemonError> {
+pub fn run(options: Options, detached: Option<Detached>) -> Result<(), DaemonError> {
     let clock = Clock::start();
     let config = Arc::new(options.config);
     let output = if matches!(options.mode, Mode::Print) { Output::Paper } else { Output::Network };
+    let pid_file = options.pid_file.as_deref().map(PidFile::create).transpose()?;
     limits::raise_files(&config);
     let socket_options = SocketOptions { freebind: options.freebind, dscp: options.dscp };
     let sockets = BoundSockets::bind(&config, socket_options, output.threads())?;
     let mut control = Control::open(&options.control)?;
+    if let Some(user) = &options.user {
+        give_up_rights(user, control.as_ref())?;
+    }
     let relay_options = RelayOptions { threads: usual_threads(), tap: None };
     let (relay, notices) = Relay::start(clock, &relay_options).map_err(DaemonError::system("start the relay"))?;
     let runtime = runtime().map_err(DaemonError::system("start the runtime"))?;
@@ -87,13 +99,31 @@ pub fn run(options: Options) -> Result<(), DaemonError> {
         resolver::start(&config, &answers);
         let serve = |control: &mut Control| control.serve().map_err(DaemonError::system("watch the control socket"));
         let requests = control.as_mut().map(serve).transpose()?;
+        if let Some(detached) = detached {
+            detached
+                .leave_directory()
+                .and_then(|()| detached.tell())
+                .map_err(DaemonError::system("leave the shell"))?;
+        }
         info!("ready");
-        let daemon = Daemon { signalling, clock, signals, leaving: false, gatherer: Gatherer::new(clock) };
+        let gatherer = Gatherer::new(clock);
+        let daemon = Daemon { signalling, clock, signals, pid_file, leaving: false, gatherer };
         daemon.serve(Incoming { notices, answers: found, faults, requests }).await
     });
     // A look-up may hang in the system's resolver; nobody waits for it any more.
     runtime.shutdown_background();
     result
+}
+
+/// Becomes the user of `--user`, who gets the control socket for its own.
+fn give_up_rights(user: &Account, control: Option<&Control>) -> Result<(), UserError> {
+    if let Some(control) = control {
+        user.own(control.path())?;
+        // Where it could not be removed at the end. Only a folder that is ours.
+        let folder = control.path().parent().filter(|folder| *folder == Path::new(control::OF_ROOT));
+        folder.map_or(Ok(()), |folder| user.own(folder))?;
+    }
+    user.become_it()
 }
 
 /// The control side needs one thread only: this one.
@@ -162,6 +192,8 @@ struct Daemon {
     signalling: Signalling,
     clock: Clock,
     signals: Signals,
+    /// Goes away as soon as another daemon may start.
+    pid_file: Option<PidFile>,
     /// SIGHUP came: the SIP sockets are closed, media goes on.
     leaving: bool,
     gatherer: Gatherer,
@@ -231,6 +263,7 @@ impl Daemon {
         if !self.leaving {
             self.leaving = true;
             self.signalling.stop_listening();
+            self.pid_file = None;
             info!(calls = self.signalling.sessions(), "SIP sockets closed; media is relayed until the last call ends");
         }
     }
