@@ -13,7 +13,7 @@ use crate::family::canonical_endpoint;
 use crate::scan::number;
 use crate::sip::host::{SIP_PORT, ipv4, ipv6};
 use crate::siphash::SipHash;
-use crate::text::{Sink, Text, display, hex_digit, write_ipv6};
+use crate::text::{Sink, Text, display, hex_digits, write_endpoint};
 
 /// What a MAC proves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -126,11 +126,7 @@ impl Seal {
 
 impl Text for Seal {
     fn write(&self, out: &mut impl Sink) {
-        let mut digits = [0; Self::LENGTH];
-        for (place, digit) in (0..16).rev().zip(&mut digits) {
-            *digit = hex_digit(self.0 >> (place * 4));
-        }
-        out.put(&digits);
+        out.put(&hex_digits(self.0));
     }
 }
 
@@ -163,11 +159,7 @@ pub struct Tilde(pub SocketAddr);
 
 impl Text for Tilde {
     fn write(&self, out: &mut impl Sink) {
-        match self.0.ip() {
-            IpAddr::V4(v4) => v4.write(out),
-            IpAddr::V6(v6) => write_ipv6(v6, b'-', out),
-        }
-        ("~", self.0.port()).write(out);
+        write_endpoint(self.0, b'-', b'~', out);
     }
 }
 
