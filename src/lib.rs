@@ -6,10 +6,10 @@
 //!
 //! | layer  | modules | what |
 //! |--------|---------|------|
-//! | shell  | `main` [`cli`] [`check`] [`secret`] [`logging`] [`clock`] [`escaped`] [`paper`] [`socket`] [`resolver`] [`observer`] [`signalling`] [`relay`] [`control`] [`daemon`] [`transcript`] | sockets, clocks, threads, files, logs |
+//! | shell  | `main` [`cli`] [`check`] [`secret`] [`logging`] [`process`] [`clock`] [`escaped`] [`paper`] [`socket`] [`resolver`] [`observer`] [`signalling`] [`relay`] [`status`] [`control`] [`daemon`] [`transcript`] | sockets, clocks, threads, files, logs |
 //! | proxy  | [`proxy`] | the daemon without sockets |
 //! | decide | [`route`] [`rewrite`], beside them [`media`] | where a message goes and how it leaves; who may speak on a stream |
-//! | ground | [`family`] [`config`] [`address`] [`token`] [`limit`] [`branch`] [`target`] [`reason`] [`streams`] [`edit`] | values and bytes |
+//! | ground | [`family`] [`siphash`] [`config`] [`address`] [`token`] [`limit`] [`branch`] [`target`] [`reason`] [`streams`] [`edit`] | values and bytes |
 //! | read   | [`sip`] [`sdp`] | borrowed views of one datagram |
 //! | text   | [`scan`] [`text`] | character classes and a cursor; writing |
 
@@ -29,6 +29,7 @@ pub mod logging;
 pub mod media;
 pub mod observer;
 pub mod paper;
+pub mod process;
 pub mod proxy;
 pub mod reason;
 pub mod relay;
@@ -40,7 +41,9 @@ pub mod sdp;
 pub mod secret;
 pub mod signalling;
 pub mod sip;
+pub mod siphash;
 pub mod socket;
+pub mod status;
 pub mod streams;
 pub mod target;
 pub mod text;
