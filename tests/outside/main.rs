@@ -27,6 +27,7 @@ mod ports;
 mod process;
 mod refusals;
 mod service;
+mod setups;
 mod sipp;
 mod sizes;
 mod start;
