@@ -1,6 +1,7 @@
 //! The daemon: its runtime, its signals, its start and its end.
 
 pub(crate) mod limits;
+mod reload;
 
 use std::future::pending;
 use std::io;
@@ -16,12 +17,12 @@ use tracing::info;
 
 use crate::cli::{Mode, Options};
 use crate::clock::Clock;
-use crate::config::{Config, Plain, Uplink};
+use crate::config::{Config, Plain, Uplink, UplinkHost};
 use crate::control::{self, Control, ControlError, Request, Verb};
 use crate::family::Family;
 use crate::process::{Account, Detached, PidFile, PidFileError, UserError};
 use crate::relay::{Notice, Relay, RelayOptions, usual_threads};
-use crate::resolver::{self, Answer};
+use crate::resolver::{Answer, Resolver};
 use crate::signalling::{BoundSockets, Fault, Output, Parts, Signalling};
 use crate::socket::{BindError, SocketOptions};
 
@@ -73,7 +74,7 @@ impl DaemonError {
 /// the like at the start.
 pub fn run(options: Options, detached: Option<Detached>) -> Result<(), DaemonError> {
     let clock = Clock::start();
-    let config = Arc::new(options.config);
+    let config = Arc::new(options.config.clone());
     let output = if matches!(options.mode, Mode::Print) { Output::Paper } else { Output::Network };
     let pid_file = options.pid_file.as_deref().map(PidFile::create).transpose()?;
     limits::raise_files(&config);
@@ -93,7 +94,7 @@ pub fn run(options: Options, detached: Option<Detached>) -> Result<(), DaemonErr
         let (answers, found) = unbounded_channel();
         let signals = Signals::catch().map_err(DaemonError::system("catch signals"))?;
         let (signalling, faults) = Signalling::start(parts).map_err(DaemonError::system("start the SIP threads"))?;
-        resolver::start(&config, &answers);
+        let resolver = Resolver::start(&config, answers);
         let serve = |control: &mut Control| control.serve().map_err(DaemonError::system("watch the control socket"));
         let requests = control.as_mut().map(serve).transpose()?;
         if let Some(detached) = detached {
@@ -103,7 +104,7 @@ pub fn run(options: Options, detached: Option<Detached>) -> Result<(), DaemonErr
                 .map_err(DaemonError::system("leave the shell"))?;
         }
         info!("ready");
-        let daemon = Daemon { signalling, clock, signals, pid_file, leaving: false };
+        let daemon = Daemon { signalling, clock, signals, options, resolver, pid_file, leaving: false };
         daemon.serve(Incoming { notices, answers: found, faults, requests }).await
     });
     // A look-up may hang in the system's resolver; nobody waits for it any more.
@@ -129,7 +130,7 @@ fn runtime() -> io::Result<Runtime> {
 
 /// What the daemon will do, for the log.
 fn summary(config: &Config, sockets: &BoundSockets) {
-    let uplink = |side: Family| config.uplinks[side].as_ref().map_or("none", |Uplink { written, .. }| written);
+    let uplink = |side| written(config, side);
     let (low, high) = config.rtp_ports.bounds();
     info!(
         version = env!("CARGO_PKG_VERSION"),
@@ -150,11 +151,17 @@ fn summary(config: &Config, sockets: &BoundSockets) {
     }
 }
 
-/// The signals that end a daemon.
+/// The uplink of a side, for the log.
+fn written(config: &Config, side: Family) -> &str {
+    config.uplinks[side].as_ref().map_or("none", |Uplink { written, .. }| written)
+}
+
+/// The signals that end a daemon, or let it read its options again.
 struct Signals {
     terminate: Signal,
     interrupt: Signal,
     hang_up: Signal,
+    user2: Signal,
 }
 
 impl Signals {
@@ -163,6 +170,7 @@ impl Signals {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
             hang_up: signal(SignalKind::hangup())?,
+            user2: signal(SignalKind::user_defined2())?,
         })
     }
 }
@@ -188,6 +196,9 @@ struct Daemon {
     signalling: Signalling,
     clock: Clock,
     signals: Signals,
+    /// As they were at the start.
+    options: Options,
+    resolver: Resolver,
     /// Goes away as soon as another daemon may start.
     pid_file: Option<PidFile>,
     /// SIGHUP came: the SIP sockets are closed, media goes on.
@@ -204,13 +215,14 @@ impl Daemon {
             let deadline = self.deadline();
             tokio::select! {
                 Some(notice) = incoming.notices.recv() => self.signalling.notice(notice),
-                Some(Answer { side, addresses }) = incoming.answers.recv() => self.signalling.set_uplink(side, addresses),
+                Some(answer) = incoming.answers.recv() => self.uplink_found(answer),
                 Some(request) = next(&mut incoming.requests) => self.request(request),
                 () = sleep_until(deadline) => self.signalling.timers(),
                 () = self.signalling.sooner() => {}
                 Some(fault) = incoming.faults.recv() => return Err(fault.into()),
                 _ = minute.tick() => self.signalling.every_minute(),
                 _ = self.signals.hang_up.recv() => self.leave(),
+                _ = self.signals.user2.recv() => self.reload(),
                 _ = self.signals.terminate.recv() => break,
                 _ = self.signals.interrupt.recv() => break,
             }
@@ -234,6 +246,14 @@ impl Daemon {
                 client.answer(format!("calls now: {}\n", self.signalling.sessions()).into_bytes());
             }
             Verb::Takeover => client.answer(b"error: this version does not hand over its calls\n".to_vec()),
+        }
+    }
+
+    fn uplink_found(&mut self, Answer { side, name, addresses }: Answer) {
+        let uplink = self.signalling.config().uplinks[side].as_ref();
+        // It may have been looked up for an uplink of before a reload.
+        if uplink.is_some_and(|uplink| uplink.host == UplinkHost::Name(name)) {
+            self.signalling.set_uplink(side, addresses);
         }
     }
 
