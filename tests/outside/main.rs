@@ -30,6 +30,7 @@ mod reload;
 mod sipp;
 mod sizes;
 mod start;
+mod status;
 mod strangers;
 mod telephones;
 mod uplink;
