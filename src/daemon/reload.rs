@@ -20,9 +20,13 @@ impl Daemon {
     pub(super) fn reload(&mut self) {
         if self.leaving {
             info!("nothing is reloaded, as this process only waits for its last calls");
-        } else if let Err(why) = self.read_again() {
+            return;
+        }
+        self.service.reloading();
+        if let Err(why) = self.read_again() {
             warn!("nothing is reloaded: {why}");
         }
+        self.service.ready("SIP and media cross");
     }
 
     /// The error is why nothing was changed.
