@@ -116,15 +116,21 @@ impl Latch {
 
     /// A packet came from `from`: whether it is let in.
     pub fn hear(&mut self, now: Duration, from: SocketAddr, packet: Packet) -> bool {
-        let from_described = is(self.described, Some(from));
-        if self.mode == LatchMode::Off {
-            return from_described || self.is_acceptable(from);
-        }
         if let Some(winner) = self.winner.as_mut().filter(|winner| same(winner.address, from)) {
             winner.heard = now;
             winner.ssrc = packet.ssrc().or(winner.ssrc);
             winner.by_media |= is_media(packet);
             return true;
+        }
+        self.hear_another(now, from, packet)
+    }
+
+    /// The same, where it is not from the winner.
+    #[cold]
+    fn hear_another(&mut self, now: Duration, from: SocketAddr, packet: Packet) -> bool {
+        let from_described = is(self.described, Some(from));
+        if self.mode == LatchMode::Off {
+            return from_described || self.is_acceptable(from);
         }
         if self.wins(now, from, from_described, packet) {
             let by_media = is_media(packet);
@@ -139,6 +145,16 @@ impl Latch {
         }
         let undecided = self.winner.is_none() && packet == Packet::Other && self.is_acceptable(from);
         from_described || undecided
+    }
+
+    /// The one address that is let in, and the time from which another one may
+    /// be, if nothing comes until then. Whoever filters by it before
+    /// [`Latch::hear`] changes nothing, if it asks again after each description.
+    /// `None`: others are let in as well.
+    pub fn sole_speaker(&self) -> Option<(SocketAddr, Duration)> {
+        let winner = self.winner.filter(|winner| winner.by_media && self.former.is_none() && !self.reopened)?;
+        let described_elsewhere = self.described.is_some() && !is(self.described, Some(winner.address));
+        (!described_elsewhere).then(|| (winner.address, winner.heard.saturating_add(SILENCE)))
     }
 
     /// Where packets for this party go.
