@@ -98,6 +98,11 @@ impl Stream {
         if heard { self.legs[side.other()].send(component) } else { None }
     }
 
+    /// Who alone may speak on a component of the leg on `side`, see [`Latch::sole_speaker`].
+    pub fn sole_speaker(&self, side: Family, component: Component) -> Option<(SocketAddr, Duration)> {
+        self.legs[side].latch_of(component).sole_speaker()
+    }
+
     /// When a packet of either party was last let in: for
     /// [`super::command::Command::Query`], the latest of all streams of a session.
     pub fn last_heard(&self) -> Option<Duration> {
@@ -147,6 +152,13 @@ impl Leg {
         match component {
             Component::Rtp => &mut self.rtp,
             Component::Rtcp => &mut self.rtcp,
+        }
+    }
+
+    fn latch_of(&self, component: Component) -> &Latch {
+        match component {
+            Component::Rtp => &self.rtp,
+            Component::Rtcp => &self.rtcp,
         }
     }
 

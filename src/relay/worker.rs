@@ -21,9 +21,10 @@ use tracing::error;
 use super::figures::{SessionFigures, StreamFigures};
 use super::handover::{DetachedSession, SessionState};
 use super::icmp::ErrorReader;
-use super::key::{SocketKey, WAKE};
+use super::key::{SocketKey, TIMER, WAKE};
 use super::order::Order;
 use super::relayed::Relayed;
+use super::silences::Silences;
 use super::slab::{Key, Slab};
 use super::tap::Tap;
 use super::{Ending, Notice, StreamSockets};
@@ -62,6 +63,7 @@ pub(super) struct Worker {
     sessions: HashMap<SessionId, Session>,
     buffer: Box<[u8]>,
     errors: ErrorReader,
+    silences: Silences,
     tap: Option<Arc<dyn Tap>>,
 }
 
@@ -76,6 +78,8 @@ impl Worker {
     ) -> io::Result<Self> {
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
         epoll.add(&*wake, EpollEvent::new(EpollFlags::EPOLLIN, WAKE))?;
+        let silences = Silences::new()?;
+        epoll.add(&silences, EpollEvent::new(EpollFlags::EPOLLIN, TIMER))?;
         Ok(Self {
             epoll,
             wake,
@@ -87,6 +91,7 @@ impl Worker {
             sessions: HashMap::new(),
             buffer: vec![0; BUFFER].into_boxed_slice(),
             errors: ErrorReader::new(),
+            silences,
             tap,
         })
     }
@@ -106,12 +111,16 @@ impl Worker {
             // after them, and yet stand before the waking in the list.
             if events.iter().any(|event| event.data() == WAKE) {
                 let _ = self.wake.read();
+                if !self.carry_out() {
+                    return;
+                }
             }
-            if !self.carry_out() {
-                return;
-            }
-            for &event in events.iter().filter(|event| event.data() != WAKE) {
-                self.packet(now, event);
+            for &event in events {
+                match event.data() {
+                    WAKE => {}
+                    TIMER => self.look_at_silences(now),
+                    _ => self.packet(now, event),
+                }
             }
         }
     }
@@ -123,7 +132,19 @@ impl Worker {
         if event.events().contains(EpollFlags::EPOLLERR) {
             relayed.read_errors(key, &mut self.errors);
         }
-        relayed.packet(now, key, &mut self.buffer, self.tap.as_deref());
+        if let Some(until) = relayed.packet(now, key, &mut self.buffer, self.tap.as_deref()) {
+            self.silences.add(now, until, key);
+        }
+    }
+
+    /// Opens the connected sockets whose party is silent.
+    fn look_at_silences(&mut self, now: Duration) {
+        while let Some(key) = self.silences.due(now) {
+            if let Some(until) = self.streams.find(key.stream).and_then(|relayed| relayed.look_again(now, key)) {
+                self.silences.add(now, until, key);
+            }
+        }
+        self.silences.went_off(now);
     }
 
     /// Carries out what the signalling ordered; `false`: the handle is gone.
@@ -145,7 +166,7 @@ impl Worker {
             Order::Open { session, stream, latch, sockets } => self.open(session, stream, latch, *sockets),
             Order::Describe { stream, side, leg } => {
                 if let Some(relayed) = self.keys.get(&stream).and_then(|&key| self.streams.find(key)) {
-                    relayed.stream.describe(side, leg);
+                    relayed.describe(side, leg);
                 }
             }
             Order::Query { session } => self.answer(session),
