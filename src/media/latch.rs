@@ -48,15 +48,16 @@ pub const SILENCE: Duration = Duration::from_secs(2);
 /// # Ok::<(), std::net::AddrParseError>(())
 /// ```
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[repr(C, align(64))]
 pub struct Latch {
+    /// Who won the race. All that most packets need, in a cache line of its own.
+    winner: Option<Speaker>,
     mode: LatchMode,
     /// Where the party wants its packets, if it says.
     described: Option<SocketAddr>,
     /// The last address that it did say: coming back to it is no move.
     last_described: Option<SocketAddr>,
     acceptable: [Option<IpAddr>; 2],
-    /// Who won the race.
-    winner: Option<Speaker>,
     /// Who won the race before, and the address described then.
     former: Option<(Option<SocketAddr>, Speaker)>,
     /// The description says nothing of the address any more (the unspecified
@@ -79,11 +80,11 @@ impl Latch {
     /// A latch before any description: only [`LatchMode::First`] lets somebody in.
     pub fn new(mode: LatchMode) -> Self {
         Self {
+            winner: None,
             mode,
             described: None,
             last_described: None,
             acceptable: [None; 2],
-            winner: None,
             former: None,
             reopened: false,
         }

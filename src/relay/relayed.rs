@@ -21,10 +21,10 @@ const ERRORS: usize = 16;
 /// A stream with its sockets.
 #[derive(Debug)]
 pub(super) struct Relayed {
-    pub(super) id: StreamId,
-    pub(super) session: SessionId,
     pub(super) stream: Stream,
     pub(super) sockets: StreamSockets,
+    pub(super) id: StreamId,
+    pub(super) session: SessionId,
     pub(super) failures: PerFamily<Failures>,
 }
 
@@ -142,5 +142,15 @@ impl Relayed {
             legs: PerFamily::from_fn(|side| self.stream.report(side)),
             failures: self.failures,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stream_takes_less_than_four_kilobytes() {
+        assert!(size_of::<Relayed>() <= 2560, "{}", size_of::<Relayed>());
     }
 }
