@@ -4,24 +4,29 @@ pub(crate) mod limits;
 
 use std::future::pending;
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc::{Receiver, UnboundedReceiver, unbounded_channel};
+use tokio::sync::oneshot;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use tracing::info;
 
 use crate::cli::{Mode, Options};
 use crate::clock::Clock;
 use crate::config::{Config, Plain, Uplink};
-use crate::control::{Control, ControlError, Request, Verb};
+use crate::control::{self, Client, Control, ControlError, Request, Verb};
 use crate::family::Family;
+use crate::process::{Account, Detached, PidFile, PidFileError, UserError};
 use crate::relay::{Notice, Relay, RelayOptions, usual_threads};
 use crate::resolver::{self, Answer};
 use crate::signalling::{BoundSockets, Fault, Output, Parts, Signalling};
 use crate::socket::{BindError, SocketOptions};
+use crate::status::gather::Gatherer;
+use crate::status::{Snapshot, text};
 
 /// When to look again where nothing is due.
 const FAR: Duration = Duration::from_secs(3600);
@@ -40,6 +45,12 @@ pub enum DaemonError {
     /// There is no control socket where one was asked for.
     #[error(transparent)]
     Control(#[from] ControlError),
+    /// The number of the process cannot be written down.
+    #[error(transparent)]
+    PidFile(#[from] PidFileError),
+    /// Root's rights cannot be given up.
+    #[error(transparent)]
+    User(#[from] UserError),
     /// The system refuses something else that the daemon needs.
     #[error("cannot {what}: {error}")]
     System {
@@ -63,14 +74,18 @@ impl DaemonError {
 /// # Errors
 /// Where an address cannot be bound, or the system refuses threads, signals and
 /// the like at the start.
-pub fn run(options: Options) -> Result<(), DaemonError> {
+pub fn run(options: Options, detached: Option<Detached>) -> Result<(), DaemonError> {
     let clock = Clock::start();
     let config = Arc::new(options.config);
     let output = if matches!(options.mode, Mode::Print) { Output::Paper } else { Output::Network };
+    let pid_file = options.pid_file.as_deref().map(PidFile::create).transpose()?;
     limits::raise_files(&config);
     let socket_options = SocketOptions { freebind: options.freebind, dscp: options.dscp };
     let sockets = BoundSockets::bind(&config, socket_options, output.threads())?;
     let mut control = Control::open(&options.control)?;
+    if let Some(user) = &options.user {
+        give_up_rights(user, control.as_ref())?;
+    }
     let relay_options = RelayOptions { threads: usual_threads(), tap: None };
     let (relay, notices) = Relay::start(clock, &relay_options).map_err(DaemonError::system("start the relay"))?;
     let runtime = runtime().map_err(DaemonError::system("start the runtime"))?;
@@ -84,13 +99,31 @@ pub fn run(options: Options) -> Result<(), DaemonError> {
         resolver::start(&config, &answers);
         let serve = |control: &mut Control| control.serve().map_err(DaemonError::system("watch the control socket"));
         let requests = control.as_mut().map(serve).transpose()?;
+        if let Some(detached) = detached {
+            detached
+                .leave_directory()
+                .and_then(|()| detached.tell())
+                .map_err(DaemonError::system("leave the shell"))?;
+        }
         info!("ready");
-        let daemon = Daemon { signalling, clock, signals, leaving: false };
+        let gatherer = Gatherer::new(clock);
+        let daemon = Daemon { signalling, clock, signals, pid_file, leaving: false, gatherer };
         daemon.serve(Incoming { notices, answers: found, faults, requests }).await
     });
     // A look-up may hang in the system's resolver; nobody waits for it any more.
     runtime.shutdown_background();
     result
+}
+
+/// Becomes the user of `--user`, who gets the control socket for its own.
+fn give_up_rights(user: &Account, control: Option<&Control>) -> Result<(), UserError> {
+    if let Some(control) = control {
+        user.own(control.path())?;
+        // Where it could not be removed at the end. Only a folder that is ours.
+        let folder = control.path().parent().filter(|folder| *folder == Path::new(control::OF_ROOT));
+        folder.map_or(Ok(()), |folder| user.own(folder))?;
+    }
+    user.become_it()
 }
 
 /// The control side needs one thread only: this one.
@@ -159,8 +192,11 @@ struct Daemon {
     signalling: Signalling,
     clock: Clock,
     signals: Signals,
+    /// Goes away as soon as another daemon may start.
+    pid_file: Option<PidFile>,
     /// SIGHUP came: the SIP sockets are closed, media goes on.
     leaving: bool,
+    gatherer: Gatherer,
 }
 
 impl Daemon {
@@ -172,7 +208,7 @@ impl Daemon {
         while !(self.leaving && self.signalling.is_idle()) {
             let deadline = self.deadline();
             tokio::select! {
-                Some(notice) = incoming.notices.recv() => self.signalling.notice(notice),
+                Some(notice) = incoming.notices.recv() => self.notice(notice),
                 Some(Answer { side, addresses }) = incoming.answers.recv() => self.signalling.set_uplink(side, addresses),
                 Some(request) = next(&mut incoming.requests) => self.request(request),
                 () = sleep_until(deadline) => self.signalling.timers(),
@@ -196,20 +232,38 @@ impl Daemon {
     }
 
     /// Answers a client of the control socket.
-    fn request(&self, request: Request) {
-        let Request { verb, client } = request;
+    fn request(&self, Request { verb, client }: Request) {
         match verb {
-            Verb::Status | Verb::StatusJson => {
-                client.answer(format!("calls now: {}\n", self.signalling.sessions()).into_bytes());
-            }
+            Verb::Status => self.tell(client, |snapshot| text::status(snapshot).into_bytes()),
+            Verb::StatusJson => self.tell(client, Snapshot::json),
             Verb::Takeover => client.answer(b"error: this version does not hand over its calls\n".to_vec()),
         }
+    }
+
+    /// Tells a client what this daemon is doing.
+    fn tell(&self, client: Client, write: fn(&Snapshot) -> Vec<u8>) {
+        let (asking, gathered) = oneshot::channel();
+        self.gatherer.gather(&self.signalling, self.leaving, asking);
+        tokio::spawn(async move {
+            if let Ok(snapshot) = gathered.await {
+                client.answer(write(&snapshot));
+            }
+        });
+    }
+
+    /// Takes in what a relay thread tells.
+    fn notice(&self, notice: Notice) {
+        if let Notice::Ended(ending) = &notice {
+            self.gatherer.ended(ending);
+        }
+        self.signalling.notice(notice);
     }
 
     fn leave(&mut self) {
         if !self.leaving {
             self.leaving = true;
             self.signalling.stop_listening();
+            self.pid_file = None;
             info!(calls = self.signalling.sessions(), "SIP sockets closed; media is relayed until the last call ends");
         }
     }
