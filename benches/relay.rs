@@ -108,7 +108,7 @@ fn processor_time(name: &str) -> Duration {
         let path = entry.unwrap().path();
         let comm = std::fs::read_to_string(path.join("comm")).ok()?;
         let text = std::fs::read_to_string(path.join("schedstat")).ok()?;
-        (comm.trim() == name).then(|| text.split(' ').next().unwrap().parse().unwrap())
+        (comm.trim() == name).then(|| text.split(' ').next().unwrap().parse::<u64>().unwrap())
     };
     Duration::from_nanos(threads.filter_map(of).sum())
 }

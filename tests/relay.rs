@@ -116,7 +116,8 @@ struct Rig {
 
 impl Rig {
     fn new(threads: usize) -> Self {
-        let (relay, notices) = Relay::start(Clock::start(), &RelayOptions { threads, tap: None }).unwrap();
+        let (relay, notices) =
+            Relay::start(Clock::start(), &RelayOptions { threads, ..RelayOptions::default() }).unwrap();
         Self { relay, notices }
     }
 
@@ -179,6 +180,23 @@ fn fifty_packets_each_way_arrive_from_the_ports_that_were_told() {
         assert_eq!((leg.packets, leg.lost, leg.refused), (100, 0, 0));
         assert_eq!(leg.bytes, 50 * (172 + 8));
     }
+}
+
+#[test]
+fn packets_that_wait_for_others_arrive_all_and_in_order() {
+    let options = RelayOptions { threads: 1, batch: Duration::from_millis(5), ..RelayOptions::default() };
+    let (relay, notices) = Relay::start(Clock::start(), &options).unwrap();
+    let mut rig = Rig { relay, notices };
+    let streams = [rig.stream(1, 1), rig.stream(1, 2)];
+    for sequence in 0..30 {
+        talk(&streams, 3 * sequence);
+        talk(&streams, 3 * sequence + 1);
+        talk(&streams, 3 * sequence + 2);
+        listen(&streams, 3 * sequence);
+        listen(&streams, 3 * sequence + 1);
+        listen(&streams, 3 * sequence + 2);
+    }
+    assert!(rig.close(1).streams.iter().all(|stream| stream.legs[Family::V4].packets == 90));
 }
 
 #[test]
@@ -457,7 +475,7 @@ impl Tap for Notebook {
 #[test]
 fn a_tap_is_shown_what_passes_and_what_is_refused() {
     let notebook = Arc::new(Notebook::default());
-    let options = RelayOptions { threads: 1, tap: Some(notebook.clone()) };
+    let options = RelayOptions { threads: 1, tap: Some(notebook.clone()), ..RelayOptions::default() };
     let (relay, notices) = Relay::start(Clock::start(), &options).unwrap();
     let mut rig = Rig { relay, notices };
     let (parties, ours) = rig.stream(1, 1);

@@ -10,6 +10,7 @@ use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, TryRecvError};
+use std::thread;
 use std::time::Duration;
 
 use nix::errno::Errno;
@@ -27,7 +28,7 @@ use super::relayed::Relayed;
 use super::silences::Silences;
 use super::slab::{Key, Slab};
 use super::tap::Tap;
-use super::{Ending, Notice, StreamSockets};
+use super::{Ending, Notice, RelayOptions, StreamSockets};
 use crate::clock::Clock;
 use crate::config::LatchMode;
 use crate::family::PerFamily;
@@ -64,6 +65,7 @@ pub(super) struct Worker {
     buffer: Box<[u8]>,
     errors: ErrorReader,
     silences: Silences,
+    batch: Duration,
     tap: Option<Arc<dyn Tap>>,
 }
 
@@ -74,7 +76,7 @@ impl Worker {
         orders: Receiver<Order>,
         notices: UnboundedSender<Notice>,
         clock: Clock,
-        tap: Option<Arc<dyn Tap>>,
+        options: &RelayOptions,
     ) -> io::Result<Self> {
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
         epoll.add(&*wake, EpollEvent::new(EpollFlags::EPOLLIN, WAKE))?;
@@ -92,7 +94,8 @@ impl Worker {
             buffer: vec![0; BUFFER].into_boxed_slice(),
             errors: ErrorReader::new(),
             silences,
-            tap,
+            batch: options.batch,
+            tap: options.tap.clone(),
         })
     }
 
@@ -121,6 +124,11 @@ impl Worker {
                     TIMER => self.look_at_silences(now),
                     _ => self.packet(now, event),
                 }
+            }
+            // More come meanwhile, and are taken at one waking. A full list
+            // says that they do not have to be waited for.
+            if !self.batch.is_zero() && events.len() < EVENTS {
+                thread::sleep(self.batch);
             }
         }
     }
