@@ -26,6 +26,7 @@ mod offers;
 mod ports;
 mod process;
 mod refusals;
+mod service;
 mod sipp;
 mod sizes;
 mod start;
