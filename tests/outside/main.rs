@@ -26,6 +26,7 @@ mod offers;
 mod ports;
 mod process;
 mod refusals;
+mod reload;
 mod service;
 mod setups;
 mod sipp;
