@@ -88,7 +88,8 @@ pub fn run(options: Options, detached: Option<Detached>) -> Result<(), DaemonErr
     if let Some(user) = &options.user {
         give_up_rights(user, control.as_ref())?;
     }
-    let relay_options = RelayOptions { threads: usual_threads(), batch: options.batch, tap: None };
+    let relay_options =
+        RelayOptions { threads: usual_threads(), sockets: socket_options, batch: options.batch, tap: None };
     let (relay, notices) = Relay::start(clock, &relay_options).map_err(DaemonError::system("start the relay"))?;
     let runtime = runtime().map_err(DaemonError::system("start the runtime"))?;
     summary(&config, &sockets);
