@@ -6,7 +6,7 @@
 //!
 //! | layer  | modules | what |
 //! |--------|---------|------|
-//! | shell  | `main` [`cli`] [`check`] [`secret`] [`logging`] [`process`] [`clock`] [`escaped`] [`paper`] [`socket`] [`resolver`] [`observer`] [`signalling`] [`relay`] [`status`] [`control`] [`service`] [`daemon`] [`transcript`] | sockets, clocks, threads, files, logs |
+//! | shell  | `main` [`cli`] [`check`] [`secret`] [`logging`] [`process`] [`clock`] [`escaped`] [`blank`] [`diff`] [`paper`] [`socket`] [`resolver`] [`observer`] [`signalling`] [`relay`] [`status`] [`control`] [`service`] [`daemon`] [`transcript`] | sockets, clocks, threads, files, logs |
 //! | proxy  | [`proxy`] | the daemon without sockets |
 //! | decide | [`route`] [`rewrite`], beside them [`media`] | where a message goes and how it leaves; who may speak on a stream |
 //! | ground | [`family`] [`siphash`] [`config`] [`address`] [`token`] [`limit`] [`branch`] [`target`] [`reason`] [`streams`] [`edit`] | values and bytes |
@@ -14,6 +14,7 @@
 //! | text   | [`scan`] [`text`] | character classes and a cursor; writing |
 
 pub mod address;
+pub mod blank;
 pub mod branch;
 pub mod check;
 pub mod cli;
@@ -21,6 +22,7 @@ pub mod clock;
 pub mod config;
 pub mod control;
 pub mod daemon;
+pub mod diff;
 pub mod edit;
 pub mod escaped;
 pub mod family;
