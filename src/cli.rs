@@ -4,6 +4,7 @@
 //! whose error says what would be right; [`complaint`] makes one line of
 //! whatever clap found wrong. What an option means stands in sipproxy64(8).
 
+mod captures;
 pub mod complaint;
 pub mod endpoint;
 pub mod values;
@@ -15,11 +16,13 @@ use std::time::Duration;
 
 use clap::{ArgAction, Parser};
 
+use self::captures::Captures;
 use self::complaint::Complaint;
 use crate::config::{Config, LatchMode, Map, Name, PortOrder, PortRange, Timeouts, Uplink};
 use crate::control;
 use crate::family::{Family, PerFamily};
 use crate::logging::Destination;
+use crate::observer::settings::Settings;
 use crate::secret;
 
 /// What the command line says.
@@ -35,6 +38,8 @@ pub struct Options {
     pub dscp: Option<u8>,
     /// Where `sipproxy64 status` asks this daemon.
     pub control: control::Place,
+    /// Who looks at what crosses.
+    pub observers: Settings,
     /// Where the log goes.
     pub log: Destination,
     /// How much is logged: -q is -1, each -v adds 1.
@@ -95,8 +100,9 @@ impl Options {
         }
         let verbosity = if arguments.quiet { -1 } else { i8::try_from(arguments.verbose).unwrap_or(i8::MAX) };
         let control = arguments.control(&mode);
+        let observers = arguments.captures.settings();
         let Arguments { freebind, dscp, log, .. } = arguments;
-        Ok(Self { config, mode, freebind, dscp, control, log, verbosity })
+        Ok(Self { config, mode, freebind, dscp, control, observers, log, verbosity })
     }
 }
 
@@ -184,6 +190,9 @@ struct Arguments {
     /// Socket at which `sipproxy64 status` asks, or none [default: /run/sipproxy64/control for root]
     #[arg(long, value_name = "PATH")]
     control: Option<OsString>,
+
+    #[command(flatten)]
+    captures: Captures,
 
     /// Where the log goes
     #[arg(long, value_name = "stderr|syslog", default_value = "stderr", value_parser = values::destination)]

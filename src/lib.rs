@@ -6,7 +6,7 @@
 //!
 //! | layer  | modules | what |
 //! |--------|---------|------|
-//! | shell  | `main` [`cli`] [`secret`] [`logging`] [`clock`] [`escaped`] [`paper`] [`socket`] [`resolver`] [`observer`] [`signalling`] [`relay`] [`control`] [`daemon`] [`transcript`] | sockets, clocks, threads, files, logs |
+//! | shell  | `main` [`cli`] [`secret`] [`logging`] [`clock`] [`escaped`] [`paper`] [`socket`] [`resolver`] [`observer`] [`hep`] [`pcap`] [`signalling`] [`relay`] [`control`] [`daemon`] [`transcript`] | sockets, clocks, threads, files, logs |
 //! | proxy  | [`proxy`] | the daemon without sockets |
 //! | decide | [`route`] [`rewrite`], beside them [`media`] | where a message goes and how it leaves; who may speak on a stream |
 //! | ground | [`family`] [`config`] [`address`] [`token`] [`limit`] [`branch`] [`target`] [`reason`] [`streams`] [`edit`] | values and bytes |
@@ -23,11 +23,13 @@ pub mod daemon;
 pub mod edit;
 pub mod escaped;
 pub mod family;
+pub mod hep;
 pub mod limit;
 pub mod logging;
 pub mod media;
 pub mod observer;
 pub mod paper;
+pub mod pcap;
 pub mod proxy;
 pub mod reason;
 pub mod relay;

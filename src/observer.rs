@@ -6,6 +6,8 @@
 //! observer alone, so that a slow disk never holds up a call. Without a sink
 //! there is no observer and nothing is copied.
 
+pub mod settings;
+
 use std::io;
 use std::mem;
 use std::net::{IpAddr, SocketAddr};

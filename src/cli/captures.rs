@@ -1,0 +1,52 @@
+//! The options of those who look at what crosses.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::endpoint::Endpoint;
+use super::values;
+use crate::hep::Collector;
+use crate::observer::settings::Settings;
+use crate::pcap::CaptureFile;
+
+/// By which number a collector knows this proxy, unless told.
+const CAPTURE_ID: u32 = 64;
+/// At which size a new capture file is begun, unless told.
+const CAPTURE_SIZE: u64 = 100_000_000;
+
+/// The options as clap sees them. The comments are the text of `--help`.
+#[derive(Debug, Args)]
+pub(super) struct Captures {
+    /// Send each SIP message to a collector, by HEP version 3 over UDP
+    #[arg(long, value_name = "HOST[:PORT]", value_parser = values::hep)]
+    hep: Option<Endpoint>,
+
+    /// By which number the collector knows this proxy [default: 64]
+    #[arg(long, value_name = "N", value_parser = values::hep_id, allow_negative_numbers = true, requires = "hep")]
+    hep_id: Option<u32>,
+
+    /// Write each SIP message to a capture file, as it came and as it left
+    #[arg(long, value_name = "FILE")]
+    pcap: Option<PathBuf>,
+
+    /// Write media to the capture file too
+    #[arg(long, requires = "pcap")]
+    pcap_rtp: bool,
+
+    /// At which size a new capture file is begun, in megabytes [default: 100]
+    #[arg(long, value_name = "MB", value_parser = values::megabytes, allow_negative_numbers = true, requires = "pcap")]
+    pcap_size: Option<u64>,
+}
+
+impl Captures {
+    /// Who is to look.
+    pub(super) fn settings(&self) -> Settings {
+        let capture_id = self.hep_id.unwrap_or(CAPTURE_ID);
+        let size = self.pcap_size.unwrap_or(CAPTURE_SIZE);
+        Settings {
+            hep: self.hep.clone().map(|endpoint| Collector { endpoint, capture_id }),
+            pcap: self.pcap.clone().map(|path| CaptureFile { path, size, media: self.pcap_rtp }),
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! Who looks, as the options say.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::Sink;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::hep::{Collector, Hep};
+use crate::pcap::{CaptureError, CaptureFile, Pcap};
+
+/// What `--hep`, `--pcap` and their companions say.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Settings {
+    /// `--hep`
+    pub hep: Option<Collector>,
+    /// `--pcap`
+    pub pcap: Option<CaptureFile>,
+}
+
+/// Why nobody can look. Each text is one clear line.
+#[derive(Debug, thiserror::Error)]
+pub enum SettingsError {
+    /// The capture file.
+    #[error(transparent)]
+    Capture(#[from] CaptureError),
+    /// The collector.
+    #[error("--hep: cannot start the thread that looks names up: {0}")]
+    Collector(#[source] io::Error),
+}
+
+impl Settings {
+    /// Opens files and sockets; with the rights to do so.
+    ///
+    /// # Errors
+    /// Where a file cannot be written.
+    pub fn sinks(&self, config: &Arc<Config>, clock: Clock) -> Result<Vec<Box<dyn Sink>>, SettingsError> {
+        let mut sinks: Vec<Box<dyn Sink>> = Vec::new();
+        if let Some(file) = &self.pcap {
+            sinks.push(Box::new(Pcap::start(file, Arc::clone(config), clock)?));
+        }
+        if let Some(collector) = &self.hep {
+            let hep = Hep::start(collector, Arc::clone(config), clock).map_err(SettingsError::Collector)?;
+            sinks.push(Box::new(hep));
+        }
+        Ok(sinks)
+    }
+
+    /// The folders in which files are made, renamed and removed while the
+    /// program runs.
+    pub fn folders(&self) -> Vec<PathBuf> {
+        let folder = |file: &CaptureFile| match file.path.parent() {
+            Some(folder) if folder != Path::new("") => folder.to_owned(),
+            _ => PathBuf::from("."),
+        };
+        self.pcap.iter().map(folder).collect()
+    }
+}
