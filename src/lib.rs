@@ -8,7 +8,7 @@
 //! |--------|---------|------|
 //! | shell  | `main` [`cli`] [`secret`] [`logging`] [`clock`] [`escaped`] [`paper`] [`socket`] [`resolver`] [`observer`] [`hep`] [`pcap`] [`signalling`] [`relay`] [`control`] [`daemon`] [`transcript`] | sockets, clocks, threads, files, logs |
 //! | proxy  | [`proxy`] | the daemon without sockets |
-//! | decide | [`route`] [`rewrite`], beside them [`media`] | where a message goes and how it leaves; who may speak on a stream |
+//! | decide | [`route`] [`rewrite`] [`recording`], beside them [`media`] | where a message goes and how it leaves; who may speak on a stream |
 //! | ground | [`family`] [`config`] [`address`] [`token`] [`limit`] [`branch`] [`target`] [`reason`] [`streams`] [`edit`] | values and bytes |
 //! | read   | [`sip`] [`sdp`] | borrowed views of one datagram |
 //! | text   | [`scan`] [`text`] | character classes and a cursor; writing |
@@ -32,6 +32,7 @@ pub mod paper;
 pub mod pcap;
 pub mod proxy;
 pub mod reason;
+pub mod recording;
 pub mod relay;
 pub mod resolver;
 pub mod rewrite;
