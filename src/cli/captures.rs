@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::complaint::Complaint;
 use super::endpoint::Endpoint;
 use super::values;
 use crate::hep::Collector;
@@ -23,7 +24,7 @@ pub(super) struct Captures {
     hep: Option<Endpoint>,
 
     /// By which number the collector knows this proxy [default: 64]
-    #[arg(long, value_name = "N", value_parser = values::hep_id, allow_negative_numbers = true, requires = "hep")]
+    #[arg(long, value_name = "N", value_parser = values::hep_id, allow_negative_numbers = true)]
     hep_id: Option<u32>,
 
     /// Write each SIP message to a capture file, as it came and as it left
@@ -31,22 +32,36 @@ pub(super) struct Captures {
     pcap: Option<PathBuf>,
 
     /// Write media to the capture file too
-    #[arg(long, requires = "pcap")]
+    #[arg(long)]
     pcap_rtp: bool,
 
     /// At which size a new capture file is begun, in megabytes [default: 100]
-    #[arg(long, value_name = "MB", value_parser = values::megabytes, allow_negative_numbers = true, requires = "pcap")]
+    #[arg(long, value_name = "MB", value_parser = values::megabytes, allow_negative_numbers = true)]
     pcap_size: Option<u64>,
 }
 
 impl Captures {
     /// Who is to look.
-    pub(super) fn settings(&self) -> Settings {
+    pub(super) fn settings(&self) -> Result<Settings, Complaint> {
+        let of_hep = [("--hep-id", self.hep_id.is_some())];
+        let of_pcap = [("--pcap-rtp", self.pcap_rtp), ("--pcap-size", self.pcap_size.is_some())];
+        meaningful("--hep HOST", self.hep.is_some(), &of_hep)?;
+        meaningful("--pcap FILE", self.pcap.is_some(), &of_pcap)?;
         let capture_id = self.hep_id.unwrap_or(CAPTURE_ID);
         let size = self.pcap_size.unwrap_or(CAPTURE_SIZE);
-        Settings {
+        Ok(Settings {
             hep: self.hep.clone().map(|endpoint| Collector { endpoint, capture_id }),
             pcap: self.pcap.clone().map(|path| CaptureFile { path, size, media: self.pcap_rtp }),
+        })
+    }
+}
+
+/// Refuses options that say how, where the one that says what is missing.
+fn meaningful(main: &str, is_given: bool, others: &[(&str, bool)]) -> Result<(), Complaint> {
+    match others.iter().find(|(_, given)| *given && !is_given) {
+        Some((other, _)) => {
+            Err(Complaint::line(&format!("{other}: it means nothing without {main}; give both or none")))
         }
+        None => Ok(()),
     }
 }
