@@ -18,6 +18,8 @@ use crate::clock::Clock;
 use crate::config::{Config, Plain, Uplink};
 use crate::control::{Control, ControlError, Request, Verb};
 use crate::family::Family;
+use crate::observer::settings::SettingsError;
+use crate::observer::{Change, Observer};
 use crate::relay::{Notice, Relay, RelayOptions, usual_threads};
 use crate::resolver::{self, Answer};
 use crate::signalling::{BoundSockets, Fault, Output, Parts, Signalling};
@@ -40,6 +42,9 @@ pub enum DaemonError {
     /// There is no control socket where one was asked for.
     #[error(transparent)]
     Control(#[from] ControlError),
+    /// Who looks at messages cannot.
+    #[error(transparent)]
+    Observer(#[from] SettingsError),
     /// The system refuses something else that the daemon needs.
     #[error("cannot {what}: {error}")]
     System {
@@ -71,12 +76,23 @@ pub fn run(options: Options) -> Result<(), DaemonError> {
     let socket_options = SocketOptions { freebind: options.freebind, dscp: options.dscp };
     let sockets = BoundSockets::bind(&config, socket_options, output.threads())?;
     let mut control = Control::open(&options.control)?;
-    let relay_options = RelayOptions { threads: usual_threads(), tap: None };
+    let (observer, watching) = Observer::start(options.observers.sinks(&config, clock)?, clock)
+        .map_err(DaemonError::system("start the observer"))?
+        .unzip();
+    let tap = observer.as_ref().and_then(Observer::tap);
+    let relay_options = RelayOptions { threads: usual_threads(), tap };
     let (relay, notices) = Relay::start(clock, &relay_options).map_err(DaemonError::system("start the relay"))?;
     let runtime = runtime().map_err(DaemonError::system("start the runtime"))?;
     summary(&config, &sockets);
-    let parts =
-        Parts { config: Arc::clone(&config), clock, sockets, options: socket_options, relay, output, observer: None };
+    let parts = Parts {
+        config: Arc::clone(&config),
+        clock,
+        sockets,
+        options: socket_options,
+        relay,
+        output,
+        observer: observer.clone(),
+    };
     let result = runtime.block_on(async {
         let (answers, found) = unbounded_channel();
         let signals = Signals::catch().map_err(DaemonError::system("catch signals"))?;
@@ -85,11 +101,15 @@ pub fn run(options: Options) -> Result<(), DaemonError> {
         let serve = |control: &mut Control| control.serve().map_err(DaemonError::system("watch the control socket"));
         let requests = control.as_mut().map(serve).transpose()?;
         info!("ready");
-        let daemon = Daemon { signalling, clock, signals, leaving: false };
+        let daemon = Daemon { signalling, observer, clock, signals, leaving: false };
         daemon.serve(Incoming { notices, answers: found, faults, requests }).await
     });
     // A look-up may hang in the system's resolver; nobody waits for it any more.
     runtime.shutdown_background();
+    // The threads that hand over copies have ended: this is all of them.
+    if let Some(watching) = watching {
+        watching.finish();
+    }
     result
 }
 
@@ -157,6 +177,8 @@ struct Incoming {
 
 struct Daemon {
     signalling: Signalling,
+    /// Who looks at messages, if anybody.
+    observer: Option<Observer>,
     clock: Clock,
     signals: Signals,
     /// SIGHUP came: the SIP sockets are closed, media goes on.
@@ -173,7 +195,7 @@ impl Daemon {
             let deadline = self.deadline();
             tokio::select! {
                 Some(notice) = incoming.notices.recv() => self.signalling.notice(notice),
-                Some(Answer { side, addresses }) = incoming.answers.recv() => self.signalling.set_uplink(side, addresses),
+                Some(answer) = incoming.answers.recv() => self.uplink(answer),
                 Some(request) = next(&mut incoming.requests) => self.request(request),
                 () = sleep_until(deadline) => self.signalling.timers(),
                 () = self.signalling.sooner() => {}
@@ -186,6 +208,14 @@ impl Daemon {
         }
         info!(calls_cut_off = self.signalling.sessions(), "stopped");
         Ok(())
+    }
+
+    /// An uplink was looked up.
+    fn uplink(&mut self, Answer { side, addresses }: Answer) {
+        if let Some(observer) = &self.observer {
+            observer.change(Change::Uplink(side, addresses.clone()));
+        }
+        self.signalling.set_uplink(side, addresses);
     }
 
     /// When the signalling wants to be called next.

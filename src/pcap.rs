@@ -183,9 +183,12 @@ impl Sink for Pcap {
     }
 
     fn media(&mut self, relayed: &Relayed<'_>) {
-        let note = |direction| Note { direction, comment: None };
-        self.packet(relayed.at, (relayed.remote, relayed.local), note(INBOUND), relayed.payload);
-        self.packet(relayed.at, (relayed.from, relayed.to), note(OUTBOUND), relayed.payload);
+        let comment = relayed.sent.is_none().then_some("not relayed");
+        let note = Note { direction: INBOUND, comment };
+        self.packet(relayed.at, (relayed.remote, relayed.local), note, relayed.payload);
+        if let Some(ends) = relayed.sent {
+            self.packet(relayed.at, ends, Note { direction: OUTBOUND, comment: None }, relayed.payload);
+        }
     }
 
     fn change(&mut self, change: &Change) {

@@ -13,6 +13,7 @@ mod harness;
 
 mod bleed;
 mod cancel;
+mod captures;
 mod changes;
 mod endings;
 mod fates;

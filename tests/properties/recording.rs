@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 use sipproxy64::config::{Config, Key};
-use sipproxy64::proxy::Proxy;
+use sipproxy64::proxy::Standalone;
 use sipproxy64::recording::seals::{Party, reseal};
 
 use crate::checker::naive;
@@ -42,7 +42,7 @@ proptest! {
     #[test]
     fn a_request_and_its_answer_are_the_same_under_another_key((config, sent) in scene(), respelling in respelling(), code in prop::sample::select(vec!["200", "302", "180", "404"])) {
         let other = Arc::new(rekeyed(&config));
-        let (mut live, mut replay) = (Proxy::new(Arc::clone(&config.0)), Proxy::new(Arc::clone(&other)));
+        let (mut live, mut replay) = (Standalone::new(Arc::clone(&config.0)), Standalone::new(Arc::clone(&other)));
         let (passes, end) = send(&config, &mut live, &sent)?;
         let again = Sent { bytes: resealed(&config, &other, &sent.bytes, sent.remote), ..sent.clone() };
         let (replayed, replay_end) = send(&other, &mut replay, &again)?;

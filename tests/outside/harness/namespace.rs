@@ -53,7 +53,9 @@ pub fn isolated_with<Test: FnOnce()>(programs: &[&str], test: Test) {
     if let Some(missing) = programs.iter().chain(&["ip"]).find(|program| !is_installed(program)) {
         return skip(
             &name,
-            &format!("{missing} (Debian: iproute2 has ip, sip-tester has sipp, baresip-core has baresip)"),
+            &format!(
+                "{missing} (Debian: iproute2 has ip, sip-tester has sipp, baresip-core has baresip, sngrep, tmux and tshark those)"
+            ),
         );
     }
     let output = run_inside(unshare, &name);
