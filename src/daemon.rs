@@ -4,6 +4,7 @@ pub(crate) mod limits;
 
 use std::future::pending;
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,10 +17,11 @@ use tracing::info;
 use crate::cli::{Mode, Options};
 use crate::clock::Clock;
 use crate::config::{Config, Plain, Uplink};
-use crate::control::{Control, ControlError, Request, Verb};
+use crate::control::{self, Control, ControlError, Request, Verb};
 use crate::family::Family;
-use crate::observer::settings::SettingsError;
+use crate::observer::settings::{Settings, SettingsError};
 use crate::observer::{Change, Observer};
+use crate::process::{Account, Detached, PidFile, PidFileError, UserError};
 use crate::relay::{Notice, Relay, RelayOptions, usual_threads};
 use crate::resolver::{self, Answer};
 use crate::signalling::{BoundSockets, Fault, Output, Parts, Signalling};
@@ -45,6 +47,12 @@ pub enum DaemonError {
     /// Who looks at messages cannot.
     #[error(transparent)]
     Observer(#[from] SettingsError),
+    /// The number of the process cannot be written down.
+    #[error(transparent)]
+    PidFile(#[from] PidFileError),
+    /// Root's rights cannot be given up.
+    #[error(transparent)]
+    User(#[from] UserError),
     /// The system refuses something else that the daemon needs.
     #[error("cannot {what}: {error}")]
     System {
@@ -68,17 +76,21 @@ impl DaemonError {
 /// # Errors
 /// Where an address cannot be bound, or the system refuses threads, signals and
 /// the like at the start.
-pub fn run(options: Options) -> Result<(), DaemonError> {
+pub fn run(options: Options, detached: Option<Detached>) -> Result<(), DaemonError> {
     let clock = Clock::start();
     let config = Arc::new(options.config);
     let output = if matches!(options.mode, Mode::Print) { Output::Paper } else { Output::Network };
+    let pid_file = options.pid_file.as_deref().map(PidFile::create).transpose()?;
     limits::raise_files(&config);
     let socket_options = SocketOptions { freebind: options.freebind, dscp: options.dscp };
     let sockets = BoundSockets::bind(&config, socket_options, output.threads())?;
     let mut control = Control::open(&options.control)?;
-    let (observer, watching) = Observer::start(options.observers.sinks(&config, clock)?, clock)
-        .map_err(DaemonError::system("start the observer"))?
-        .unzip();
+    let sinks = options.observers.sinks(&config, clock)?;
+    if let Some(user) = &options.user {
+        give_up_rights(user, control.as_ref(), &options.observers)?;
+    }
+    let (observer, watching) =
+        Observer::start(sinks, clock).map_err(DaemonError::system("start the observer"))?.unzip();
     let tap = observer.as_ref().and_then(Observer::tap);
     let relay_options = RelayOptions { threads: usual_threads(), tap };
     let (relay, notices) = Relay::start(clock, &relay_options).map_err(DaemonError::system("start the relay"))?;
@@ -100,8 +112,14 @@ pub fn run(options: Options) -> Result<(), DaemonError> {
         resolver::start(&config, &answers);
         let serve = |control: &mut Control| control.serve().map_err(DaemonError::system("watch the control socket"));
         let requests = control.as_mut().map(serve).transpose()?;
+        if let Some(detached) = detached {
+            detached
+                .leave_directory()
+                .and_then(|()| detached.tell())
+                .map_err(DaemonError::system("leave the shell"))?;
+        }
         info!("ready");
-        let daemon = Daemon { signalling, observer, clock, signals, leaving: false };
+        let daemon = Daemon { signalling, observer, clock, signals, pid_file, leaving: false };
         daemon.serve(Incoming { notices, answers: found, faults, requests }).await
     });
     // A look-up may hang in the system's resolver; nobody waits for it any more.
@@ -111,6 +129,18 @@ pub fn run(options: Options) -> Result<(), DaemonError> {
         watching.finish();
     }
     result
+}
+
+/// Becomes the user of `--user`, who gets the control socket for its own.
+fn give_up_rights(user: &Account, control: Option<&Control>, observers: &Settings) -> Result<(), UserError> {
+    observers.files().iter().try_for_each(|file| user.own(file))?;
+    if let Some(control) = control {
+        user.own(control.path())?;
+        // Where it could not be removed at the end. Only a folder that is ours.
+        let folder = control.path().parent().filter(|folder| *folder == Path::new(control::OF_ROOT));
+        folder.map_or(Ok(()), |folder| user.own(folder))?;
+    }
+    user.become_it()
 }
 
 /// The control side needs one thread only: this one.
@@ -181,6 +211,8 @@ struct Daemon {
     observer: Option<Observer>,
     clock: Clock,
     signals: Signals,
+    /// Goes away as soon as another daemon may start.
+    pid_file: Option<PidFile>,
     /// SIGHUP came: the SIP sockets are closed, media goes on.
     leaving: bool,
 }
@@ -240,6 +272,7 @@ impl Daemon {
         if !self.leaving {
             self.leaving = true;
             self.signalling.stop_listening();
+            self.pid_file = None;
             info!(calls = self.signalling.sessions(), "SIP sockets closed; media is relayed until the last call ends");
         }
     }

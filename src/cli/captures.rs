@@ -1,6 +1,6 @@
 //! The options of those who look at what crosses.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 
@@ -49,9 +49,10 @@ impl Captures {
         meaningful("--pcap FILE", self.pcap.is_some(), &of_pcap)?;
         let capture_id = self.hep_id.unwrap_or(CAPTURE_ID);
         let size = self.pcap_size.unwrap_or(CAPTURE_SIZE);
+        let file = |path| Ok(CaptureFile { path: whole("--pcap", path)?, size, media: self.pcap_rtp });
         Ok(Settings {
             hep: self.hep.clone().map(|endpoint| Collector { endpoint, capture_id }),
-            pcap: self.pcap.clone().map(|path| CaptureFile { path, size, media: self.pcap_rtp }),
+            pcap: self.pcap.as_deref().map(file).transpose()?,
         })
     }
 }
@@ -64,4 +65,10 @@ fn meaningful(main: &str, is_given: bool, others: &[(&str, bool)]) -> Result<(),
         }
         None => Ok(()),
     }
+}
+
+/// A path from the root on: the daemon does not stay in the folder it was
+/// started in.
+fn whole(option: &str, path: &Path) -> Result<PathBuf, Complaint> {
+    std::path::absolute(path).map_err(|error| Complaint::line(&format!("{option} {}: {error}", path.display())))
 }

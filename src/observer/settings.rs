@@ -47,13 +47,14 @@ impl Settings {
         Ok(sinks)
     }
 
+    /// What was made by [`Settings::sinks`], and is to belong to who goes on.
+    pub fn files(&self) -> Vec<PathBuf> {
+        self.pcap.iter().map(|file| file.path.clone()).collect()
+    }
+
     /// The folders in which files are made, renamed and removed while the
     /// program runs.
     pub fn folders(&self) -> Vec<PathBuf> {
-        let folder = |file: &CaptureFile| match file.path.parent() {
-            Some(folder) if folder != Path::new("") => folder.to_owned(),
-            _ => PathBuf::from("."),
-        };
-        self.pcap.iter().map(folder).collect()
+        self.pcap.iter().filter_map(|file| file.path.parent().map(Path::to_owned)).collect()
     }
 }

@@ -25,6 +25,7 @@ mod harness_itself;
 mod latching;
 mod offers;
 mod ports;
+mod process;
 mod refusals;
 mod sipp;
 mod sizes;
