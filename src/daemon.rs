@@ -4,7 +4,7 @@ pub(crate) mod limits;
 
 use std::future::pending;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ use crate::clock::Clock;
 use crate::config::{Config, Plain, Uplink};
 use crate::control::{self, Control, ControlError, Request, Verb};
 use crate::family::Family;
-use crate::observer::settings::{Settings, SettingsError};
+use crate::observer::settings::{Opened, SettingsError};
 use crate::observer::{Change, Observer};
 use crate::process::{Account, Detached, PidFile, PidFileError, UserError};
 use crate::relay::{Notice, Relay, RelayOptions, usual_threads};
@@ -85,9 +85,9 @@ pub fn run(options: Options, detached: Option<Detached>) -> Result<(), DaemonErr
     let socket_options = SocketOptions { freebind: options.freebind, dscp: options.dscp };
     let sockets = BoundSockets::bind(&config, socket_options, output.threads())?;
     let mut control = Control::open(&options.control)?;
-    let sinks = options.observers.sinks(&config, clock)?;
+    let Opened { sinks, made } = options.observers.sinks(&config, clock)?;
     if let Some(user) = &options.user {
-        give_up_rights(user, control.as_ref(), &options.observers)?;
+        give_up_rights(user, control.as_ref(), &made)?;
     }
     let (observer, watching) =
         Observer::start(sinks, clock).map_err(DaemonError::system("start the observer"))?.unzip();
@@ -132,8 +132,8 @@ pub fn run(options: Options, detached: Option<Detached>) -> Result<(), DaemonErr
 }
 
 /// Becomes the user of `--user`, who gets the control socket for its own.
-fn give_up_rights(user: &Account, control: Option<&Control>, observers: &Settings) -> Result<(), UserError> {
-    observers.files().iter().try_for_each(|file| user.own(file))?;
+fn give_up_rights(user: &Account, control: Option<&Control>, made: &[PathBuf]) -> Result<(), UserError> {
+    made.iter().try_for_each(|path| user.own(path))?;
     if let Some(control) = control {
         user.own(control.path())?;
         // Where it could not be removed at the end. Only a folder that is ours.

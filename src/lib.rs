@@ -6,7 +6,7 @@
 //!
 //! | layer  | modules | what |
 //! |--------|---------|------|
-//! | shell  | `main` [`cli`] [`check`] [`secret`] [`logging`] [`process`] [`clock`] [`escaped`] [`paper`] [`socket`] [`resolver`] [`observer`] [`hep`] [`pcap`] [`signalling`] [`relay`] [`status`] [`control`] [`daemon`] [`transcript`] | sockets, clocks, threads, files, logs |
+//! | shell  | `main` [`cli`] [`check`] [`secret`] [`logging`] [`process`] [`clock`] [`escaped`] [`paper`] [`socket`] [`resolver`] [`observer`] [`hep`] [`pcap`] [`record`] [`blank`] [`signalling`] [`relay`] [`status`] [`control`] [`daemon`] [`transcript`] | sockets, clocks, threads, files, logs |
 //! | proxy  | [`proxy`] | the daemon without sockets |
 //! | decide | [`route`] [`rewrite`] [`recording`], beside them [`media`] | where a message goes and how it leaves; who may speak on a stream |
 //! | ground | [`family`] [`config`] [`address`] [`token`] [`limit`] [`branch`] [`target`] [`reason`] [`streams`] [`edit`] | values and bytes |
@@ -14,6 +14,7 @@
 //! | text   | [`scan`] [`text`] | character classes and a cursor; writing |
 
 pub mod address;
+pub mod blank;
 pub mod branch;
 pub mod check;
 pub mod cli;
@@ -34,6 +35,7 @@ pub mod pcap;
 pub mod process;
 pub mod proxy;
 pub mod reason;
+pub mod record;
 pub mod recording;
 pub mod relay;
 pub mod resolver;

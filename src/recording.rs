@@ -7,4 +7,6 @@
 //! written in its place, and no other does. That takes nothing but the message
 //! and the two keys, so that a recording may begin anywhere in a call.
 
+pub mod command_line;
+pub mod length;
 pub mod seals;

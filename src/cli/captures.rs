@@ -10,6 +10,7 @@ use super::values;
 use crate::hep::Collector;
 use crate::observer::settings::Settings;
 use crate::pcap::CaptureFile;
+use crate::record::Recording;
 
 /// By which number a collector knows this proxy, unless told.
 const CAPTURE_ID: u32 = 64;
@@ -38,6 +39,10 @@ pub(super) struct Captures {
     /// At which size a new capture file is begun, in megabytes [default: 100]
     #[arg(long, value_name = "MB", value_parser = values::megabytes, allow_negative_numbers = true)]
     pcap_size: Option<u64>,
+
+    /// Record each call as a test, in a directory of its own under this one
+    #[arg(long, value_name = "DIR")]
+    record: Option<PathBuf>,
 }
 
 impl Captures {
@@ -47,12 +52,14 @@ impl Captures {
         let of_pcap = [("--pcap-rtp", self.pcap_rtp), ("--pcap-size", self.pcap_size.is_some())];
         meaningful("--hep HOST", self.hep.is_some(), &of_hep)?;
         meaningful("--pcap FILE", self.pcap.is_some(), &of_pcap)?;
+        let recording = |path| Ok(Recording { folder: whole("--record", path)? });
         let capture_id = self.hep_id.unwrap_or(CAPTURE_ID);
         let size = self.pcap_size.unwrap_or(CAPTURE_SIZE);
         let file = |path| Ok(CaptureFile { path: whole("--pcap", path)?, size, media: self.pcap_rtp });
         Ok(Settings {
             hep: self.hep.clone().map(|endpoint| Collector { endpoint, capture_id }),
             pcap: self.pcap.as_deref().map(file).transpose()?,
+            record: self.record.as_deref().map(recording).transpose()?,
         })
     }
 }

@@ -80,18 +80,24 @@ fn a_collector_that_is_not_there_disturbs_nobody() {
 }
 
 /// A terminal in which a program runs, to be looked at.
-struct Terminal(String);
+struct Terminal {
+    socket: String,
+    /// The process in it.
+    process: String,
+}
 
 impl Terminal {
     fn start(folder: &Folder, command: &str) -> Self {
-        let terminal = Self(folder.file("tmux"));
-        terminal.tmux(&["-f", "/dev/null", "new-session", "-d", "-x", "160", "-y", "50", command]);
+        let mut terminal = Self { socket: folder.file("tmux"), process: String::new() };
+        let command = format!("exec {command}");
+        terminal.tmux(&["-f", "/dev/null", "new-session", "-d", "-x", "160", "-y", "50", &command]);
+        terminal.process = terminal.tmux(&["display-message", "-p", "#{pane_pid}"]).trim().to_owned();
         terminal
     }
 
     fn tmux(&self, arguments: &[&str]) -> String {
         let output =
-            Command::new("tmux").args(["-S", &self.0]).args(arguments).env("LC_ALL", "C.UTF-8").output().unwrap();
+            Command::new("tmux").args(["-S", &self.socket]).args(arguments).env("LC_ALL", "C.UTF-8").output().unwrap();
         assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8_lossy(&output.stdout).into_owned()
     }
@@ -111,7 +117,9 @@ impl Terminal {
 
 impl Drop for Terminal {
     fn drop(&mut self) {
-        let _ = Command::new("tmux").args(["-S", &self.0, "kill-server"]).output();
+        // sngrep outlives its terminal, busily.
+        let _ = Command::new("kill").args(["-KILL", &self.process]).output();
+        let _ = Command::new("tmux").args(["-S", &self.socket, "kill-server"]).output();
     }
 }
 

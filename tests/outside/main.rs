@@ -26,6 +26,7 @@ mod latching;
 mod offers;
 mod ports;
 mod process;
+mod recordings;
 mod refusals;
 mod sipp;
 mod sizes;
