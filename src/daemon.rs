@@ -11,13 +11,14 @@ use std::time::Duration;
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc::{Receiver, UnboundedReceiver, unbounded_channel};
+use tokio::sync::oneshot;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use tracing::info;
 
 use crate::cli::{Mode, Options};
 use crate::clock::Clock;
 use crate::config::{Config, Plain, Uplink};
-use crate::control::{self, Control, ControlError, Request, Verb};
+use crate::control::{self, Client, Control, ControlError, Request, Verb};
 use crate::family::Family;
 use crate::observer::settings::{Opened, SettingsError};
 use crate::observer::{Change, Observer};
@@ -26,6 +27,8 @@ use crate::relay::{Notice, Relay, RelayOptions, usual_threads};
 use crate::resolver::{self, Answer};
 use crate::signalling::{BoundSockets, Fault, Output, Parts, Signalling};
 use crate::socket::{BindError, SocketOptions};
+use crate::status::gather::Gatherer;
+use crate::status::{Snapshot, text};
 
 /// When to look again where nothing is due.
 const FAR: Duration = Duration::from_secs(3600);
@@ -119,7 +122,8 @@ pub fn run(options: Options, detached: Option<Detached>) -> Result<(), DaemonErr
                 .map_err(DaemonError::system("leave the shell"))?;
         }
         info!("ready");
-        let daemon = Daemon { signalling, observer, clock, signals, pid_file, leaving: false };
+        let gatherer = Gatherer::new(clock);
+        let daemon = Daemon { signalling, observer, clock, signals, pid_file, leaving: false, gatherer };
         daemon.serve(Incoming { notices, answers: found, faults, requests }).await
     });
     // A look-up may hang in the system's resolver; nobody waits for it any more.
@@ -215,6 +219,7 @@ struct Daemon {
     pid_file: Option<PidFile>,
     /// SIGHUP came: the SIP sockets are closed, media goes on.
     leaving: bool,
+    gatherer: Gatherer,
 }
 
 impl Daemon {
@@ -226,7 +231,7 @@ impl Daemon {
         while !(self.leaving && self.signalling.is_idle()) {
             let deadline = self.deadline();
             tokio::select! {
-                Some(notice) = incoming.notices.recv() => self.signalling.notice(notice),
+                Some(notice) = incoming.notices.recv() => self.notice(notice),
                 Some(answer) = incoming.answers.recv() => self.uplink(answer),
                 Some(request) = next(&mut incoming.requests) => self.request(request),
                 () = sleep_until(deadline) => self.signalling.timers(),
@@ -258,14 +263,31 @@ impl Daemon {
     }
 
     /// Answers a client of the control socket.
-    fn request(&self, request: Request) {
-        let Request { verb, client } = request;
+    fn request(&self, Request { verb, client }: Request) {
         match verb {
-            Verb::Status | Verb::StatusJson => {
-                client.answer(format!("calls now: {}\n", self.signalling.sessions()).into_bytes());
-            }
+            Verb::Status => self.tell(client, |snapshot| text::status(snapshot).into_bytes()),
+            Verb::StatusJson => self.tell(client, Snapshot::json),
             Verb::Takeover => client.answer(b"error: this version does not hand over its calls\n".to_vec()),
         }
+    }
+
+    /// Tells a client what this daemon is doing.
+    fn tell(&self, client: Client, write: fn(&Snapshot) -> Vec<u8>) {
+        let (asking, gathered) = oneshot::channel();
+        self.gatherer.gather(&self.signalling, self.leaving, asking);
+        tokio::spawn(async move {
+            if let Ok(snapshot) = gathered.await {
+                client.answer(write(&snapshot));
+            }
+        });
+    }
+
+    /// Takes in what a relay thread tells.
+    fn notice(&self, notice: Notice) {
+        if let Notice::Ended(ending) = &notice {
+            self.gatherer.ended(ending);
+        }
+        self.signalling.notice(notice);
     }
 
     fn leave(&mut self) {
