@@ -25,6 +25,7 @@ use crate::observer::{Change, Observer};
 use crate::process::{Account, Detached, PidFile, PidFileError, UserError};
 use crate::relay::{Notice, Relay, RelayOptions, usual_threads};
 use crate::resolver::{self, Answer};
+use crate::service::ServiceManager;
 use crate::signalling::{BoundSockets, Fault, Output, Parts, Signalling};
 use crate::socket::{BindError, SocketOptions};
 use crate::status::gather::Gatherer;
@@ -115,6 +116,9 @@ pub fn run(options: Options, detached: Option<Detached>) -> Result<(), DaemonErr
         resolver::start(&config, &answers);
         let serve = |control: &mut Control| control.serve().map_err(DaemonError::system("watch the control socket"));
         let requests = control.as_mut().map(serve).transpose()?;
+        let service = ServiceManager::of_environment();
+        // Before the process that waits ends: systemd asks who the main process is then.
+        service.ready("SIP and media cross");
         if let Some(detached) = detached {
             detached
                 .leave_directory()
@@ -123,7 +127,7 @@ pub fn run(options: Options, detached: Option<Detached>) -> Result<(), DaemonErr
         }
         info!("ready");
         let gatherer = Gatherer::new(clock);
-        let daemon = Daemon { signalling, observer, clock, signals, pid_file, leaving: false, gatherer };
+        let daemon = Daemon { signalling, observer, clock, signals, service, pid_file, leaving: false, gatherer };
         daemon.serve(Incoming { notices, answers: found, faults, requests }).await
     });
     // A look-up may hang in the system's resolver; nobody waits for it any more.
@@ -215,6 +219,7 @@ struct Daemon {
     observer: Option<Observer>,
     clock: Clock,
     signals: Signals,
+    service: ServiceManager,
     /// Goes away as soon as another daemon may start.
     pid_file: Option<PidFile>,
     /// SIGHUP came: the SIP sockets are closed, media goes on.
@@ -237,12 +242,14 @@ impl Daemon {
                 () = sleep_until(deadline) => self.signalling.timers(),
                 () = self.signalling.sooner() => {}
                 Some(fault) = incoming.faults.recv() => return Err(fault.into()),
+                () = self.service.beat() => {}
                 _ = minute.tick() => self.signalling.every_minute(),
                 _ = self.signals.hang_up.recv() => self.leave(),
                 _ = self.signals.terminate.recv() => break,
                 _ = self.signals.interrupt.recv() => break,
             }
         }
+        self.service.stopping();
         info!(calls_cut_off = self.signalling.sessions(), "stopped");
         Ok(())
     }
@@ -294,6 +301,7 @@ impl Daemon {
         if !self.leaving {
             self.leaving = true;
             self.signalling.stop_listening();
+            self.service.status("SIP sockets closed; media is relayed until the last call ends");
             self.pid_file = None;
             info!(calls = self.signalling.sessions(), "SIP sockets closed; media is relayed until the last call ends");
         }

@@ -28,6 +28,7 @@ mod ports;
 mod process;
 mod recordings;
 mod refusals;
+mod service;
 mod sipp;
 mod sizes;
 mod start;
