@@ -6,6 +6,7 @@
 //! ([`file`]) and is put in front of the arguments ([`merge`]). What an option
 //! means stands in sipproxy64(8).
 
+mod captures;
 pub mod complaint;
 pub mod endpoint;
 pub mod file;
@@ -21,12 +22,14 @@ use std::time::Duration;
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command, CommandFactory, FromArgMatches, Parser};
 
+use self::captures::Captures;
 use self::complaint::Complaint;
 use self::merge::FromFile;
 use crate::config::{Config, Key, LatchMode, Map, Name, PortOrder, PortRange, Timeouts, Uplink};
 use crate::control;
 use crate::family::{Family, PerFamily};
 use crate::logging::Destination;
+use crate::observer::settings::Settings;
 use crate::process::Account;
 use crate::secret;
 
@@ -45,6 +48,8 @@ pub struct Options {
     pub batch: Duration,
     /// Where `sipproxy64 status` asks this daemon.
     pub control: control::Place,
+    /// Who looks at what crosses.
+    pub observers: Settings,
     /// Leave the shell once the start has succeeded.
     pub daemon: bool,
     /// Where the number of the process is written.
@@ -162,6 +167,7 @@ impl Options {
         }
         let verbosity = if arguments.quiet { -1 } else { i8::try_from(arguments.verbose).unwrap_or(i8::MAX) };
         let control = arguments.control(&mode);
+        let observers = arguments.captures.settings()?;
         let in_force = in_force(&command, &matches);
         // Test mode and --check answer where they were asked.
         let daemon = arguments.daemon && mode == Mode::Run;
@@ -176,6 +182,7 @@ impl Options {
             dscp,
             batch: batch_us.unwrap_or_default(),
             control,
+            observers,
             daemon,
             pid_file,
             user,
@@ -307,6 +314,9 @@ struct Arguments {
     /// Socket at which `sipproxy64 status` asks, or none [default: /run/sipproxy64/control for root]
     #[arg(long, value_name = "PATH")]
     control: Option<OsString>,
+
+    #[command(flatten)]
+    captures: Captures,
 
     /// Leave the shell once the start has succeeded
     #[arg(short = 'd', long)]

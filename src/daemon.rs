@@ -4,7 +4,7 @@ pub(crate) mod limits;
 
 use std::future::pending;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,6 +20,8 @@ use crate::clock::Clock;
 use crate::config::{Config, Plain, Uplink};
 use crate::control::{self, Client, Control, ControlError, Request, Verb};
 use crate::family::Family;
+use crate::observer::settings::{Opened, SettingsError};
+use crate::observer::{Change, Observer};
 use crate::process::{Account, Detached, PidFile, PidFileError, UserError};
 use crate::relay::{Notice, Relay, RelayOptions, usual_threads};
 use crate::resolver::{self, Answer};
@@ -46,6 +48,9 @@ pub enum DaemonError {
     /// There is no control socket where one was asked for.
     #[error(transparent)]
     Control(#[from] ControlError),
+    /// Who looks at messages cannot.
+    #[error(transparent)]
+    Observer(#[from] SettingsError),
     /// The number of the process cannot be written down.
     #[error(transparent)]
     PidFile(#[from] PidFileError),
@@ -84,15 +89,26 @@ pub fn run(options: Options, detached: Option<Detached>) -> Result<(), DaemonErr
     let socket_options = SocketOptions { freebind: options.freebind, dscp: options.dscp };
     let sockets = BoundSockets::bind(&config, socket_options, output.threads())?;
     let mut control = Control::open(&options.control)?;
+    let Opened { sinks, made } = options.observers.sinks(&config, clock)?;
     if let Some(user) = &options.user {
-        give_up_rights(user, control.as_ref())?;
+        give_up_rights(user, control.as_ref(), &made)?;
     }
-    let relay_options = RelayOptions { threads: usual_threads(), batch: options.batch, tap: None };
+    let (observer, watching) =
+        Observer::start(sinks, clock).map_err(DaemonError::system("start the observer"))?.unzip();
+    let tap = observer.as_ref().and_then(Observer::tap);
+    let relay_options = RelayOptions { threads: usual_threads(), batch: options.batch, tap };
     let (relay, notices) = Relay::start(clock, &relay_options).map_err(DaemonError::system("start the relay"))?;
     let runtime = runtime().map_err(DaemonError::system("start the runtime"))?;
     summary(&config, &sockets);
-    let parts =
-        Parts { config: Arc::clone(&config), clock, sockets, options: socket_options, relay, output, observer: None };
+    let parts = Parts {
+        config: Arc::clone(&config),
+        clock,
+        sockets,
+        options: socket_options,
+        relay,
+        output,
+        observer: observer.clone(),
+    };
     let result = runtime.block_on(async {
         let (answers, found) = unbounded_channel();
         let signals = Signals::catch().map_err(DaemonError::system("catch signals"))?;
@@ -111,16 +127,21 @@ pub fn run(options: Options, detached: Option<Detached>) -> Result<(), DaemonErr
         }
         info!("ready");
         let gatherer = Gatherer::new(clock);
-        let daemon = Daemon { signalling, clock, signals, service, pid_file, leaving: false, gatherer };
+        let daemon = Daemon { signalling, observer, clock, signals, service, pid_file, leaving: false, gatherer };
         daemon.serve(Incoming { notices, answers: found, faults, requests }).await
     });
     // A look-up may hang in the system's resolver; nobody waits for it any more.
     runtime.shutdown_background();
+    // The threads that hand over copies have ended: this is all of them.
+    if let Some(watching) = watching {
+        watching.finish();
+    }
     result
 }
 
 /// Becomes the user of `--user`, who gets the control socket for its own.
-fn give_up_rights(user: &Account, control: Option<&Control>) -> Result<(), UserError> {
+fn give_up_rights(user: &Account, control: Option<&Control>, made: &[PathBuf]) -> Result<(), UserError> {
+    made.iter().try_for_each(|path| user.own(path))?;
     if let Some(control) = control {
         user.own(control.path())?;
         // Where it could not be removed at the end. Only a folder that is ours.
@@ -194,6 +215,8 @@ struct Incoming {
 
 struct Daemon {
     signalling: Signalling,
+    /// Who looks at messages, if anybody.
+    observer: Option<Observer>,
     clock: Clock,
     signals: Signals,
     service: ServiceManager,
@@ -214,7 +237,7 @@ impl Daemon {
             let deadline = self.deadline();
             tokio::select! {
                 Some(notice) = incoming.notices.recv() => self.notice(notice),
-                Some(Answer { side, addresses }) = incoming.answers.recv() => self.signalling.set_uplink(side, addresses),
+                Some(answer) = incoming.answers.recv() => self.uplink(answer),
                 Some(request) = next(&mut incoming.requests) => self.request(request),
                 () = sleep_until(deadline) => self.signalling.timers(),
                 () = self.signalling.sooner() => {}
@@ -229,6 +252,14 @@ impl Daemon {
         self.service.stopping();
         info!(calls_cut_off = self.signalling.sessions(), "stopped");
         Ok(())
+    }
+
+    /// An uplink was looked up.
+    fn uplink(&mut self, Answer { side, addresses }: Answer) {
+        if let Some(observer) = &self.observer {
+            observer.change(Change::Uplink(side, addresses.clone()));
+        }
+        self.signalling.set_uplink(side, addresses);
     }
 
     /// When the signalling wants to be called next.

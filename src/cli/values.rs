@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::endpoint::{Endpoint, EndpointError, Host, parse_port};
 use crate::config::{LatchMode, Map, Name, PortRange, Uplink, UplinkHost};
 use crate::family::{Family, is_unicast};
+use crate::hep::HEP_PORT;
 use crate::logging::Destination;
 use crate::process::{Account, AccountError};
 
@@ -212,6 +213,29 @@ pub fn dscp(text: &str) -> Result<u8, ValueError> {
 pub fn batch(text: &str) -> Result<Duration, ValueError> {
     let microseconds = number(text).filter(|&microseconds| microseconds <= LONGEST_BATCH);
     microseconds.map(Duration::from_micros).ok_or(ValueError::Number("microseconds, from 0 (off) to 5000"))
+}
+
+/// `--hep`
+pub fn hep(text: &str) -> Result<Endpoint, ValueError> {
+    let endpoint = Endpoint::parse(text)?;
+    let address = match endpoint.host {
+        Host::Address(address) => Some(SocketAddr::new(address, HEP_PORT)),
+        Host::Name(_) => None,
+    };
+    address.map_or(Ok(()), |address| unicast(address).map(drop))?;
+    Ok(endpoint)
+}
+
+/// `--hep-id`
+pub fn hep_id(text: &str) -> Result<u32, ValueError> {
+    let id = number(text).and_then(|id| u32::try_from(id).ok());
+    id.ok_or(ValueError::Number("a number from 0 to 4294967295"))
+}
+
+/// `--pcap-size`, in bytes
+pub fn megabytes(text: &str) -> Result<u64, ValueError> {
+    let megabytes = number(text).filter(|megabytes| (1..=1_000_000).contains(megabytes));
+    megabytes.map(|megabytes| megabytes * 1_000_000).ok_or(ValueError::Number("megabytes, from 1 to 1000000"))
 }
 
 /// Decimal digits and nothing else.

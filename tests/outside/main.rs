@@ -13,6 +13,7 @@ mod harness;
 
 mod bleed;
 mod cancel;
+mod captures;
 mod changes;
 mod endings;
 mod fates;
@@ -25,6 +26,7 @@ mod latching;
 mod offers;
 mod ports;
 mod process;
+mod recordings;
 mod refusals;
 mod service;
 mod sipp;
