@@ -7,7 +7,8 @@ use super::endpoint::{Endpoint, EndpointError, Host, parse_port};
 use crate::config::{LatchMode, Map, Name, PortRange, Uplink, UplinkHost};
 use crate::family::{Family, is_unicast};
 use crate::hep::HEP_PORT;
-use crate::logging::Destination;
+use crate::logging::{Destination, Form};
+use crate::metrics::{Place, PlaceError};
 use crate::process::{Account, AccountError};
 
 /// A quarter of the time between two packets of a call; more is heard.
@@ -265,6 +266,26 @@ pub fn destination(text: &str) -> Result<Destination, ValueError> {
         "syslog" => Ok(Destination::Syslog),
         _ => Err(ValueError::Word("stderr, syslog")),
     }
+}
+
+/// What a log line looks like.
+///
+/// # Errors
+/// Another word.
+pub fn form(text: &str) -> Result<Form, ValueError> {
+    match text {
+        "text" => Ok(Form::Text),
+        "json" => Ok(Form::Json),
+        _ => Err(ValueError::Word("text, json")),
+    }
+}
+
+/// Where the web server listens.
+///
+/// # Errors
+/// No address, or one that others reach without the word for it.
+pub fn metrics(text: &str) -> Result<Place, PlaceError> {
+    text.parse()
 }
 
 #[cfg(test)]
