@@ -204,6 +204,11 @@ impl Options {
     }
 }
 
+/// The options as clap sees them: what the completions of shells are made from.
+pub fn command() -> Command {
+    Arguments::command()
+}
+
 fn matches(command: &mut Command, arguments: Vec<OsString>) -> Result<ArgMatches, Complaint> {
     command.try_get_matches_from_mut(arguments).map_err(|error| Complaint::from_clap(&error))
 }
