@@ -1,10 +1,11 @@
 //! The daemon: its runtime, its signals, its start and its end.
 
 pub(crate) mod limits;
+mod reload;
 
 use std::future::pending;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,16 +18,19 @@ use tracing::info;
 
 use crate::cli::{Mode, Options};
 use crate::clock::Clock;
-use crate::config::{Config, Plain, Uplink};
+use crate::config::{Config, Plain, Uplink, UplinkHost};
 use crate::control::{self, Client, Control, ControlError, Request, Verb};
 use crate::family::Family;
+use crate::metrics::{self, Server};
+use crate::observer::settings::{Opened, SettingsError};
+use crate::observer::{Change, Observer};
 use crate::process::{Account, Detached, PidFile, PidFileError, UserError};
 use crate::relay::{Notice, Relay, RelayOptions, usual_threads};
-use crate::resolver::{self, Answer};
+use crate::resolver::{Answer, Resolver};
 use crate::service::ServiceManager;
 use crate::signalling::{BoundSockets, Fault, Output, Parts, Signalling};
 use crate::socket::{BindError, SocketOptions};
-use crate::status::gather::Gatherer;
+use crate::status::gather::{Asking, Gatherer};
 use crate::status::{Snapshot, text};
 
 /// When to look again where nothing is due.
@@ -46,6 +50,12 @@ pub enum DaemonError {
     /// There is no control socket where one was asked for.
     #[error(transparent)]
     Control(#[from] ControlError),
+    /// The address of `--metrics` cannot be had.
+    #[error(transparent)]
+    Metrics(#[from] metrics::BindError),
+    /// Who looks at messages cannot.
+    #[error(transparent)]
+    Observer(#[from] SettingsError),
     /// The number of the process cannot be written down.
     #[error(transparent)]
     PidFile(#[from] PidFileError),
@@ -77,27 +87,40 @@ impl DaemonError {
 /// the like at the start.
 pub fn run(options: Options, detached: Option<Detached>) -> Result<(), DaemonError> {
     let clock = Clock::start();
-    let config = Arc::new(options.config);
+    let config = Arc::new(options.config.clone());
     let output = if matches!(options.mode, Mode::Print) { Output::Paper } else { Output::Network };
     let pid_file = options.pid_file.as_deref().map(PidFile::create).transpose()?;
     limits::raise_files(&config);
     let socket_options = SocketOptions { freebind: options.freebind, dscp: options.dscp };
     let sockets = BoundSockets::bind(&config, socket_options, output.threads())?;
     let mut control = Control::open(&options.control)?;
+    let Opened { mut sinks, made } = options.observers.sinks(&config, clock)?;
+    let server = options.metrics.map(Server::bind).transpose()?;
+    sinks.extend(server.iter().map(Server::sink));
     if let Some(user) = &options.user {
-        give_up_rights(user, control.as_ref())?;
+        give_up_rights(user, control.as_ref(), &made)?;
     }
-    let relay_options = RelayOptions { threads: usual_threads(), tap: None };
+    let (observer, watching) =
+        Observer::start(sinks, clock).map_err(DaemonError::system("start the observer"))?.unzip();
+    let tap = observer.as_ref().and_then(Observer::tap);
+    let relay_options = RelayOptions { threads: usual_threads(), batch: options.batch, tap };
     let (relay, notices) = Relay::start(clock, &relay_options).map_err(DaemonError::system("start the relay"))?;
     let runtime = runtime().map_err(DaemonError::system("start the runtime"))?;
     summary(&config, &sockets);
-    let parts =
-        Parts { config: Arc::clone(&config), clock, sockets, options: socket_options, relay, output, observer: None };
+    let parts = Parts {
+        config: Arc::clone(&config),
+        clock,
+        sockets,
+        options: socket_options,
+        relay,
+        output,
+        observer: observer.clone(),
+    };
     let result = runtime.block_on(async {
         let (answers, found) = unbounded_channel();
         let signals = Signals::catch().map_err(DaemonError::system("catch signals"))?;
         let (signalling, faults) = Signalling::start(parts).map_err(DaemonError::system("start the SIP threads"))?;
-        resolver::start(&config, &answers);
+        let resolver = Resolver::start(&config, answers);
         let serve = |control: &mut Control| control.serve().map_err(DaemonError::system("watch the control socket"));
         let requests = control.as_mut().map(serve).transpose()?;
         let service = ServiceManager::of_environment();
@@ -109,18 +132,36 @@ pub fn run(options: Options, detached: Option<Detached>) -> Result<(), DaemonErr
                 .and_then(|()| detached.tell())
                 .map_err(DaemonError::system("leave the shell"))?;
         }
+        let serve = |server: Server| server.serve(&config.names, observer.clone());
+        let onlookers = server.map(serve).transpose().map_err(DaemonError::system("watch the socket of --metrics"))?;
         info!("ready");
         let gatherer = Gatherer::new(clock);
-        let daemon = Daemon { signalling, clock, signals, service, pid_file, leaving: false, gatherer };
-        daemon.serve(Incoming { notices, answers: found, faults, requests }).await
+        let daemon = Daemon {
+            signalling,
+            observer,
+            clock,
+            signals,
+            options,
+            resolver,
+            service,
+            pid_file,
+            leaving: false,
+            gatherer,
+        };
+        daemon.serve(Incoming { notices, answers: found, faults, requests, onlookers }).await
     });
     // A look-up may hang in the system's resolver; nobody waits for it any more.
     runtime.shutdown_background();
+    // The threads that hand over copies have ended: this is all of them.
+    if let Some(watching) = watching {
+        watching.finish();
+    }
     result
 }
 
 /// Becomes the user of `--user`, who gets the control socket for its own.
-fn give_up_rights(user: &Account, control: Option<&Control>) -> Result<(), UserError> {
+fn give_up_rights(user: &Account, control: Option<&Control>, made: &[PathBuf]) -> Result<(), UserError> {
+    made.iter().try_for_each(|path| user.own(path))?;
     if let Some(control) = control {
         user.own(control.path())?;
         // Where it could not be removed at the end. Only a folder that is ours.
@@ -137,7 +178,7 @@ fn runtime() -> io::Result<Runtime> {
 
 /// What the daemon will do, for the log.
 fn summary(config: &Config, sockets: &BoundSockets) {
-    let uplink = |side: Family| config.uplinks[side].as_ref().map_or("none", |Uplink { written, .. }| written);
+    let uplink = |side| written(config, side);
     let (low, high) = config.rtp_ports.bounds();
     info!(
         version = env!("CARGO_PKG_VERSION"),
@@ -158,11 +199,17 @@ fn summary(config: &Config, sockets: &BoundSockets) {
     }
 }
 
-/// The signals that end a daemon.
+/// The uplink of a side, for the log.
+fn written(config: &Config, side: Family) -> &str {
+    config.uplinks[side].as_ref().map_or("none", |Uplink { written, .. }| written)
+}
+
+/// The signals that end a daemon, or let it read its options again.
 struct Signals {
     terminate: Signal,
     interrupt: Signal,
     hang_up: Signal,
+    user2: Signal,
 }
 
 impl Signals {
@@ -171,12 +218,13 @@ impl Signals {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
             hang_up: signal(SignalKind::hangup())?,
+            user2: signal(SignalKind::user_defined2())?,
         })
     }
 }
 
-/// The next request; where there is no control socket, none ever.
-async fn next(requests: &mut Option<Receiver<Request>>) -> Option<Request> {
+/// The next request; where nobody can ask, none ever.
+async fn next<T>(requests: &mut Option<Receiver<T>>) -> Option<T> {
     match requests {
         Some(requests) => requests.recv().await,
         None => pending().await,
@@ -190,12 +238,19 @@ struct Incoming {
     faults: UnboundedReceiver<Fault>,
     /// None without a control socket.
     requests: Option<Receiver<Request>>,
+    /// Who wants to see what goes on; none without `--metrics`.
+    onlookers: Option<Receiver<Asking>>,
 }
 
 struct Daemon {
     signalling: Signalling,
+    /// Who looks at messages, if anybody.
+    observer: Option<Observer>,
     clock: Clock,
     signals: Signals,
+    /// As they were at the start.
+    options: Options,
+    resolver: Resolver,
     service: ServiceManager,
     /// Goes away as soon as another daemon may start.
     pid_file: Option<PidFile>,
@@ -214,14 +269,16 @@ impl Daemon {
             let deadline = self.deadline();
             tokio::select! {
                 Some(notice) = incoming.notices.recv() => self.notice(notice),
-                Some(Answer { side, addresses }) = incoming.answers.recv() => self.signalling.set_uplink(side, addresses),
+                Some(answer) = incoming.answers.recv() => self.uplink_found(answer),
                 Some(request) = next(&mut incoming.requests) => self.request(request),
+                Some(asking) = next(&mut incoming.onlookers) => self.gather(asking),
                 () = sleep_until(deadline) => self.signalling.timers(),
                 () = self.signalling.sooner() => {}
                 Some(fault) = incoming.faults.recv() => return Err(fault.into()),
                 () = self.service.beat() => {}
                 _ = minute.tick() => self.signalling.every_minute(),
                 _ = self.signals.hang_up.recv() => self.leave(),
+                _ = self.signals.user2.recv() => self.reload(),
                 _ = self.signals.terminate.recv() => break,
                 _ = self.signals.interrupt.recv() => break,
             }
@@ -247,15 +304,31 @@ impl Daemon {
         }
     }
 
+    fn uplink_found(&mut self, Answer { side, name, addresses }: Answer) {
+        let uplink = self.signalling.config().uplinks[side].as_ref();
+        // It may have been looked up for an uplink of before a reload.
+        if uplink.is_some_and(|uplink| uplink.host == UplinkHost::Name(name)) {
+            if let Some(observer) = &self.observer {
+                observer.change(Change::Uplink(side, addresses.clone()));
+            }
+            self.signalling.set_uplink(side, addresses);
+        }
+    }
+
     /// Tells a client what this daemon is doing.
     fn tell(&self, client: Client, write: fn(&Snapshot) -> Vec<u8>) {
         let (asking, gathered) = oneshot::channel();
-        self.gatherer.gather(&self.signalling, self.leaving, asking);
+        self.gather(asking);
         tokio::spawn(async move {
             if let Ok(snapshot) = gathered.await {
                 client.answer(write(&snapshot));
             }
         });
+    }
+
+    /// Gathers what is to be seen, for whoever asks.
+    fn gather(&self, asking: Asking) {
+        self.gatherer.gather(&self.signalling, self.leaving, asking);
     }
 
     /// Takes in what a relay thread tells.
