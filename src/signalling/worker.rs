@@ -299,6 +299,7 @@ impl Worker {
 
     /// Gives the system what is to leave.
     fn send(&self, outbox: &mut Outbox) {
+        self.shared.wake_relay();
         outbox.send(
             |key| self.sockets.descriptor(key).map(|(socket, _)| socket),
             |leaving, errno| {
