@@ -1,6 +1,7 @@
 //! The daemon: its runtime, its signals, its start and its end.
 
 pub(crate) mod limits;
+mod reload;
 
 use std::future::pending;
 use std::io;
@@ -17,12 +18,13 @@ use tracing::info;
 
 use crate::cli::{Mode, Options};
 use crate::clock::Clock;
-use crate::config::{Config, Plain, Uplink};
+use crate::config::{Config, Plain, Uplink, UplinkHost};
 use crate::control::{self, Client, Control, ControlError, Request, Verb};
 use crate::family::Family;
 use crate::process::{Account, Detached, PidFile, PidFileError, UserError};
 use crate::relay::{Notice, Relay, RelayOptions, usual_threads};
-use crate::resolver::{self, Answer};
+use crate::resolver::{Answer, Resolver};
+use crate::service::ServiceManager;
 use crate::signalling::{BoundSockets, Fault, Output, Parts, Signalling};
 use crate::socket::{BindError, SocketOptions};
 use crate::status::gather::Gatherer;
@@ -76,7 +78,7 @@ impl DaemonError {
 /// the like at the start.
 pub fn run(options: Options, detached: Option<Detached>) -> Result<(), DaemonError> {
     let clock = Clock::start();
-    let config = Arc::new(options.config);
+    let config = Arc::new(options.config.clone());
     let output = if matches!(options.mode, Mode::Print) { Output::Paper } else { Output::Network };
     let pid_file = options.pid_file.as_deref().map(PidFile::create).transpose()?;
     limits::raise_files(&config);
@@ -86,7 +88,7 @@ pub fn run(options: Options, detached: Option<Detached>) -> Result<(), DaemonErr
     if let Some(user) = &options.user {
         give_up_rights(user, control.as_ref())?;
     }
-    let relay_options = RelayOptions { threads: usual_threads(), tap: None };
+    let relay_options = RelayOptions { threads: usual_threads(), batch: options.batch, tap: None };
     let (relay, notices) = Relay::start(clock, &relay_options).map_err(DaemonError::system("start the relay"))?;
     let runtime = runtime().map_err(DaemonError::system("start the runtime"))?;
     summary(&config, &sockets);
@@ -96,9 +98,12 @@ pub fn run(options: Options, detached: Option<Detached>) -> Result<(), DaemonErr
         let (answers, found) = unbounded_channel();
         let signals = Signals::catch().map_err(DaemonError::system("catch signals"))?;
         let (signalling, faults) = Signalling::start(parts).map_err(DaemonError::system("start the SIP threads"))?;
-        resolver::start(&config, &answers);
+        let resolver = Resolver::start(&config, answers);
         let serve = |control: &mut Control| control.serve().map_err(DaemonError::system("watch the control socket"));
         let requests = control.as_mut().map(serve).transpose()?;
+        let service = ServiceManager::of_environment();
+        // Before the process that waits ends: systemd asks who the main process is then.
+        service.ready("SIP and media cross");
         if let Some(detached) = detached {
             detached
                 .leave_directory()
@@ -107,7 +112,8 @@ pub fn run(options: Options, detached: Option<Detached>) -> Result<(), DaemonErr
         }
         info!("ready");
         let gatherer = Gatherer::new(clock);
-        let daemon = Daemon { signalling, clock, signals, pid_file, leaving: false, gatherer };
+        let daemon =
+            Daemon { signalling, clock, signals, options, resolver, service, pid_file, leaving: false, gatherer };
         daemon.serve(Incoming { notices, answers: found, faults, requests }).await
     });
     // A look-up may hang in the system's resolver; nobody waits for it any more.
@@ -133,7 +139,7 @@ fn runtime() -> io::Result<Runtime> {
 
 /// What the daemon will do, for the log.
 fn summary(config: &Config, sockets: &BoundSockets) {
-    let uplink = |side: Family| config.uplinks[side].as_ref().map_or("none", |Uplink { written, .. }| written);
+    let uplink = |side| written(config, side);
     let (low, high) = config.rtp_ports.bounds();
     info!(
         version = env!("CARGO_PKG_VERSION"),
@@ -154,11 +160,17 @@ fn summary(config: &Config, sockets: &BoundSockets) {
     }
 }
 
-/// The signals that end a daemon.
+/// The uplink of a side, for the log.
+fn written(config: &Config, side: Family) -> &str {
+    config.uplinks[side].as_ref().map_or("none", |Uplink { written, .. }| written)
+}
+
+/// The signals that end a daemon, or let it read its options again.
 struct Signals {
     terminate: Signal,
     interrupt: Signal,
     hang_up: Signal,
+    user2: Signal,
 }
 
 impl Signals {
@@ -167,6 +179,7 @@ impl Signals {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
             hang_up: signal(SignalKind::hangup())?,
+            user2: signal(SignalKind::user_defined2())?,
         })
     }
 }
@@ -192,6 +205,10 @@ struct Daemon {
     signalling: Signalling,
     clock: Clock,
     signals: Signals,
+    /// As they were at the start.
+    options: Options,
+    resolver: Resolver,
+    service: ServiceManager,
     /// Goes away as soon as another daemon may start.
     pid_file: Option<PidFile>,
     /// SIGHUP came: the SIP sockets are closed, media goes on.
@@ -209,17 +226,20 @@ impl Daemon {
             let deadline = self.deadline();
             tokio::select! {
                 Some(notice) = incoming.notices.recv() => self.notice(notice),
-                Some(Answer { side, addresses }) = incoming.answers.recv() => self.signalling.set_uplink(side, addresses),
+                Some(answer) = incoming.answers.recv() => self.uplink_found(answer),
                 Some(request) = next(&mut incoming.requests) => self.request(request),
                 () = sleep_until(deadline) => self.signalling.timers(),
                 () = self.signalling.sooner() => {}
                 Some(fault) = incoming.faults.recv() => return Err(fault.into()),
+                () = self.service.beat() => {}
                 _ = minute.tick() => self.signalling.every_minute(),
                 _ = self.signals.hang_up.recv() => self.leave(),
+                _ = self.signals.user2.recv() => self.reload(),
                 _ = self.signals.terminate.recv() => break,
                 _ = self.signals.interrupt.recv() => break,
             }
         }
+        self.service.stopping();
         info!(calls_cut_off = self.signalling.sessions(), "stopped");
         Ok(())
     }
@@ -237,6 +257,14 @@ impl Daemon {
             Verb::Status => self.tell(client, |snapshot| text::status(snapshot).into_bytes()),
             Verb::StatusJson => self.tell(client, Snapshot::json),
             Verb::Takeover => client.answer(b"error: this version does not hand over its calls\n".to_vec()),
+        }
+    }
+
+    fn uplink_found(&mut self, Answer { side, name, addresses }: Answer) {
+        let uplink = self.signalling.config().uplinks[side].as_ref();
+        // It may have been looked up for an uplink of before a reload.
+        if uplink.is_some_and(|uplink| uplink.host == UplinkHost::Name(name)) {
+            self.signalling.set_uplink(side, addresses);
         }
     }
 
@@ -263,6 +291,7 @@ impl Daemon {
         if !self.leaving {
             self.leaving = true;
             self.signalling.stop_listening();
+            self.service.status("SIP sockets closed; media is relayed until the last call ends");
             self.pid_file = None;
             info!(calls = self.signalling.sessions(), "SIP sockets closed; media is relayed until the last call ends");
         }

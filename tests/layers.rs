@@ -17,7 +17,7 @@ struct Place {
 }
 
 /// What only the shell may name.
-const OF_THE_SHELL: [&str; 16] = [
+const OF_THE_SHELL: [&str; 17] = [
     "tokio::",
     "socket2::",
     "nix::",
@@ -26,6 +26,7 @@ const OF_THE_SHELL: [&str; 16] = [
     "tracing_subscriber::",
     "syslog_tracing::",
     "getrandom::",
+    "sd_notify::",
     "UdpSocket",
     "TcpStream",
     "TcpListener",
