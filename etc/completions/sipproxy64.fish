@@ -1,6 +1,6 @@
 # Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
 function __fish_sipproxy64_global_optspecs
-    string join \n l/listen4= L/listen6= u/uplink4= U/uplink6= m/map= name= p/rtp-ports= rtp-timeout= ringing-timeout= hold-timeout= latch= max-calls= max-calls-per-source= dscp= no-foreign-challenges w/wrapper lenient secret= freebind control= d/daemon P/pid-file= user= log= v/verbose q/quiet c/config= check t/test= h/help V/version
+    string join \n l/listen4= L/listen6= u/uplink4= U/uplink6= m/map= name= p/rtp-ports= rtp-timeout= ringing-timeout= hold-timeout= latch= max-calls= max-calls-per-source= dscp= batch-us= no-foreign-challenges w/wrapper lenient secret= freebind control= d/daemon P/pid-file= user= log= v/verbose q/quiet c/config= check t/test= h/help V/version
 end
 
 function __fish_sipproxy64_needs_command
@@ -38,6 +38,7 @@ complete -c sipproxy64 -n "__fish_sipproxy64_needs_command" -l latch -d 'Whom me
 complete -c sipproxy64 -n "__fish_sipproxy64_needs_command" -l max-calls -d 'Calls with media at once [default: as the media ports allow]' -r
 complete -c sipproxy64 -n "__fish_sipproxy64_needs_command" -l max-calls-per-source -d 'Of these asked for by one unknown IPv4 address or IPv6 /64 [default: 32]' -r
 complete -c sipproxy64 -n "__fish_sipproxy64_needs_command" -l dscp -d 'DSCP of relayed media, 46 for EF [default: as the system has it]' -r
+complete -c sipproxy64 -n "__fish_sipproxy64_needs_command" -l batch-us -d 'Microseconds that media packets may wait for others, to save processor time [default: 0]' -r
 complete -c sipproxy64 -n "__fish_sipproxy64_needs_command" -l secret -d 'File of the key for signatures, created if absent [default: a random key for this run]' -r -F
 complete -c sipproxy64 -n "__fish_sipproxy64_needs_command" -l control -d 'Socket at which `sipproxy64 status` asks, or none [default: /run/sipproxy64/control for root]' -r
 complete -c sipproxy64 -n "__fish_sipproxy64_needs_command" -s P -l pid-file -d 'File for the number of the process' -r -F
