@@ -103,7 +103,7 @@ pub fn run(options: Options, detached: Option<Detached>) -> Result<(), DaemonErr
     let (observer, watching) =
         Observer::start(sinks, clock).map_err(DaemonError::system("start the observer"))?.unzip();
     let tap = observer.as_ref().and_then(Observer::tap);
-    let relay_options = RelayOptions { threads: usual_threads(), batch: options.batch, tap };
+    let relay_options = RelayOptions { threads: usual_threads(), sockets: socket_options, batch: options.batch, tap };
     let (relay, notices) = Relay::start(clock, &relay_options).map_err(DaemonError::system("start the relay"))?;
     let runtime = runtime().map_err(DaemonError::system("start the runtime"))?;
     summary(&config, &sockets);
