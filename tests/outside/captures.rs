@@ -5,8 +5,6 @@ use std::fs;
 use std::net::UdpSocket;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
-use std::thread;
-use std::time::{Duration, Instant};
 
 use crate::harness::PATIENCE;
 use crate::harness::agent::Agent;
