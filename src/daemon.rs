@@ -1,6 +1,7 @@
 //! The daemon: its runtime, its signals, its start and its end.
 
 pub(crate) mod limits;
+mod reload;
 
 use std::future::pending;
 use std::io;
@@ -17,14 +18,14 @@ use tracing::info;
 
 use crate::cli::{Mode, Options};
 use crate::clock::Clock;
-use crate::config::{Config, Plain, Uplink};
+use crate::config::{Config, Plain, Uplink, UplinkHost};
 use crate::control::{self, Client, Control, ControlError, Request, Verb};
 use crate::family::Family;
 use crate::observer::settings::{Opened, SettingsError};
 use crate::observer::{Change, Observer};
 use crate::process::{Account, Detached, PidFile, PidFileError, UserError};
 use crate::relay::{Notice, Relay, RelayOptions, usual_threads};
-use crate::resolver::{self, Answer};
+use crate::resolver::{Answer, Resolver};
 use crate::service::ServiceManager;
 use crate::signalling::{BoundSockets, Fault, Output, Parts, Signalling};
 use crate::socket::{BindError, SocketOptions};
@@ -82,7 +83,7 @@ impl DaemonError {
 /// the like at the start.
 pub fn run(options: Options, detached: Option<Detached>) -> Result<(), DaemonError> {
     let clock = Clock::start();
-    let config = Arc::new(options.config);
+    let config = Arc::new(options.config.clone());
     let output = if matches!(options.mode, Mode::Print) { Output::Paper } else { Output::Network };
     let pid_file = options.pid_file.as_deref().map(PidFile::create).transpose()?;
     limits::raise_files(&config);
@@ -96,7 +97,7 @@ pub fn run(options: Options, detached: Option<Detached>) -> Result<(), DaemonErr
     let (observer, watching) =
         Observer::start(sinks, clock).map_err(DaemonError::system("start the observer"))?.unzip();
     let tap = observer.as_ref().and_then(Observer::tap);
-    let relay_options = RelayOptions { threads: usual_threads(), tap };
+    let relay_options = RelayOptions { threads: usual_threads(), batch: options.batch, tap };
     let (relay, notices) = Relay::start(clock, &relay_options).map_err(DaemonError::system("start the relay"))?;
     let runtime = runtime().map_err(DaemonError::system("start the runtime"))?;
     summary(&config, &sockets);
@@ -113,7 +114,7 @@ pub fn run(options: Options, detached: Option<Detached>) -> Result<(), DaemonErr
         let (answers, found) = unbounded_channel();
         let signals = Signals::catch().map_err(DaemonError::system("catch signals"))?;
         let (signalling, faults) = Signalling::start(parts).map_err(DaemonError::system("start the SIP threads"))?;
-        resolver::start(&config, &answers);
+        let resolver = Resolver::start(&config, answers);
         let serve = |control: &mut Control| control.serve().map_err(DaemonError::system("watch the control socket"));
         let requests = control.as_mut().map(serve).transpose()?;
         let service = ServiceManager::of_environment();
@@ -127,7 +128,18 @@ pub fn run(options: Options, detached: Option<Detached>) -> Result<(), DaemonErr
         }
         info!("ready");
         let gatherer = Gatherer::new(clock);
-        let daemon = Daemon { signalling, observer, clock, signals, service, pid_file, leaving: false, gatherer };
+        let daemon = Daemon {
+            signalling,
+            observer,
+            clock,
+            signals,
+            options,
+            resolver,
+            service,
+            pid_file,
+            leaving: false,
+            gatherer,
+        };
         daemon.serve(Incoming { notices, answers: found, faults, requests }).await
     });
     // A look-up may hang in the system's resolver; nobody waits for it any more.
@@ -158,7 +170,7 @@ fn runtime() -> io::Result<Runtime> {
 
 /// What the daemon will do, for the log.
 fn summary(config: &Config, sockets: &BoundSockets) {
-    let uplink = |side: Family| config.uplinks[side].as_ref().map_or("none", |Uplink { written, .. }| written);
+    let uplink = |side| written(config, side);
     let (low, high) = config.rtp_ports.bounds();
     info!(
         version = env!("CARGO_PKG_VERSION"),
@@ -179,11 +191,17 @@ fn summary(config: &Config, sockets: &BoundSockets) {
     }
 }
 
-/// The signals that end a daemon.
+/// The uplink of a side, for the log.
+fn written(config: &Config, side: Family) -> &str {
+    config.uplinks[side].as_ref().map_or("none", |Uplink { written, .. }| written)
+}
+
+/// The signals that end a daemon, or let it read its options again.
 struct Signals {
     terminate: Signal,
     interrupt: Signal,
     hang_up: Signal,
+    user2: Signal,
 }
 
 impl Signals {
@@ -192,6 +210,7 @@ impl Signals {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
             hang_up: signal(SignalKind::hangup())?,
+            user2: signal(SignalKind::user_defined2())?,
         })
     }
 }
@@ -219,6 +238,9 @@ struct Daemon {
     observer: Option<Observer>,
     clock: Clock,
     signals: Signals,
+    /// As they were at the start.
+    options: Options,
+    resolver: Resolver,
     service: ServiceManager,
     /// Goes away as soon as another daemon may start.
     pid_file: Option<PidFile>,
@@ -237,7 +259,7 @@ impl Daemon {
             let deadline = self.deadline();
             tokio::select! {
                 Some(notice) = incoming.notices.recv() => self.notice(notice),
-                Some(answer) = incoming.answers.recv() => self.uplink(answer),
+                Some(answer) = incoming.answers.recv() => self.uplink_found(answer),
                 Some(request) = next(&mut incoming.requests) => self.request(request),
                 () = sleep_until(deadline) => self.signalling.timers(),
                 () = self.signalling.sooner() => {}
@@ -245,6 +267,7 @@ impl Daemon {
                 () = self.service.beat() => {}
                 _ = minute.tick() => self.signalling.every_minute(),
                 _ = self.signals.hang_up.recv() => self.leave(),
+                _ = self.signals.user2.recv() => self.reload(),
                 _ = self.signals.terminate.recv() => break,
                 _ = self.signals.interrupt.recv() => break,
             }
@@ -252,14 +275,6 @@ impl Daemon {
         self.service.stopping();
         info!(calls_cut_off = self.signalling.sessions(), "stopped");
         Ok(())
-    }
-
-    /// An uplink was looked up.
-    fn uplink(&mut self, Answer { side, addresses }: Answer) {
-        if let Some(observer) = &self.observer {
-            observer.change(Change::Uplink(side, addresses.clone()));
-        }
-        self.signalling.set_uplink(side, addresses);
     }
 
     /// When the signalling wants to be called next.
@@ -275,6 +290,17 @@ impl Daemon {
             Verb::Status => self.tell(client, |snapshot| text::status(snapshot).into_bytes()),
             Verb::StatusJson => self.tell(client, Snapshot::json),
             Verb::Takeover => client.answer(b"error: this version does not hand over its calls\n".to_vec()),
+        }
+    }
+
+    fn uplink_found(&mut self, Answer { side, name, addresses }: Answer) {
+        let uplink = self.signalling.config().uplinks[side].as_ref();
+        // It may have been looked up for an uplink of before a reload.
+        if uplink.is_some_and(|uplink| uplink.host == UplinkHost::Name(name)) {
+            if let Some(observer) = &self.observer {
+                observer.change(Change::Uplink(side, addresses.clone()));
+            }
+            self.signalling.set_uplink(side, addresses);
         }
     }
 

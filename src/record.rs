@@ -22,7 +22,7 @@ use tracing::warn;
 
 use self::writer::Writer;
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{Config, Uplink, UplinkHost};
 use crate::family::PerFamily;
 use crate::observer::{Change, Crossed, Fate, Sink};
 use crate::paper;
@@ -183,7 +183,10 @@ impl Recorder {
         call.create("options")?.write_all(call.writer.options().as_bytes())?;
         call.create("input")?;
         for (side, addresses) in self.uplinks.iter().filter(|(_, addresses)| !addresses.is_empty()) {
-            call.add_uplink(side, addresses)?;
+            // A reload may have put an address in the place of the name.
+            if matches!(&self.config.uplinks[side], Some(Uplink { host: UplinkHost::Name(_), .. })) {
+                call.add_uplink(side, addresses)?;
+            }
         }
         call.create("sent")?;
         let why = call.writer.title(first.received, first.remote.ip());

@@ -10,6 +10,9 @@ use crate::hep::HEP_PORT;
 use crate::logging::Destination;
 use crate::process::{Account, AccountError};
 
+/// A quarter of the time between two packets of a call; more is heard.
+const LONGEST_BATCH: u64 = 5000;
+
 /// The longest timeout, a week: beyond it a slip of the pen is more likely than a wish.
 const LONGEST_TIMEOUT: u64 = 7 * 24 * 3600;
 
@@ -227,6 +230,12 @@ pub fn hep_id(text: &str) -> Result<u32, ValueError> {
 pub fn megabytes(text: &str) -> Result<u64, ValueError> {
     let megabytes = number(text).filter(|megabytes| (1..=1_000_000).contains(megabytes));
     megabytes.map(|megabytes| megabytes * 1_000_000).ok_or(ValueError::Number("megabytes, from 1 to 1000000"))
+}
+
+/// `--batch-us`
+pub fn batch(text: &str) -> Result<Duration, ValueError> {
+    let microseconds = number(text).filter(|&microseconds| microseconds <= LONGEST_BATCH);
+    microseconds.map(Duration::from_micros).ok_or(ValueError::Number("microseconds, from 0 (off) to 5000"))
 }
 
 /// Decimal digits and nothing else.
