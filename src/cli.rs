@@ -28,7 +28,8 @@ use self::merge::FromFile;
 use crate::config::{Config, Key, LatchMode, Map, Name, PortOrder, PortRange, Timeouts, Uplink};
 use crate::control;
 use crate::family::{Family, PerFamily};
-use crate::logging::Destination;
+use crate::logging::{Destination, Form};
+use crate::metrics;
 use crate::observer::settings::Settings;
 use crate::process::Account;
 use crate::secret;
@@ -48,6 +49,8 @@ pub struct Options {
     pub batch: Duration,
     /// Where `sipproxy64 status` asks this daemon.
     pub control: control::Place,
+    /// Where the web server for those who look listens.
+    pub metrics: Option<metrics::Place>,
     /// Who looks at what crosses.
     pub observers: Settings,
     /// Leave the shell once the start has succeeded.
@@ -58,6 +61,8 @@ pub struct Options {
     pub user: Option<Account>,
     /// Where the log goes.
     pub log: Destination,
+    /// What a line of it looks like.
+    pub log_format: Form,
     /// How much is logged: -q is -1, each -v adds 1.
     pub verbosity: i8,
     /// The file of `--secret`.
@@ -174,7 +179,8 @@ impl Options {
         let log = arguments.log.unwrap_or(if daemon { Destination::Syslog } else { Destination::Stderr });
         let file = from_file.path().map(absolute);
         let pid_file = arguments.pid_file.as_deref().map(absolute);
-        let Arguments { freebind, dscp, batch_us, secret, user, .. } = arguments;
+        let Arguments { freebind, dscp, batch_us, secret, user, log_format, metrics, .. } = arguments;
+        let (log_format, metrics) = (log_format.unwrap_or_default(), metrics.filter(|_| mode != Mode::Print));
         Ok(Self {
             config,
             mode,
@@ -182,11 +188,13 @@ impl Options {
             dscp,
             batch: batch_us.unwrap_or_default(),
             control,
+            metrics,
             observers,
             daemon,
             pid_file,
             user,
             log,
+            log_format,
             verbosity,
             secret,
             in_force,
@@ -320,6 +328,9 @@ struct Arguments {
     #[arg(long, value_name = "PATH")]
     control: Option<OsString>,
 
+    /// Web page and Prometheus metrics at this address; public: before it where others may look
+    #[arg(long, value_name = "ADDR:PORT", value_parser = values::metrics)]
+    metrics: Option<metrics::Place>,
     #[command(flatten)]
     captures: Captures,
 
@@ -338,6 +349,10 @@ struct Arguments {
     /// Where the log goes [default: stderr, with --daemon syslog]
     #[arg(long, value_name = "stderr|syslog", value_parser = values::destination)]
     log: Option<Destination>,
+
+    /// What a line of the log looks like [default: text]
+    #[arg(long, value_name = "text|json", value_parser = values::form)]
+    log_format: Option<Form>,
 
     /// Log more; repeat
     #[arg(short = 'v', long, action = ArgAction::Count)]

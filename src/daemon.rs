@@ -21,6 +21,7 @@ use crate::clock::Clock;
 use crate::config::{Config, Plain, Uplink, UplinkHost};
 use crate::control::{self, Client, Control, ControlError, Request, Verb};
 use crate::family::Family;
+use crate::metrics::{self, Server};
 use crate::observer::settings::{Opened, SettingsError};
 use crate::observer::{Change, Observer};
 use crate::process::{Account, Detached, PidFile, PidFileError, UserError};
@@ -29,7 +30,7 @@ use crate::resolver::{Answer, Resolver};
 use crate::service::ServiceManager;
 use crate::signalling::{BoundSockets, Fault, Output, Parts, Signalling};
 use crate::socket::{BindError, SocketOptions};
-use crate::status::gather::Gatherer;
+use crate::status::gather::{Asking, Gatherer};
 use crate::status::{Snapshot, text};
 
 /// When to look again where nothing is due.
@@ -49,6 +50,9 @@ pub enum DaemonError {
     /// There is no control socket where one was asked for.
     #[error(transparent)]
     Control(#[from] ControlError),
+    /// The address of `--metrics` cannot be had.
+    #[error(transparent)]
+    Metrics(#[from] metrics::BindError),
     /// Who looks at messages cannot.
     #[error(transparent)]
     Observer(#[from] SettingsError),
@@ -90,7 +94,9 @@ pub fn run(options: Options, detached: Option<Detached>) -> Result<(), DaemonErr
     let socket_options = SocketOptions { freebind: options.freebind, dscp: options.dscp };
     let sockets = BoundSockets::bind(&config, socket_options, output.threads())?;
     let mut control = Control::open(&options.control)?;
-    let Opened { sinks, made } = options.observers.sinks(&config, clock)?;
+    let Opened { mut sinks, made } = options.observers.sinks(&config, clock)?;
+    let server = options.metrics.map(Server::bind).transpose()?;
+    sinks.extend(server.iter().map(Server::sink));
     if let Some(user) = &options.user {
         give_up_rights(user, control.as_ref(), &made)?;
     }
@@ -126,6 +132,8 @@ pub fn run(options: Options, detached: Option<Detached>) -> Result<(), DaemonErr
                 .and_then(|()| detached.tell())
                 .map_err(DaemonError::system("leave the shell"))?;
         }
+        let serve = |server: Server| server.serve(&config.names, observer.clone());
+        let onlookers = server.map(serve).transpose().map_err(DaemonError::system("watch the socket of --metrics"))?;
         info!("ready");
         let gatherer = Gatherer::new(clock);
         let daemon = Daemon {
@@ -140,7 +148,7 @@ pub fn run(options: Options, detached: Option<Detached>) -> Result<(), DaemonErr
             leaving: false,
             gatherer,
         };
-        daemon.serve(Incoming { notices, answers: found, faults, requests }).await
+        daemon.serve(Incoming { notices, answers: found, faults, requests, onlookers }).await
     });
     // A look-up may hang in the system's resolver; nobody waits for it any more.
     runtime.shutdown_background();
@@ -215,8 +223,8 @@ impl Signals {
     }
 }
 
-/// The next request; where there is no control socket, none ever.
-async fn next(requests: &mut Option<Receiver<Request>>) -> Option<Request> {
+/// The next request; where nobody can ask, none ever.
+async fn next<T>(requests: &mut Option<Receiver<T>>) -> Option<T> {
     match requests {
         Some(requests) => requests.recv().await,
         None => pending().await,
@@ -230,6 +238,8 @@ struct Incoming {
     faults: UnboundedReceiver<Fault>,
     /// None without a control socket.
     requests: Option<Receiver<Request>>,
+    /// Who wants to see what goes on; none without `--metrics`.
+    onlookers: Option<Receiver<Asking>>,
 }
 
 struct Daemon {
@@ -261,6 +271,7 @@ impl Daemon {
                 Some(notice) = incoming.notices.recv() => self.notice(notice),
                 Some(answer) = incoming.answers.recv() => self.uplink_found(answer),
                 Some(request) = next(&mut incoming.requests) => self.request(request),
+                Some(asking) = next(&mut incoming.onlookers) => self.gather(asking),
                 () = sleep_until(deadline) => self.signalling.timers(),
                 () = self.signalling.sooner() => {}
                 Some(fault) = incoming.faults.recv() => return Err(fault.into()),
@@ -307,12 +318,17 @@ impl Daemon {
     /// Tells a client what this daemon is doing.
     fn tell(&self, client: Client, write: fn(&Snapshot) -> Vec<u8>) {
         let (asking, gathered) = oneshot::channel();
-        self.gatherer.gather(&self.signalling, self.leaving, asking);
+        self.gather(asking);
         tokio::spawn(async move {
             if let Ok(snapshot) = gathered.await {
                 client.answer(write(&snapshot));
             }
         });
+    }
+
+    /// Gathers what is to be seen, for whoever asks.
+    fn gather(&self, asking: Asking) {
+        self.gatherer.gather(&self.signalling, self.leaving, asking);
     }
 
     /// Takes in what a relay thread tells.

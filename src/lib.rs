@@ -6,7 +6,7 @@
 //!
 //! | layer  | modules | what |
 //! |--------|---------|------|
-//! | shell  | `main` [`cli`] [`check`] [`secret`] [`logging`] [`process`] [`clock`] [`escaped`] [`paper`] [`socket`] [`resolver`] [`observer`] [`hep`] [`pcap`] [`record`] [`blank`] [`signalling`] [`relay`] [`status`] [`control`] [`service`] [`daemon`] [`transcript`] | sockets, clocks, threads, files, logs |
+//! | shell  | `main` [`cli`] [`check`] [`secret`] [`logging`] [`process`] [`clock`] [`escaped`] [`blank`] [`diff`] [`paper`] [`socket`] [`resolver`] [`observer`] [`hep`] [`pcap`] [`record`] [`signalling`] [`relay`] [`status`] [`metrics`] [`control`] [`service`] [`daemon`] [`transcript`] | sockets, clocks, threads, files, logs |
 //! | proxy  | [`proxy`] | the daemon without sockets |
 //! | decide | [`route`] [`rewrite`] [`recording`], beside them [`media`] | where a message goes and how it leaves; who may speak on a stream |
 //! | ground | [`family`] [`siphash`] [`config`] [`address`] [`token`] [`limit`] [`branch`] [`target`] [`reason`] [`streams`] [`edit`] | values and bytes |
@@ -22,6 +22,7 @@ pub mod clock;
 pub mod config;
 pub mod control;
 pub mod daemon;
+pub mod diff;
 pub mod edit;
 pub mod escaped;
 pub mod family;
@@ -29,6 +30,7 @@ pub mod hep;
 pub mod limit;
 pub mod logging;
 pub mod media;
+pub mod metrics;
 pub mod observer;
 pub mod paper;
 pub mod pcap;

@@ -7,7 +7,8 @@ use super::endpoint::{Endpoint, EndpointError, Host, parse_port};
 use crate::config::{LatchMode, Map, Name, PortRange, Uplink, UplinkHost};
 use crate::family::{Family, is_unicast};
 use crate::hep::HEP_PORT;
-use crate::logging::Destination;
+use crate::logging::{Destination, Form};
+use crate::metrics::{Place, PlaceError};
 use crate::process::{Account, AccountError};
 
 /// A quarter of the time between two packets of a call; more is heard.
@@ -209,6 +210,12 @@ pub fn dscp(text: &str) -> Result<u8, ValueError> {
     code.ok_or(ValueError::Number("a code point from 0 to 63, for example 46 for expedited forwarding"))
 }
 
+/// `--batch-us`
+pub fn batch(text: &str) -> Result<Duration, ValueError> {
+    let microseconds = number(text).filter(|&microseconds| microseconds <= LONGEST_BATCH);
+    microseconds.map(Duration::from_micros).ok_or(ValueError::Number("microseconds, from 0 (off) to 5000"))
+}
+
 /// `--hep`
 pub fn hep(text: &str) -> Result<Endpoint, ValueError> {
     let endpoint = Endpoint::parse(text)?;
@@ -230,12 +237,6 @@ pub fn hep_id(text: &str) -> Result<u32, ValueError> {
 pub fn megabytes(text: &str) -> Result<u64, ValueError> {
     let megabytes = number(text).filter(|megabytes| (1..=1_000_000).contains(megabytes));
     megabytes.map(|megabytes| megabytes * 1_000_000).ok_or(ValueError::Number("megabytes, from 1 to 1000000"))
-}
-
-/// `--batch-us`
-pub fn batch(text: &str) -> Result<Duration, ValueError> {
-    let microseconds = number(text).filter(|&microseconds| microseconds <= LONGEST_BATCH);
-    microseconds.map(Duration::from_micros).ok_or(ValueError::Number("microseconds, from 0 (off) to 5000"))
 }
 
 /// Decimal digits and nothing else.
@@ -265,6 +266,26 @@ pub fn destination(text: &str) -> Result<Destination, ValueError> {
         "syslog" => Ok(Destination::Syslog),
         _ => Err(ValueError::Word("stderr, syslog")),
     }
+}
+
+/// What a log line looks like.
+///
+/// # Errors
+/// Another word.
+pub fn form(text: &str) -> Result<Form, ValueError> {
+    match text {
+        "text" => Ok(Form::Text),
+        "json" => Ok(Form::Json),
+        _ => Err(ValueError::Word("text, json")),
+    }
+}
+
+/// Where the web server listens.
+///
+/// # Errors
+/// No address, or one that others reach without the word for it.
+pub fn metrics(text: &str) -> Result<Place, PlaceError> {
+    text.parse()
 }
 
 #[cfg(test)]

@@ -38,6 +38,9 @@ impl Daemon {
         // Around the listen addresses that stay.
         config.check().map_err(|error| error.to_string())?;
         self.signalling.reconfigure(Arc::clone(&config)).map_err(|error| error.to_string())?;
+        if let Some(observer) = &self.observer {
+            observer.change(Change::Config(Arc::clone(&config)));
+        }
         self.resolver.follow(&old, &config);
         if let Some(observer) = &self.observer {
             observer.change(Change::Config(Arc::clone(&config)));

@@ -63,7 +63,7 @@ fn isolated_by<Test: FnOnce()>(ways: &[&'static str], programs: &[&str], test: T
         return skip(
             &name,
             &format!(
-                "{missing} (Debian: iproute2 has ip, sip-tester has sipp, baresip-core has baresip, sngrep, tmux and tshark those)"
+                "{missing} (Debian: iproute2 has ip, sip-tester has sipp, baresip-core has baresip, chromium, sngrep, tmux and tshark those)"
             ),
         );
     }
