@@ -28,6 +28,8 @@ use crate::token::{Dashed, Seal, Written};
 
 /// The longest number that is left: ports, counts, codes.
 const LONGEST_NUMBER: usize = 5;
+/// No address, token or branch is longer.
+const LONGEST_NUMERIC: usize = 100;
 
 /// Makes the messages of one recording anonymous, all of them consistently.
 #[derive(Debug)]
@@ -151,7 +153,7 @@ impl Anonymiser {
 
     /// Any text.
     fn text(&mut self, text: &[u8], place: Place, out: &mut Vec<u8>) {
-        let (mut at, mut user_end) = (0, 0);
+        let (mut at, mut user_end, mut uri_end) = (0, 0, 0);
         let (mut quoted, mut bracketed, mut display) = (false, false, place.names);
         while let Some((&byte, rest)) = text.get(at..).and_then(<[u8]>::split_first) {
             let here = text.get(at..).unwrap_or_default();
@@ -160,12 +162,10 @@ impl Anonymiser {
                 at = at.saturating_add(length);
                 continue;
             }
-            if fresh
-                && !place.left
-                && !quoted
-                && let Some((scheme, user)) = uri_start(here)
-            {
+            let may_begin = fresh && !place.left && !quoted && at >= uri_end;
+            if may_begin && let Some(UriStart { scheme, user, length }) = uri_start(here) {
                 out.extend_from_slice(here.get(..scheme).unwrap_or_default());
+                uri_end = at.saturating_add(length);
                 at = at.saturating_add(scheme);
                 user_end = at.saturating_add(user);
                 display = false;
@@ -214,6 +214,7 @@ impl Anonymiser {
     /// An address with colons or dots, or the branch of a sipproxy64, at the start
     /// of `text`; gives its length.
     fn numeric(&mut self, text: &[u8], out: &mut Vec<u8>) -> Option<usize> {
+        let text = text.get(..LONGEST_NUMERIC).unwrap_or(text);
         let length = |wanted: fn(&u8) -> bool| text.iter().take_while(|byte| wanted(byte)).count();
         let parsed = |length: usize| -> Option<(usize, IpAddr)> {
             let (trimmed, behind) = (text.get(..length)?, text.get(length));
@@ -307,30 +308,39 @@ fn run(text: &[u8]) -> &[u8] {
     run.get(..end).unwrap_or_default()
 }
 
-/// How long the scheme of a URI is that begins here, with its colon, and the user
-/// behind it.
-fn uri_start(text: &[u8]) -> Option<(usize, usize)> {
+/// A URI that begins.
+struct UriStart {
+    /// How long its scheme is, with the colon.
+    scheme: usize,
+    /// How long the user behind it is.
+    user: usize,
+    /// How long all of it is.
+    length: usize,
+}
+
+fn uri_start(text: &[u8]) -> Option<UriStart> {
     let colon = text.iter().take(5).position(|&byte| byte == b':')?;
-    let scheme = text.get(..colon)?;
-    let behind = text.get(colon.saturating_add(1)..)?;
-    let is = |name: &[u8]| scheme.eq_ignore_ascii_case(name);
-    let length = colon.saturating_add(1);
+    let name = text.get(..colon)?;
+    let is = |known: &[u8]| name.eq_ignore_ascii_case(known);
+    let scheme = colon.saturating_add(1);
+    let up_to = |ends: &[u8]| text.iter().position(|byte| ends.contains(byte)).unwrap_or(text.len());
     if is(b"tel") {
-        return Some((length, behind.iter().take_while(|byte| !b">; \"\r\n,".contains(byte)).count()));
+        let length = up_to(b">; \"\r\n,");
+        return Some(UriStart { scheme, user: length.saturating_sub(scheme), length });
     }
     if !is(b"sip") && !is(b"sips") {
         return None;
     }
-    let uri = text.iter().position(|byte| b"> \"\r\n\t<".contains(byte)).unwrap_or(text.len());
-    let user = match text.get(..uri).and_then(Uri::parse) {
+    let length = up_to(b"> \"\r\n\t<");
+    let user = match text.get(..length).and_then(Uri::parse) {
         Some(uri) => uri.user.map_or(0, |user| user.len()),
         // What cannot be read may have a user all the same.
         None => {
-            let end = behind.iter().position(|byte| b"@> \"\r\n\t<;".contains(byte));
-            end.filter(|&end| behind.get(end) == Some(&b'@')).unwrap_or(0)
+            let end = up_to(b"@> \"\r\n\t<;");
+            if text.get(end) == Some(&b'@') { end.saturating_sub(scheme) } else { 0 }
         }
     };
-    Some((length, user))
+    Some(UriStart { scheme, user, length })
 }
 
 #[cfg(test)]
