@@ -32,6 +32,8 @@ pub enum Purpose {
     ToTag = 6,
     /// No proof: the place of a subscriber in a table of [`crate::limit`].
     Limit = 7,
+    /// No proof: a made-up word of a recording, see [`crate::recording`].
+    Pseudonym = 8,
 }
 
 /// A MAC being computed.
