@@ -5,7 +5,7 @@ mod reload;
 
 use std::future::pending;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,6 +21,9 @@ use crate::clock::Clock;
 use crate::config::{Config, Plain, Uplink, UplinkHost};
 use crate::control::{self, Client, Control, ControlError, Request, Verb};
 use crate::family::Family;
+use crate::metrics::{self, Server};
+use crate::observer::settings::{Opened, SettingsError};
+use crate::observer::{Change, Observer};
 use crate::process::{Account, Detached, PidFile, PidFileError, UserError};
 use crate::relay::{Notice, Relay, RelayOptions, usual_threads};
 use crate::resolver::{Answer, Resolver};
@@ -28,7 +31,7 @@ use crate::sandbox::{self, Needs};
 use crate::service::ServiceManager;
 use crate::signalling::{BoundSockets, Fault, Output, Parts, Signalling};
 use crate::socket::{BindError, SocketOptions};
-use crate::status::gather::Gatherer;
+use crate::status::gather::{Asking, Gatherer};
 use crate::status::{Snapshot, text};
 
 /// When to look again where nothing is due.
@@ -48,6 +51,12 @@ pub enum DaemonError {
     /// There is no control socket where one was asked for.
     #[error(transparent)]
     Control(#[from] ControlError),
+    /// The address of `--metrics` cannot be had.
+    #[error(transparent)]
+    Metrics(#[from] metrics::BindError),
+    /// Who looks at messages cannot.
+    #[error(transparent)]
+    Observer(#[from] SettingsError),
     /// The number of the process cannot be written down.
     #[error(transparent)]
     PidFile(#[from] PidFileError),
@@ -86,19 +95,32 @@ pub fn run(options: Options, detached: Option<Detached>) -> Result<(), DaemonErr
     let socket_options = SocketOptions { freebind: options.freebind, dscp: options.dscp };
     let sockets = BoundSockets::bind(&config, socket_options, output.threads())?;
     let mut control = Control::open(&options.control)?;
+    let Opened { mut sinks, made } = options.observers.sinks(&config, clock)?;
+    let server = options.metrics.map(Server::bind).transpose()?;
+    sinks.extend(server.iter().map(Server::sink));
     if let Some(user) = &options.user {
-        give_up_rights(user, control.as_ref())?;
+        give_up_rights(user, control.as_ref(), &made)?;
     }
-    // Before there is a second thread.
+    // Before there are threads that could do more.
     if !options.no_sandbox {
         sandbox::files(&needs(&options, control.as_ref()));
     }
-    let relay_options = RelayOptions { threads: usual_threads(), batch: options.batch, tap: None };
+    let (observer, watching) =
+        Observer::start(sinks, clock).map_err(DaemonError::system("start the observer"))?.unzip();
+    let tap = observer.as_ref().and_then(Observer::tap);
+    let relay_options = RelayOptions { threads: usual_threads(), batch: options.batch, tap };
     let (relay, notices) = Relay::start(clock, &relay_options).map_err(DaemonError::system("start the relay"))?;
     let runtime = runtime().map_err(DaemonError::system("start the runtime"))?;
     summary(&config, &sockets);
-    let parts =
-        Parts { config: Arc::clone(&config), clock, sockets, options: socket_options, relay, output, observer: None };
+    let parts = Parts {
+        config: Arc::clone(&config),
+        clock,
+        sockets,
+        options: socket_options,
+        relay,
+        output,
+        observer: observer.clone(),
+    };
     let result = runtime.block_on(async {
         let (answers, found) = unbounded_channel();
         let signals = Signals::catch().map_err(DaemonError::system("catch signals"))?;
@@ -118,19 +140,36 @@ pub fn run(options: Options, detached: Option<Detached>) -> Result<(), DaemonErr
                 .and_then(|()| detached.tell())
                 .map_err(DaemonError::system("leave the shell"))?;
         }
+        let serve = |server: Server| server.serve(&config.names, observer.clone());
+        let onlookers = server.map(serve).transpose().map_err(DaemonError::system("watch the socket of --metrics"))?;
         info!("ready");
         let gatherer = Gatherer::new(clock);
-        let daemon =
-            Daemon { signalling, clock, signals, options, resolver, service, pid_file, leaving: false, gatherer };
-        daemon.serve(Incoming { notices, answers: found, faults, requests }).await
+        let daemon = Daemon {
+            signalling,
+            observer,
+            clock,
+            signals,
+            options,
+            resolver,
+            service,
+            pid_file,
+            leaving: false,
+            gatherer,
+        };
+        daemon.serve(Incoming { notices, answers: found, faults, requests, onlookers }).await
     });
     // A look-up may hang in the system's resolver; nobody waits for it any more.
     runtime.shutdown_background();
+    // The threads that hand over copies have ended: this is all of them.
+    if let Some(watching) = watching {
+        watching.finish();
+    }
     result
 }
 
 /// Becomes the user of `--user`, who gets the control socket for its own.
-fn give_up_rights(user: &Account, control: Option<&Control>) -> Result<(), UserError> {
+fn give_up_rights(user: &Account, control: Option<&Control>, made: &[PathBuf]) -> Result<(), UserError> {
+    made.iter().try_for_each(|path| user.own(path))?;
     if let Some(control) = control {
         user.own(control.path())?;
         // Where it could not be removed at the end. Only a folder that is ours.
@@ -149,7 +188,7 @@ fn needs(options: &Options, control: Option<&Control>) -> Needs {
     let removed = [control.map(Control::path), options.pid_file.as_deref()];
     Needs {
         read: config.flatten().collect(),
-        write: Vec::new(),
+        write: options.observers.folders(),
         remove: removed.into_iter().flatten().filter_map(folder).collect(),
     }
 }
@@ -206,8 +245,8 @@ impl Signals {
     }
 }
 
-/// The next request; where there is no control socket, none ever.
-async fn next(requests: &mut Option<Receiver<Request>>) -> Option<Request> {
+/// The next request; where nobody can ask, none ever.
+async fn next<T>(requests: &mut Option<Receiver<T>>) -> Option<T> {
     match requests {
         Some(requests) => requests.recv().await,
         None => pending().await,
@@ -221,10 +260,14 @@ struct Incoming {
     faults: UnboundedReceiver<Fault>,
     /// None without a control socket.
     requests: Option<Receiver<Request>>,
+    /// Who wants to see what goes on; none without `--metrics`.
+    onlookers: Option<Receiver<Asking>>,
 }
 
 struct Daemon {
     signalling: Signalling,
+    /// Who looks at messages, if anybody.
+    observer: Option<Observer>,
     clock: Clock,
     signals: Signals,
     /// As they were at the start.
@@ -250,6 +293,7 @@ impl Daemon {
                 Some(notice) = incoming.notices.recv() => self.notice(notice),
                 Some(answer) = incoming.answers.recv() => self.uplink_found(answer),
                 Some(request) = next(&mut incoming.requests) => self.request(request),
+                Some(asking) = next(&mut incoming.onlookers) => self.gather(asking),
                 () = sleep_until(deadline) => self.signalling.timers(),
                 () = self.signalling.sooner() => {}
                 Some(fault) = incoming.faults.recv() => return Err(fault.into()),
@@ -286,6 +330,9 @@ impl Daemon {
         let uplink = self.signalling.config().uplinks[side].as_ref();
         // It may have been looked up for an uplink of before a reload.
         if uplink.is_some_and(|uplink| uplink.host == UplinkHost::Name(name)) {
+            if let Some(observer) = &self.observer {
+                observer.change(Change::Uplink(side, addresses.clone()));
+            }
             self.signalling.set_uplink(side, addresses);
         }
     }
@@ -293,12 +340,17 @@ impl Daemon {
     /// Tells a client what this daemon is doing.
     fn tell(&self, client: Client, write: fn(&Snapshot) -> Vec<u8>) {
         let (asking, gathered) = oneshot::channel();
-        self.gatherer.gather(&self.signalling, self.leaving, asking);
+        self.gather(asking);
         tokio::spawn(async move {
             if let Ok(snapshot) = gathered.await {
                 client.answer(write(&snapshot));
             }
         });
+    }
+
+    /// Gathers what is to be seen, for whoever asks.
+    fn gather(&self, asking: Asking) {
+        self.gatherer.gather(&self.signalling, self.leaving, asking);
     }
 
     /// Takes in what a relay thread tells.

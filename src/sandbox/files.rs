@@ -56,5 +56,6 @@ fn removing() -> BitFlags<AccessFs> {
 }
 
 fn writing() -> BitFlags<AccessFs> {
-    AccessFs::WriteFile | AccessFs::Truncate | AccessFs::MakeReg | AccessFs::MakeDir | removing() | AccessFs::Refer
+    let made = AccessFs::MakeReg | AccessFs::MakeDir | AccessFs::RemoveDir | removing();
+    AccessFs::WriteFile | AccessFs::Truncate | AccessFs::Refer | made
 }

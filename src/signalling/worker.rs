@@ -17,7 +17,7 @@ use nix::errno::Errno;
 use nix::sys::epoll::EpollEvent;
 use nix::sys::eventfd::EventFd;
 use tokio::sync::mpsc::UnboundedSender;
-use tracing::{Level, debug, enabled, error, trace};
+use tracing::{debug, error};
 
 use super::backlog::Backlog;
 use super::batch::{BATCH, Inbox, Leaving, Outbox};
@@ -25,20 +25,20 @@ use super::counters::{Counters, LastHeard};
 use super::large::{ErrorReader, Sent, is_large};
 use super::shared::Shared;
 use super::sockets::{Ready, SipSocket, SipSockets};
-use super::trouble::{Decision, Trouble, call_id, start_line};
+use super::told::tell;
+use super::trouble::Trouble;
 use super::{Fault, Output};
 use crate::address::Directory;
 use crate::clock::Clock;
-use crate::escaped::Escaped;
 use crate::family::Family;
 use crate::observer::{Crossed, Fate, Observer, time_of_day};
 use crate::paper;
 use crate::proxy::{Datagram, Outcome, Proxy, Reason};
 
-/// The most bytes that the log shows of a message.
-const SHOWN: usize = 65_535;
 /// SIP sockets served at a waking.
 const EVENTS: usize = 64;
+/// Batches taken in from a socket before what waits gets its turn.
+const ROUNDS: usize = 16;
 /// How often one datagram may come in at a socket of ours again.
 const MOST_PASSES: usize = 8;
 
@@ -185,20 +185,23 @@ impl Worker {
         let Some(socket) = self.sockets.get(key) else { return Ok(()) };
         let (local, socket) = (socket.address, socket.socket.as_raw_fd());
         let family = Family::of(local.ip());
-        loop {
+        let now = self.clock.now();
+        // However much comes, what waits is worked off between.
+        for _ in 0..ROUNDS {
             let count = inbox.receive(socket, family);
             let datagrams = (0..count).map_while(|index| inbox.get(index));
             if count < BATCH && self.backlog.is_empty() {
                 return datagrams
                     .into_iter()
-                    .try_for_each(|(remote, bytes)| self.datagram(&Datagram { local, remote, bytes }, outbox));
+                    .try_for_each(|(remote, bytes)| self.datagram(now, &Datagram { local, remote, bytes }, outbox));
             }
             datagrams.for_each(|(remote, bytes)| self.backlog.push(local, remote, bytes));
             self.shed();
             if count < BATCH || !self.backlog.has_room() {
-                return Ok(());
+                break;
             }
         }
+        Ok(())
     }
 
     /// Drops what begins something where too much waits.
@@ -214,10 +217,11 @@ impl Worker {
     /// Handles some of what waits; then sockets get their turn again.
     fn work_off(&mut self, outbox: &mut Outbox) -> io::Result<()> {
         let mut written = Ok(());
+        let now = self.clock.now();
         for _ in 0..BATCH {
             let Some(waiting) = self.backlog.pop() else { break };
             let datagram = Datagram { local: waiting.local, remote: waiting.remote, bytes: &waiting.bytes };
-            written = written.and(self.datagram(&datagram, outbox));
+            written = written.and(self.datagram(now, &datagram, outbox));
             self.backlog.give_back(waiting);
         }
         written
@@ -240,8 +244,7 @@ impl Worker {
     }
 
     /// Handles one datagram, and again as often as it comes back to ourselves.
-    fn datagram(&mut self, datagram: &Datagram<'_>, outbox: &mut Outbox) -> io::Result<()> {
-        let now = self.clock.now();
+    fn datagram(&mut self, now: Duration, datagram: &Datagram<'_>, outbox: &mut Outbox) -> io::Result<()> {
         // What we send to ourselves never goes through the network: this sender
         // is forged, perhaps with a Via of ours that it has seen.
         if self.proxy.is_ours(datagram.remote) {
@@ -254,7 +257,6 @@ impl Worker {
                 outbox.give_back(out);
                 return Ok(());
             };
-            trace!(%from, %to, bytes = %Escaped(&out, SHOWN), "out");
             if self.output == Output::Paper {
                 paper::sent(&mut io::stdout().lock(), from, to, &out)?;
             }
@@ -294,6 +296,7 @@ impl Worker {
 
     /// Gives the system what is to leave.
     fn send(&self, outbox: &mut Outbox) {
+        self.shared.wake_relay();
         outbox.send(
             |key| self.sockets.descriptor(key).map(|(socket, _)| socket),
             |leaving, errno| {
@@ -318,17 +321,7 @@ impl Worker {
         if let Some(observer) = &self.observer {
             observer.message(&crossed(datagram, outcome, sent));
         }
-        if enabled!(Level::DEBUG) {
-            debug!(
-                from = %datagram.remote,
-                to = %datagram.local,
-                decision = %Decision(outcome),
-                start_line = %Escaped(start_line(datagram.bytes), 120),
-                call_id = %Escaped(call_id(datagram.bytes), 120),
-                "datagram"
-            );
-            trace!(bytes = %Escaped(datagram.bytes, SHOWN), "in");
-        }
+        tell(datagram, outcome, sent);
         let trouble = match outcome {
             Outcome::Send { refused: None, .. } => return Ok(()),
             Outcome::Send { refused: Some(reason), .. } => Trouble::Refused(reason),
