@@ -27,6 +27,7 @@ use crate::observer::{Change, Observer};
 use crate::process::{Account, Detached, PidFile, PidFileError, UserError};
 use crate::relay::{Notice, Relay, RelayOptions, usual_threads};
 use crate::resolver::{Answer, Resolver};
+use crate::sandbox::{self, Needs};
 use crate::service::ServiceManager;
 use crate::signalling::{BoundSockets, Fault, Output, Parts, Signalling};
 use crate::socket::{BindError, SocketOptions};
@@ -100,6 +101,10 @@ pub fn run(options: Options, detached: Option<Detached>) -> Result<(), DaemonErr
     if let Some(user) = &options.user {
         give_up_rights(user, control.as_ref(), &made)?;
     }
+    // Before there are threads that could do more.
+    if !options.no_sandbox {
+        sandbox::files(&needs(&options, control.as_ref()));
+    }
     let (observer, watching) =
         Observer::start(sinks, clock).map_err(DaemonError::system("start the observer"))?.unzip();
     let tap = observer.as_ref().and_then(Observer::tap);
@@ -123,6 +128,9 @@ pub fn run(options: Options, detached: Option<Detached>) -> Result<(), DaemonErr
         let resolver = Resolver::start(&config, answers);
         let serve = |control: &mut Control| control.serve().map_err(DaemonError::system("watch the control socket"));
         let requests = control.as_mut().map(serve).transpose()?;
+        if !options.no_sandbox {
+            sandbox::calls();
+        }
         let service = ServiceManager::of_environment();
         // Before the process that waits ends: systemd asks who the main process is then.
         service.ready("SIP and media cross");
@@ -169,6 +177,20 @@ fn give_up_rights(user: &Account, control: Option<&Control>, made: &[PathBuf]) -
         folder.map_or(Ok(()), |folder| user.own(folder))?;
     }
     user.become_it()
+}
+
+/// What is done with files after the start.
+fn needs(options: &Options, control: Option<&Control>) -> Needs {
+    let folder = |path: &Path| path.parent().map(Path::to_owned);
+    // Where an editor puts a new file in the place of the old one, too.
+    let config =
+        options.file.iter().flat_map(|file| [folder(file), file.canonicalize().ok().as_deref().and_then(folder)]);
+    let removed = [control.map(Control::path), options.pid_file.as_deref()];
+    Needs {
+        read: config.flatten().collect(),
+        write: options.observers.folders(),
+        remove: removed.into_iter().flatten().filter_map(folder).collect(),
+    }
 }
 
 /// The control side needs one thread only: this one.
