@@ -19,7 +19,7 @@ use crate::clock::Clock;
 use crate::config::{Config, Plain, Uplink};
 use crate::control::{Control, ControlError, Request, Verb};
 use crate::family::Family;
-use crate::relay::{Notice, Relay, usual_threads};
+use crate::relay::{Notice, Relay, RelayOptions, usual_threads};
 use crate::resolver::{self, Answer};
 use crate::signalling::{BoundSockets, Output, Parts, Signalling};
 use crate::socket::{BindError, SocketOptions};
@@ -69,7 +69,8 @@ pub fn run(options: Options) -> Result<(), DaemonError> {
     let sockets = BoundSockets::bind(&config, socket_options)?;
     let mut control = Control::open(&options.control)?;
     let output = if matches!(options.mode, Mode::Print) { Output::Paper } else { Output::Network };
-    let (relay, notices) = Relay::start(usual_threads(), clock).map_err(DaemonError::system("start the relay"))?;
+    let relay_options = RelayOptions { threads: usual_threads(), tap: None };
+    let (relay, notices) = Relay::start(clock, &relay_options).map_err(DaemonError::system("start the relay"))?;
     let runtime = runtime().map_err(DaemonError::system("start the runtime"))?;
     summary(&config, &sockets);
     let parts = Parts { config: Arc::clone(&config), clock, sockets, options: socket_options, relay, output };

@@ -7,10 +7,16 @@
 //! answer comes back as [`Notice`]s.
 
 mod ending;
+mod figures;
+mod handover;
 mod icmp;
+mod key;
 mod leg;
+mod order;
+mod relayed;
 mod slab;
 mod sockets;
+mod tap;
 mod verdict;
 mod worker;
 
@@ -25,9 +31,13 @@ use std::time::Duration;
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
-pub use self::ending::{Ending, Failures, StreamEnd};
+pub use self::ending::Ending;
+pub use self::figures::{Failures, SessionFigures, StreamFigures};
+pub use self::handover::{DetachedSession, SessionState, StreamState};
+use self::order::{Answer, Order};
 pub use self::sockets::{PortTaken, StreamSockets};
-use self::worker::{Order, Worker};
+pub use self::tap::{Passage, Tap};
+use self::worker::Worker;
 use crate::clock::Clock;
 use crate::config::LatchMode;
 use crate::family::Family;
@@ -48,6 +58,15 @@ pub enum Notice {
     },
     /// The answer to [`Relay::close`].
     Ended(Box<Ending>),
+}
+
+/// How the relay is set up.
+#[derive(Clone, Debug, Default)]
+pub struct RelayOptions {
+    /// So many threads, at least one.
+    pub threads: usize,
+    /// Who is shown each packet.
+    pub tap: Option<Arc<dyn Tap>>,
 }
 
 /// The handle of all relay threads. They end when it is dropped.
@@ -86,29 +105,37 @@ pub fn usual_threads() -> usize {
 }
 
 impl Relay {
-    /// Starts so many threads, at least one, and gives the end at which what they tell comes out.
-    pub fn start(threads: usize, clock: Clock) -> io::Result<(Self, UnboundedReceiver<Notice>)> {
+    /// Starts the threads, and gives the end at which what they tell comes out.
+    pub fn start(clock: Clock, options: &RelayOptions) -> io::Result<(Self, UnboundedReceiver<Notice>)> {
         let (notices, told) = unbounded_channel();
-        let threads = (0..threads.max(1))
-            .map(|number| Thread::start(number, clock, notices.clone()))
+        let threads = (0..options.threads.max(1))
+            .map(|number| Thread::start(number, clock, notices.clone(), options))
             .collect::<io::Result<_>>()?;
         Ok((Self { threads, sessions: HashMap::new(), streams: HashMap::new(), ending: 0 }, told))
     }
 
     /// Relays a stream from now on. The first of a session chooses its thread.
     pub fn open(&mut self, session: SessionId, stream: StreamId, latch: LatchMode, sockets: StreamSockets) {
+        let at = self.place(session, [stream]);
+        self.order(at, Order::Open { session, stream, latch, sockets: Box::new(sockets) });
+    }
+
+    /// Finds the thread of a session, and notes that these streams of it are there.
+    fn place(&mut self, session: SessionId, streams: impl IntoIterator<Item = StreamId>) -> usize {
         let idlest = (0..self.threads.len()).min_by_key(|&at| self.threads.get(at).map_or(0, |thread| thread.streams));
         let placement = self
             .sessions
             .entry(session)
             .or_insert_with(|| Placement { thread: idlest.unwrap_or(0), streams: Vec::new() });
-        placement.streams.push(stream);
         let at = placement.thread;
-        self.streams.insert(stream, (session, at));
-        if let Some(thread) = self.threads.get_mut(at) {
-            thread.streams = thread.streams.saturating_add(1);
+        for stream in streams {
+            placement.streams.push(stream);
+            self.streams.insert(stream, (session, at));
+            if let Some(thread) = self.threads.get_mut(at) {
+                thread.streams = thread.streams.saturating_add(1);
+            }
         }
-        self.order(at, Order::Open { session, stream, latch, sockets: Box::new(sockets) });
+        at
     }
 
     /// Whether a stream is relayed.
@@ -148,6 +175,40 @@ impl Relay {
         self.forget(placement.thread, placement.streams.len());
         self.ending = self.ending.saturating_add(1);
         self.order(placement.thread, Order::Close { session, obituary });
+    }
+
+    /// Asks all threads what their streams counted so far. Each gives one part;
+    /// when all have, the channel ends.
+    pub fn snapshot(&mut self) -> UnboundedReceiver<Vec<SessionFigures>> {
+        self.ask_all(Order::Snapshot)
+    }
+
+    /// Has all threads give their sessions out, for another process to go on
+    /// with: they are of this relay no longer. Each thread gives one part; when
+    /// all have, the channel ends. To be taken back with [`Relay::attach`].
+    pub fn detach(&mut self) -> UnboundedReceiver<Vec<DetachedSession>> {
+        self.sessions.clear();
+        self.streams.clear();
+        for thread in &mut self.threads {
+            thread.streams = 0;
+        }
+        self.ask_all(Order::Detach)
+    }
+
+    /// Relays a session that was given out. To be followed by [`Relay::wake`].
+    pub fn attach(&mut self, session: DetachedSession) {
+        let at = self.place(session.state.session, session.state.streams.iter().map(|stream| stream.id));
+        self.order(at, Order::Attach(Box::new(session)));
+    }
+
+    /// Gives all threads an order at once, and the end where their answers come out.
+    fn ask_all<T>(&mut self, order: impl Fn(Answer<T>) -> Order) -> UnboundedReceiver<Vec<T>> {
+        let (answers, given) = unbounded_channel();
+        for at in 0..self.threads.len() {
+            self.order(at, order(Answer(answers.clone())));
+        }
+        self.wake();
+        given
     }
 
     /// To be called for each [`Notice::Ended`] that was taken in.
@@ -205,10 +266,15 @@ impl Drop for Relay {
 }
 
 impl Thread {
-    fn start(number: usize, clock: Clock, notices: UnboundedSender<Notice>) -> io::Result<Self> {
+    fn start(
+        number: usize,
+        clock: Clock,
+        notices: UnboundedSender<Notice>,
+        options: &RelayOptions,
+    ) -> io::Result<Self> {
         let wake = Arc::new(EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?);
         let (orders, incoming) = mpsc::channel();
-        let worker = Worker::new(Arc::clone(&wake), incoming, notices, clock)?;
+        let worker = Worker::new(Arc::clone(&wake), incoming, notices, clock, options.tap.clone())?;
         let handle = thread::Builder::new().name(format!("relay{number}")).spawn(move || worker.run())?;
         Ok(Self { orders: Some(orders), wake, unread: false, streams: 0, handle: Some(handle) })
     }

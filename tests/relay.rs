@@ -11,13 +11,16 @@
 use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use sipproxy64::clock::Clock;
 use sipproxy64::config::LatchMode;
 use sipproxy64::family::{Family, PerFamily};
 use sipproxy64::media::command::{End, LegDescription, Obituary, SessionId, StreamId};
-use sipproxy64::relay::{Ending, Failures, Notice, Relay, StreamSockets};
+use sipproxy64::relay::{
+    DetachedSession, Ending, Failures, Notice, Passage, Relay, RelayOptions, SessionFigures, StreamSockets, Tap,
+};
 use sipproxy64::socket::SocketOptions;
 use sipproxy64::streams::Transport;
 use tokio::sync::mpsc::UnboundedReceiver;
@@ -113,7 +116,7 @@ struct Rig {
 
 impl Rig {
     fn new(threads: usize) -> Self {
-        let (relay, notices) = Relay::start(threads, Clock::start()).unwrap();
+        let (relay, notices) = Relay::start(Clock::start(), &RelayOptions { threads, tap: None }).unwrap();
         Self { relay, notices }
     }
 
@@ -298,6 +301,185 @@ fn a_party_that_is_gone_is_noticed_and_the_relay_goes_on() {
     assert!(ending.streams[0].failures[Family::V6].unreachable > 0);
     assert_eq!(ending.streams[0].failures[Family::V4], Failures::default());
     assert_eq!(ending.streams[0].failures[Family::V6].unsent, 0);
+}
+
+/// What all threads have counted.
+fn snapshot(relay: &mut Relay) -> Vec<SessionFigures> {
+    let mut parts = relay.snapshot();
+    let mut sessions: Vec<_> = std::iter::from_fn(|| parts.blocking_recv()).flatten().collect();
+    sessions.sort_by_key(|figures| figures.session);
+    sessions
+}
+
+#[test]
+fn a_snapshot_tells_what_all_threads_have_counted_so_far() {
+    let mut rig = Rig::new(2);
+    assert_eq!(snapshot(&mut rig.relay), []);
+    let streams: Vec<_> = (0..6).map(|number| rig.stream(number / 2, number)).collect();
+    for (parties, ours) in &streams {
+        parties[Family::V4].rtp.send_to(&rtp(1, 7), ours[Family::V4]).unwrap();
+        next(&parties[Family::V6].rtp);
+    }
+    rig.relay.close_stream(StreamId(5));
+    let sessions = snapshot(&mut rig.relay);
+    assert_eq!(sessions.iter().map(|figures| figures.session.0).collect::<Vec<_>>(), [0, 1, 2]);
+    assert_eq!(sessions.iter().map(|figures| figures.streams.len()).collect::<Vec<_>>(), [2, 2, 1]);
+    assert_eq!(sessions[2].closed[0].stream, StreamId(5));
+    let (parties, ours) = &streams[0];
+    let first = sessions[0].streams.iter().find(|figures| figures.stream == StreamId(0)).unwrap();
+    assert_eq!(first.ports[Family::V6], Some(ours[Family::V6]));
+    let (from, to) = (&first.legs[Family::V4], &first.legs[Family::V6]);
+    assert_eq!((from.packets, from.bytes, from.learned), (1, 172, parties[Family::V4].rtp.local_addr().ok()));
+    assert_eq!((to.sent, to.learned, to.destination), (1, None, parties[Family::V6].rtp.local_addr().ok()));
+}
+
+/// All sessions of a relay.
+fn detach(relay: &mut Relay) -> Vec<DetachedSession> {
+    let mut parts = relay.detach();
+    std::iter::from_fn(|| parts.blocking_recv()).flatten().collect()
+}
+
+/// What another process gets: the state as bytes, the sockets as descriptors.
+fn pass_on(session: &DetachedSession) -> DetachedSession {
+    let state = postcard::to_stdvec(&session.state).unwrap();
+    let adopt = |sockets: &StreamSockets| {
+        let descriptors = sockets.descriptors().map(|descriptor| descriptor.try_clone_to_owned().unwrap());
+        StreamSockets::adopt(descriptors).unwrap()
+    };
+    DetachedSession {
+        state: postcard::from_bytes(&state).unwrap(),
+        sockets: session.sockets.iter().map(adopt).collect(),
+    }
+}
+
+type Talk = (PerFamily<Party>, PerFamily<SocketAddr>);
+
+/// All parties send a packet.
+fn talk(streams: &[Talk], sequence: u16) {
+    for (parties, ours) in streams {
+        for side in Family::BOTH {
+            parties[side].rtp.send_to(&rtp(sequence, 7), ours[side]).unwrap();
+        }
+    }
+}
+
+/// All parties hear that packet as the next.
+fn listen(streams: &[Talk], sequence: u16) {
+    for (parties, ours) in streams {
+        for side in Family::BOTH {
+            assert_eq!(next(&parties[side].rtp), (rtp(sequence, 7), ours[side]));
+        }
+    }
+}
+
+#[test]
+fn another_relay_takes_over_without_a_packet_lost() {
+    let mut old = Rig::new(2);
+    let streams: Vec<_> = (0..6).map(|number| old.stream(number / 2, number)).collect();
+    talk(&streams, 1);
+    listen(&streams, 1);
+    old.relay.close_stream(StreamId(5));
+    let streams = &streams[..5];
+    let given = detach(&mut old.relay);
+    assert!(old.relay.is_idle());
+    let stranger = UdpSocket::bind((LOOPBACK[Family::V4], 0)).unwrap();
+    for (_, ours) in streams {
+        stranger.send_to(&rtp(1, 8), ours[Family::V4]).unwrap();
+    }
+    talk(streams, 2);
+    let mut new = Rig::new(1);
+    for session in &given {
+        new.relay.attach(pass_on(session));
+    }
+    new.relay.wake();
+    // The other process is told that it went well, and ends.
+    drop((given, old));
+    listen(streams, 2);
+    talk(streams, 3);
+    listen(streams, 3);
+    for session in 0..3 {
+        let ending = new.close(session);
+        assert_eq!(ending.streams.len(), 2);
+        for figures in &ending.streams {
+            let expected = if figures.stream == StreamId(5) { 1 } else { 3 };
+            let leg = figures.legs[Family::V4];
+            assert_eq!((leg.packets, leg.lost), (expected, 0));
+            assert_eq!(leg.refused, u64::from(expected == 3), "the latches were taken along");
+        }
+    }
+    assert!(new.relay.is_idle());
+}
+
+#[test]
+fn a_relay_takes_its_sessions_back_where_a_takeover_fails() {
+    let mut rig = Rig::new(2);
+    let (parties, ours) = rig.stream(1, 1);
+    parties[Family::V4].rtp.send_to(&rtp(1, 7), ours[Family::V4]).unwrap();
+    assert_eq!(next(&parties[Family::V6].rtp).0, rtp(1, 7));
+    let sessions = detach(&mut rig.relay);
+    assert!(!rig.relay.knows(StreamId(1)));
+    parties[Family::V4].rtp.send_to(&rtp(2, 7), ours[Family::V4]).unwrap();
+    let mut copies: Vec<_> = sessions.iter().map(pass_on).collect();
+    for session in sessions {
+        rig.relay.attach(session);
+    }
+    rig.relay.wake();
+    assert_eq!(next(&parties[Family::V6].rtp).0, rtp(2, 7));
+    copies.clear();
+    assert!(rig.relay.knows(StreamId(1)) && rig.heard(1));
+    rig.relay.describe(StreamId(1), Family::V6, parties[Family::V4].description());
+    assert_eq!(rig.close(1).streams[0].legs[Family::V4].packets, 2);
+}
+
+#[test]
+fn descriptors_that_are_no_such_sockets_are_refused() {
+    let (sockets, _) = free_sockets();
+    let [v4, .., v6] = sockets.descriptors().map(|descriptor| descriptor.try_clone_to_owned().unwrap());
+    let [a, b] = [v4, v6].map(|descriptor| [descriptor.try_clone().unwrap(), descriptor]);
+    let ([a, b], [c, d]) = (b, a);
+    assert_eq!(StreamSockets::adopt([a, b, c, d]).unwrap_err().kind(), ErrorKind::InvalidInput);
+}
+
+/// Source, arrival, from where to where it was sent, length.
+type Note = (SocketAddr, SocketAddr, Option<(SocketAddr, SocketAddr)>, usize);
+
+/// Writes down what passes.
+#[derive(Debug, Default)]
+struct Notebook(Mutex<Vec<Note>>);
+
+impl Tap for Notebook {
+    fn packet(&self, passage: Passage<'_>) {
+        assert_eq!((passage.session, passage.stream), (SessionId(1), StreamId(1)));
+        self.0.lock().unwrap().push((passage.from, passage.arrived, passage.sent, passage.bytes.len()));
+    }
+}
+
+#[test]
+fn a_tap_is_shown_what_passes_and_what_is_refused() {
+    let notebook = Arc::new(Notebook::default());
+    let options = RelayOptions { threads: 1, tap: Some(notebook.clone()) };
+    let (relay, notices) = Relay::start(Clock::start(), &options).unwrap();
+    let mut rig = Rig { relay, notices };
+    let (parties, ours) = rig.stream(1, 1);
+    let stranger = UdpSocket::bind((LOOPBACK[Family::V4], 0)).unwrap();
+    let (phone, peer) = (&parties[Family::V4], &parties[Family::V6]);
+    phone.rtcp.send_to(&rtcp(7), beside(ours[Family::V4])).unwrap();
+    next(&peer.rtcp);
+    phone.rtp.send_to(&rtp(1, 7), ours[Family::V4]).unwrap();
+    next(&peer.rtp);
+    stranger.send_to(&rtp(1, 8)[..20], ours[Family::V4]).unwrap();
+    phone.rtp.send_to(&rtp(2, 7), ours[Family::V4]).unwrap();
+    next(&peer.rtp);
+    rig.close(1);
+    let address = |socket: &UdpSocket| socket.local_addr().unwrap();
+    let sent = Some((ours[Family::V6], address(&peer.rtp)));
+    let expected = [
+        (address(&phone.rtcp), beside(ours[Family::V4]), Some((beside(ours[Family::V6]), address(&peer.rtcp))), 8),
+        (address(&phone.rtp), ours[Family::V4], sent, 172),
+        (address(&stranger), ours[Family::V4], None, 20),
+        (address(&phone.rtp), ours[Family::V4], sent, 172),
+    ];
+    assert_eq!(*notebook.0.lock().unwrap(), expected);
 }
 
 #[test]

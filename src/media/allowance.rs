@@ -7,13 +7,15 @@
 
 use std::net::IpAddr;
 
+use serde::{Deserialize, Serialize};
+
 use super::command::LegDescription;
 
 /// How often a leg gets its packets anew for yet another address.
 const MAX_RENEWALS: u8 = 4;
 
 /// The packets that one leg may still get without an answer.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Allowance {
     /// Of the description; `None`: any number.
     limit: Option<u16>,

@@ -26,6 +26,8 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::packet::Packet;
 use crate::config::LatchMode;
 
@@ -45,7 +47,7 @@ pub const SILENCE: Duration = Duration::from_secs(2);
 /// assert_eq!(latch.destination(), Some(behind_nat));
 /// # Ok::<(), std::net::AddrParseError>(())
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Latch {
     mode: LatchMode,
     /// Where the party wants its packets, if it says.
@@ -64,7 +66,7 @@ pub struct Latch {
 }
 
 /// Somebody who won a race.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 struct Speaker {
     address: SocketAddr,
     ssrc: Option<u32>,

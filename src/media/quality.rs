@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::packet::Rtp;
 
 /// A jump of the sequence number by more than this is a new start (RFC 3550 A.1).
@@ -11,7 +13,7 @@ const MAX_DROPOUT: u16 = 3000;
 const WATCH: Duration = Duration::from_secs(2);
 
 /// Loss and jitter of what one party sends.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Quality {
     source: Option<Source>,
     /// Lost of the sources before.
@@ -20,7 +22,7 @@ pub struct Quality {
 }
 
 /// One run of sequence numbers.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 struct Source {
     ssrc: u32,
     highest: u16,
@@ -77,7 +79,7 @@ impl Quality {
 }
 
 /// The estimator of RFC 3550 A.8, in milliseconds instead of timestamp units.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 struct Jitter {
     milliseconds: Option<f32>,
     /// Of the payload type that is measured.
@@ -85,7 +87,7 @@ struct Jitter {
 }
 
 /// Packets of one payload type in a row.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 struct Run {
     payload_type: u8,
     /// The first packet: when it came, and its timestamp.

@@ -6,6 +6,8 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::allowance::Allowance;
 use super::command::LegDescription;
 use super::latch::Latch;
@@ -16,7 +18,7 @@ use crate::family::{Family, PerFamily};
 use crate::streams::Transport;
 
 /// Which port of a pair.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Component {
     /// The even one. What comes here leaves here, multiplexed RTCP too (RFC 5761).
     Rtp,
@@ -30,7 +32,7 @@ impl Component {
 }
 
 /// What one leg of a stream has seen, for the log line at the end.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Report {
     /// Packets of this leg's party that were let in, RTCP among them.
     pub packets: u64,
@@ -59,10 +61,12 @@ pub struct Report {
     pub last_heard: Option<Duration>,
     /// Where its RTP is sent.
     pub destination: Option<SocketAddr>,
+    /// Where its RTP was found to come from, if the latch holds on to that.
+    pub learned: Option<SocketAddr>,
 }
 
 /// Both legs of one `m=` line.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Stream {
     legs: PerFamily<Leg>,
 }
@@ -107,13 +111,14 @@ impl Stream {
             lost: leg.quality.lost(),
             jitter: leg.quality.jitter(),
             destination: leg.rtp.destination(),
+            learned: leg.rtp.learned(),
             ..leg.report
         }
     }
 }
 
 /// One party's side of a stream.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 struct Leg {
     rtp: Latch,
     rtcp: Latch,

@@ -6,41 +6,15 @@ use std::time::Duration;
 
 use tracing::info;
 
+use super::figures::StreamFigures;
 use super::leg::{Heard, Leg};
 use super::verdict::Verdict;
 use crate::escaped::Escaped;
-use crate::family::{Family, PerFamily};
-use crate::media::command::{End, Obituary, StreamId};
-use crate::media::stream::Report;
+use crate::family::Family;
+use crate::media::command::{End, Obituary};
 
 /// As much of a Call-ID as anybody reads.
 const CALL_ID: usize = 128;
-
-/// What one stream counted until its end.
-#[derive(Clone, Debug, PartialEq)]
-pub struct StreamEnd {
-    /// The stream.
-    pub stream: StreamId,
-    /// Our RTP port on each side.
-    pub ports: PerFamily<Option<SocketAddr>>,
-    /// What each side's leg has seen.
-    pub legs: PerFamily<Report>,
-    /// What did not get to each side's party.
-    pub failures: PerFamily<Failures>,
-}
-
-/// Packets to one party that did not get there, as far as this system is told.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Failures {
-    /// ICMP errors ("port unreachable" and the like) that came back.
-    pub unreachable: u64,
-    /// Where the packet of the last of them went.
-    pub last_unreachable: Option<SocketAddr>,
-    /// Packets that this system did not take for sending.
-    pub unsent: u64,
-    /// Where the last of these should have gone, and the error number (errno(3)).
-    pub last_unsent: Option<(SocketAddr, i32)>,
-}
 
 /// A session that has ended.
 #[derive(Clone, Debug, PartialEq)]
@@ -50,7 +24,7 @@ pub struct Ending {
     /// When its streams were closed.
     pub at: Duration,
     /// What its streams counted.
-    pub streams: Vec<StreamEnd>,
+    pub streams: Vec<StreamFigures>,
 }
 
 impl Ending {

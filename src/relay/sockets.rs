@@ -1,8 +1,10 @@
 //! The four sockets of a stream.
 
+use std::io;
 #[allow(clippy::disallowed_types, reason = "the shell owns sockets")]
 use std::net::UdpSocket;
 use std::net::{IpAddr, SocketAddr};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use crate::family::{Family, PerFamily};
 use crate::media::stream::Component;
@@ -14,13 +16,24 @@ use crate::socket::{BindError, SocketOptions, bind_media};
 struct Pair {
     rtp: UdpSocket,
     rtcp: UdpSocket,
+    /// Where the first of them is bound.
+    address: SocketAddr,
 }
 
 impl Pair {
     fn bind(listen: IpAddr, port: u16, options: SocketOptions) -> Result<Self, BindError> {
-        let rtp = bind_media(SocketAddr::new(listen, port), options)?;
+        let address = SocketAddr::new(listen, port);
+        let rtp = bind_media(address, options)?;
         let rtcp = bind_media(SocketAddr::new(listen, port.saturating_add(1)), options)?;
-        Ok(Self { rtp, rtcp })
+        Ok(Self { rtp, rtcp, address })
+    }
+
+    #[allow(clippy::disallowed_types, reason = "the shell owns sockets")]
+    /// Sockets of another process; they are bound and do not block.
+    fn adopt(rtp: OwnedFd, rtcp: OwnedFd) -> io::Result<Self> {
+        let rtp: UdpSocket = rtp.into();
+        let address = rtp.local_addr()?;
+        Ok(Self { rtp, rtcp: rtcp.into(), address })
     }
 }
 
@@ -51,6 +64,24 @@ impl StreamSockets {
         Ok(Self(PerFamily::new(pair(Family::V4)?, pair(Family::V6)?)))
     }
 
+    /// Where to look for the descriptors to hand them to another process: RTP
+    /// and RTCP of the IPv4 side, then of the IPv6 side.
+    pub fn descriptors(&self) -> [BorrowedFd<'_>; 4] {
+        let [v4, v6] = Family::BOTH.map(|side| &self.0[side]);
+        [v4.rtp.as_fd(), v4.rtcp.as_fd(), v6.rtp.as_fd(), v6.rtcp.as_fd()]
+    }
+
+    /// The sockets behind descriptors of [`StreamSockets::descriptors`], which
+    /// another process has sent. Fails where the first of a pair is no socket
+    /// of its family.
+    pub fn adopt([rtp4, rtcp4, rtp6, rtcp6]: [OwnedFd; 4]) -> io::Result<Self> {
+        let (v4, v6) = (Pair::adopt(rtp4, rtcp4)?, Pair::adopt(rtp6, rtcp6)?);
+        if !v4.address.is_ipv4() || !v6.address.is_ipv6() {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        Ok(Self(PerFamily::new(v4, v6)))
+    }
+
     /// One of them.
     #[allow(clippy::disallowed_types, reason = "the shell owns sockets")]
     pub(super) fn of(&self, side: Family, component: Component) -> &UdpSocket {
@@ -58,5 +89,14 @@ impl StreamSockets {
             Component::Rtp => &self.0[side].rtp,
             Component::Rtcp => &self.0[side].rtcp,
         }
+    }
+
+    /// Where one of them is bound.
+    pub(super) fn address(&self, side: Family, component: Component) -> SocketAddr {
+        let mut address = self.0[side].address;
+        if component == Component::Rtcp {
+            address.set_port(address.port().saturating_add(1));
+        }
+        address
     }
 }

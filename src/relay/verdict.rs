@@ -192,7 +192,7 @@ mod tests {
     use crate::family::{Family, PerFamily};
     use crate::media::command::{Obituary, StreamId};
     use crate::media::stream::Report;
-    use crate::relay::StreamEnd;
+    use crate::relay::StreamFigures;
 
     /// A call of the IPv6 side, ten seconds long.
     fn ending(legs: PerFamily<Report>) -> Ending {
@@ -206,7 +206,7 @@ mod tests {
             rang: true,
             wishes: PerFamily::new(Wish::Open, Wish::Open),
         };
-        let stream = StreamEnd {
+        let stream = StreamFigures {
             stream: StreamId(1),
             ports: PerFamily::new(Some("192.0.2.1:16384".parse().unwrap()), None),
             legs,
