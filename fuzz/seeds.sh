@@ -4,7 +4,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 out=$1
-mkdir -p "$out"/{message,sdp,proxy,media_table,options,token,invariants}
+mkdir -p "$out"/{message,sdp,proxy,media_table,options,config,token,invariants}
 
 # Larger ones teach a fuzzer little and slow it down.
 most=6000
@@ -18,6 +18,8 @@ while IFS= read -r input; do
     if (($(stat -c %s "$input") < most)); then
         { tr -s '\n' ' ' < "$case/options"; echo; cat "$input"; } > "$out/proxy/$number"
         tr -s ' ' '\n' < "$case/options" > "$out/options/$number"
+        sed 's/^-l /listen4 /; s/ -L /\nlisten6 /; s/ -u /\nuplink4 /; s/ -U /\nuplink6 /; s/ -m /\nmap /g; s/ --/\n/g' \
+            "$case/options" > "$out/config/$number"
     fi
     rm -f "$pieces"/*
     csplit -s -z -f "$pieces/" "$input" '/^>> udp /' '{*}'

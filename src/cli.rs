@@ -2,21 +2,28 @@
 //!
 //! clap finds the options; each value is read by a function of [`values`],
 //! whose error says what would be right; [`complaint`] makes one line of
-//! whatever clap found wrong. What an option means stands in sipproxy64(8).
+//! whatever clap found wrong. A configuration file holds the same options
+//! ([`file`]) and is put in front of the arguments ([`merge`]). What an option
+//! means stands in sipproxy64(8).
 
 pub mod complaint;
 pub mod endpoint;
+pub mod file;
+mod merge;
 pub mod values;
 
 use std::ffi::OsString;
 use std::io::Write;
-use std::path::PathBuf;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use clap::{ArgAction, Parser};
+use clap::parser::ValueSource;
+use clap::{Arg, ArgAction, ArgMatches, Command, CommandFactory, FromArgMatches, Parser};
 
 use self::complaint::Complaint;
-use crate::config::{Config, LatchMode, Map, Name, PortOrder, PortRange, Timeouts, Uplink};
+use self::merge::FromFile;
+use crate::config::{Config, Key, LatchMode, Map, Name, PortOrder, PortRange, Timeouts, Uplink};
 use crate::control;
 use crate::family::{Family, PerFamily};
 use crate::logging::Destination;
@@ -39,6 +46,12 @@ pub struct Options {
     pub log: Destination,
     /// How much is logged: -q is -1, each -v adds 1.
     pub verbosity: i8,
+    /// The file of `--secret`.
+    pub secret: Option<PathBuf>,
+    /// Every option in force, as a line of a configuration file.
+    pub in_force: Vec<String>,
+    /// The command line, with the program's name.
+    arguments: Vec<OsString>,
 }
 
 /// What the program is to do.
@@ -50,6 +63,8 @@ pub enum Mode {
     Print,
     /// `--test FILE...`: read recorded messages; no sockets.
     Transcript(Vec<PathBuf>),
+    /// `--check`: say what would be done.
+    Check,
 }
 
 impl Options {
@@ -71,33 +86,96 @@ impl Options {
         }
     }
 
-    /// The options in `arguments`, of which the first is the program's name.
-    /// Reads the file of `--secret`, or creates it, once all else is right.
+    /// The options in `arguments`, of which the first is the program's name, and
+    /// in the configuration file that they name. Reads the file of `--secret`, or
+    /// creates it, once all else is right.
     ///
     /// # Errors
     ///
     /// [`Complaint::Wrong`] with one line that says which option is wrong, and
     /// what would be right; [`Complaint::Asked`] for `--help` and `--version`.
     pub fn from_arguments(arguments: impl IntoIterator<Item = OsString>) -> Result<Self, Complaint> {
-        let arguments = Arguments::try_parse_from(arguments).map_err(|error| Complaint::from_clap(&error))?;
+        Self::read(arguments.into_iter().collect(), None, merge::read)
+    }
+
+    /// The options in `arguments` with this text for the configuration file, if
+    /// they name one.
+    ///
+    /// # Errors
+    /// As [`Options::from_arguments`].
+    pub fn with_file(arguments: impl IntoIterator<Item = OsString>, text: &[u8]) -> Result<Self, Complaint> {
+        Self::read(arguments.into_iter().collect(), None, |_| Ok(text.to_vec()))
+    }
+
+    /// The same command line again, with what its configuration file says now.
+    /// The key stays.
+    ///
+    /// # Errors
+    /// As [`Options::from_arguments`].
+    pub fn again(&self) -> Result<Self, Complaint> {
+        let mut options = Self::read(self.arguments.clone(), Some(self.config.key), merge::read)?;
+        options.config.port_order = self.config.port_order;
+        Ok(options)
+    }
+
+    fn read(
+        given: Vec<OsString>,
+        key: Option<Key>,
+        file: impl FnOnce(&Path) -> Result<Vec<u8>, Complaint>,
+    ) -> Result<Self, Complaint> {
+        let mut command = Arguments::command();
+        let alone = matches(&mut command, given.clone())?;
+        let from_file = match alone.get_one::<PathBuf>("config") {
+            Some(path) => FromFile::of(path, &file(path)?, &mut command, &alone)?,
+            None => FromFile::default(),
+        };
+        let (program, behind) = given.split_at_checked(1).unwrap_or_default();
+        let together = program.iter().cloned().chain(from_file.arguments()).chain(behind.iter().cloned());
+        let matches = matches(&mut command, together.collect())?;
+        let arguments = Arguments::from_arg_matches(&matches).map_err(|error| Complaint::from_clap(&error))?;
+
         let mode = arguments.mode();
-        let mut config = arguments.config();
-        config.check().map_err(|error| Complaint::wrong(&error))?;
+        let mut config = arguments.config(from_file.path())?;
+        config.check().map_err(|error| from_file.unfit(&error))?;
         // Config::new has the key and the port order of test mode.
         if mode == Mode::Run {
-            config.key = match &arguments.secret {
-                Some(file) => secret::of_file(file),
-                None => secret::random(),
-            }
-            .map_err(|error| Complaint::wrong(&error))?;
+            let read_key = || arguments.secret.as_deref().map_or_else(secret::random, secret::of_file);
+            config.key = key.map_or_else(read_key, Ok).map_err(|error| from_file.wrong("secret", &error))?;
             let seed = getrandom::u64().map_err(|error| Complaint::wrong(&secret::SecretError::Random(error)))?;
             config.port_order = PortOrder::Random(seed);
         }
+        if let (Mode::Check, Some(file)) = (&mode, &arguments.secret) {
+            secret::check(file).map_err(|error| from_file.wrong("secret", &error))?;
+        }
         let verbosity = if arguments.quiet { -1 } else { i8::try_from(arguments.verbose).unwrap_or(i8::MAX) };
         let control = arguments.control(&mode);
-        let Arguments { freebind, dscp, log, .. } = arguments;
-        Ok(Self { config, mode, freebind, dscp, control, log, verbosity })
+        let in_force = in_force(&command, &matches);
+        let Arguments { freebind, dscp, log, secret, .. } = arguments;
+        Ok(Self { config, mode, freebind, dscp, control, log, verbosity, secret, in_force, arguments: given })
     }
+}
+
+fn matches(command: &mut Command, arguments: Vec<OsString>) -> Result<ArgMatches, Complaint> {
+    command.try_get_matches_from_mut(arguments).map_err(|error| Complaint::from_clap(&error))
+}
+
+/// What was said, by the command line or the file, as lines of such a file.
+fn in_force(command: &Command, matches: &ArgMatches) -> Vec<String> {
+    let of_run = |argument: &&Arg| !["config", "check", "test"].contains(&argument.get_id().as_str());
+    let said = |argument: &&Arg| matches.value_source(argument.get_id().as_str()) == Some(ValueSource::CommandLine);
+    let mut lines = Vec::new();
+    for argument in command.get_arguments().filter(of_run).filter(said) {
+        let (id, name) = (argument.get_id().as_str(), argument.get_long().unwrap_or_default());
+        match argument.get_action() {
+            ArgAction::Set | ArgAction::Append => {
+                let values = matches.get_raw(id).into_iter().flatten();
+                lines.extend(values.map(|value| format!("{name} {}", value.to_string_lossy())));
+            }
+            ArgAction::Count => lines.extend((0..matches.get_count(id)).map(|_| name.to_owned())),
+            _ => lines.push(name.to_owned()),
+        }
+    }
+    lines
 }
 
 /// The options as clap sees them. The comments are the text of `--help`.
@@ -106,12 +184,12 @@ impl Options {
 #[command(after_help = "See sipproxy64(8) for what each option means, with examples.")]
 struct Arguments {
     /// IPv4 listen address
-    #[arg(short = 'l', long, value_name = "ADDR[:PORT]", required = true, value_parser = values::listen4)]
-    listen4: std::net::SocketAddr,
+    #[arg(short = 'l', long, value_name = "ADDR[:PORT]", value_parser = values::listen4)]
+    listen4: Option<SocketAddr>,
 
     /// IPv6 listen address
-    #[arg(short = 'L', long, value_name = "ADDR[:PORT]", required = true, value_parser = values::listen6)]
-    listen6: std::net::SocketAddr,
+    #[arg(short = 'L', long, value_name = "ADDR[:PORT]", value_parser = values::listen6)]
+    listen6: Option<SocketAddr>,
 
     /// Where undirected traffic from the IPv6 side goes
     #[arg(short = 'u', long, value_name = "HOST[:PORT]", value_parser = values::uplink4)]
@@ -197,6 +275,14 @@ struct Arguments {
     #[arg(short = 'q', long, conflicts_with = "verbose")]
     quiet: bool,
 
+    /// File with more options, one a line, without dashes
+    #[arg(short = 'c', long, value_name = "FILE")]
+    config: Option<PathBuf>,
+
+    /// Say what would be done, and whether the options are right
+    #[arg(long, conflicts_with = "test")]
+    check: bool,
+
     /// Print instead of sending; with files, read recorded messages
     #[arg(short = 't', long, value_name = "FILE", num_args = 0..)]
     test: Option<Vec<PathBuf>>,
@@ -205,6 +291,7 @@ struct Arguments {
 impl Arguments {
     fn mode(&self) -> Mode {
         match &self.test {
+            _ if self.check => Mode::Check,
             None => Mode::Run,
             Some(files) if files.is_empty() => Mode::Print,
             Some(files) => Mode::Transcript(files.clone()),
@@ -214,20 +301,25 @@ impl Arguments {
     /// Test mode has no control socket: it leaves nothing behind.
     fn control(&self, mode: &Mode) -> control::Place {
         match (mode, &self.control) {
-            (Mode::Run, Some(value)) => control::Place::parse(value.clone()),
-            (Mode::Run, None) => control::Place::Usual,
+            (Mode::Run | Mode::Check, Some(value)) => control::Place::parse(value.clone()),
+            (Mode::Run | Mode::Check, None) => control::Place::Usual,
             (Mode::Print | Mode::Transcript(_), _) => control::Place::Nowhere,
         }
     }
 
-    fn config(&self) -> Config {
-        let plain = Config::new(self.listen4, self.listen6);
+    fn config(&self, file: Option<&Path>) -> Result<Config, Complaint> {
+        let plain = match (self.listen4, self.listen6) {
+            (Some(listen4), Some(listen6)) => Config::new(listen4, listen6),
+            (Some(_), None) => return Err(complaint::missing(&["--listen6"], file)),
+            (None, Some(_)) => return Err(complaint::missing(&["--listen4"], file)),
+            (None, None) => return Err(complaint::missing(&["--listen4", "--listen6"], file)),
+        };
         let timeouts = Timeouts {
             rtp: self.rtp_timeout.unwrap_or(plain.timeouts.rtp),
             ringing: self.ringing_timeout.unwrap_or(plain.timeouts.ringing),
             hold: self.hold_timeout.unwrap_or(plain.timeouts.hold),
         };
-        Config {
+        Ok(Config {
             uplinks: PerFamily::from_fn(|family| match family {
                 Family::V4 => self.uplink4.clone(),
                 Family::V6 => self.uplink6.clone(),
@@ -243,6 +335,6 @@ impl Arguments {
             wrapper: self.wrapper,
             lenient: self.lenient,
             ..plain
-        }
+        })
     }
 }

@@ -375,6 +375,31 @@ pub enum ConfigError {
     },
 }
 
+impl ConfigError {
+    /// The long name of the option to change, without dashes.
+    pub fn option(&self) -> &'static str {
+        let option = match self {
+            Self::ListenFamily { family, .. } | Self::Listen { family, .. } => listen_option(*family),
+            Self::UplinkFamily { family, .. } | Self::Uplink { family, .. } | Self::UplinkOurs { family, .. } => {
+                uplink_option(*family)
+            }
+            Self::Map { .. } | Self::MapFamily { .. } | Self::FakeIsListen { .. } => "map",
+            Self::PhoneIsOurs { .. } | Self::FakeTwice { .. } | Self::PhoneTwice { .. } => "map",
+        };
+        option.trim_start_matches('-')
+    }
+
+    /// The map to change, if it is one.
+    pub fn map(&self) -> Option<&Map> {
+        match self {
+            Self::ListenFamily { .. } | Self::Listen { .. } => None,
+            Self::UplinkFamily { .. } | Self::Uplink { .. } | Self::UplinkOurs { .. } => None,
+            Self::Map { map, .. } | Self::MapFamily { map } | Self::FakeIsListen { map } => Some(map),
+            Self::PhoneIsOurs { map } | Self::FakeTwice { map, .. } | Self::PhoneTwice { map, .. } => Some(map),
+        }
+    }
+}
+
 fn listen_option(family: Family) -> &'static str {
     match family {
         Family::V4 => "--listen4",

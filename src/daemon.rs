@@ -1,6 +1,6 @@
 //! The daemon: its runtime, its signals, its start and its end.
 
-mod limits;
+pub(crate) mod limits;
 
 use std::future::pending;
 use std::io;

@@ -6,7 +6,7 @@
 //!
 //! | layer  | modules | what |
 //! |--------|---------|------|
-//! | shell  | `main` [`cli`] [`secret`] [`logging`] [`clock`] [`escaped`] [`paper`] [`socket`] [`resolver`] [`observer`] [`signalling`] [`relay`] [`control`] [`daemon`] [`transcript`] | sockets, clocks, threads, files, logs |
+//! | shell  | `main` [`cli`] [`check`] [`secret`] [`logging`] [`clock`] [`escaped`] [`paper`] [`socket`] [`resolver`] [`observer`] [`signalling`] [`relay`] [`control`] [`daemon`] [`transcript`] | sockets, clocks, threads, files, logs |
 //! | proxy  | [`proxy`] | the daemon without sockets |
 //! | decide | [`route`] [`rewrite`], beside them [`media`] | where a message goes and how it leaves; who may speak on a stream |
 //! | ground | [`family`] [`config`] [`address`] [`token`] [`limit`] [`branch`] [`target`] [`reason`] [`streams`] [`edit`] | values and bytes |
@@ -15,6 +15,7 @@
 
 pub mod address;
 pub mod branch;
+pub mod check;
 pub mod cli;
 pub mod clock;
 pub mod config;

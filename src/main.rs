@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use sipproxy64::cli::{Mode, Options};
 use sipproxy64::logging::{self, Destination};
-use sipproxy64::{daemon, transcript};
+use sipproxy64::{check, daemon, transcript};
 
 fn main() -> ExitCode {
     let options = Options::parse();
@@ -15,6 +15,9 @@ fn main() -> ExitCode {
     if let Mode::Transcript(files) = &options.mode {
         let ended = transcript::run(options.config, files, &mut io::stdout().lock());
         return exit_code(ended, log, 2);
+    }
+    if options.mode == Mode::Check {
+        return exit_code(check::run(&options, &mut io::stdout().lock()), log, 2);
     }
     exit_code(daemon::run(options), log, 1)
 }

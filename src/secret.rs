@@ -78,6 +78,17 @@ pub fn of_file(file: &Path) -> Result<Key, SecretError> {
     }
 }
 
+/// Whether `file` exists. Nothing is created.
+///
+/// # Errors
+/// Where it exists and is no key, or not one that is kept secret.
+pub fn check(file: &Path) -> Result<bool, SecretError> {
+    match read(file) {
+        Err(SecretError::Read { why, .. }) if why.kind() == io::ErrorKind::NotFound => Ok(false),
+        other => other.map(|_| true),
+    }
+}
+
 fn read(file: &Path) -> Result<Key, SecretError> {
     let failed = |why| SecretError::Read { file: file.to_owned(), why };
     // Without O_NONBLOCK a pipe would hold us up for ever.

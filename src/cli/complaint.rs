@@ -1,6 +1,7 @@
 //! What is wrong with the command line, in one line.
 
-use std::fmt::Write;
+use std::fmt::{self, Write};
+use std::path::Path;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
@@ -13,10 +14,22 @@ pub enum Complaint {
     Wrong(String),
 }
 
+impl fmt::Display for Complaint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (Self::Asked(text) | Self::Wrong(text)) = self;
+        f.write_str(text)
+    }
+}
+
 impl Complaint {
     /// The line of an error whose text is one.
     pub fn wrong(error: &dyn std::error::Error) -> Self {
-        Self::Wrong(printable(&error.to_string()))
+        Self::line(&error.to_string())
+    }
+
+    /// This text, as one line.
+    pub fn line(text: &str) -> Self {
+        Self::Wrong(printable(text))
     }
 
     /// The line for what clap found; clap itself would use several.
@@ -40,7 +53,6 @@ fn line(error: &clap::Error) -> String {
         }
         ErrorKind::InvalidValue => format!("{option}: its value is missing; write {argument}"),
         ErrorKind::UnknownArgument => unknown(error, &argument),
-        ErrorKind::MissingRequiredArgument => missing(error),
         ErrorKind::ArgumentConflict => conflict(error, option),
         ErrorKind::TooManyValues => format!("{option} {value}: {option} takes no value; leave it out"),
         ErrorKind::InvalidUtf8 => "an argument is not UTF-8; addresses and names are plain ASCII".to_owned(),
@@ -58,19 +70,22 @@ fn unknown(error: &clap::Error, argument: &str) -> String {
     }
 }
 
-/// One line for all that is missing, each with an example.
-fn missing(error: &clap::Error) -> String {
-    let Some(ContextValue::Strings(missing)) = error.get(ContextKind::InvalidArg) else {
-        return format!("{} (try --help)", first_line(error));
-    };
-    let names: Vec<&str> = missing.iter().map(|argument| option_name(argument)).collect();
+/// One line for the listen addresses that neither the command line nor the
+/// configuration file names, each with an example.
+pub(super) fn missing(names: &[&str], file: Option<&Path>) -> Complaint {
     let mut line = format!("missing {}; name an address of this machine for each side, as in", names.join(" and "));
     for name in names {
-        let example = if name == "--listen4" { "192.0.2.1" } else { "2001:db8::1" };
+        let example = if *name == "--listen4" { "192.0.2.1" } else { "2001:db8::1" };
         // Writing to a String cannot fail.
         let _ = write!(line, " {name} {example}");
     }
-    line + " (try --help)"
+    match file {
+        Some(file) => {
+            let _ = write!(line, ", or without the dashes in {}", file.display());
+        }
+        None => line += " (try --help)",
+    }
+    Complaint::line(&line)
 }
 
 fn conflict(error: &clap::Error, option: &str) -> String {

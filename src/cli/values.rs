@@ -144,7 +144,8 @@ pub fn map(text: &str) -> Result<Map, ValueError> {
     if fake.contains('=') {
         return Err(ValueError::ManyEquals);
     }
-    Ok(Map { phone: half("phone", phone)?, fake: half("fake", fake)? })
+    // A configuration file may have spaces around the '='.
+    Ok(Map { phone: half("phone", phone.trim_end())?, fake: half("fake", fake.trim_start())? })
 }
 
 /// What somebody who wrote only the phone may have meant.

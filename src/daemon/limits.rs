@@ -16,25 +16,41 @@ fn files_needed(config: &Config) -> u64 {
     u64::from(config.rtp_ports.pairs()).saturating_mul(4).saturating_add(maps).saturating_add(BESIDE)
 }
 
-/// Raises the limit of open files as far as it goes, and says so if that is too low.
+/// Raises the limit of open files as far as it goes and as it is needed, and
+/// says so if that is too low.
 pub(super) fn raise_files(config: &Config) {
     let needed = files_needed(config);
-    match getrlimit(Resource::RLIMIT_NOFILE).and_then(|(soft, hard)| raise(soft, hard)) {
-        Ok(limit) if limit < needed => {
-            let streams = limit.saturating_sub(BESIDE) / 4;
-            warn!(
-                limit,
-                needed,
-                "the limit of open files allows {streams} media streams only; raise it (ulimit -n, LimitNOFILE= in \
-                 systemd) or take a smaller --rtp-ports range"
-            );
+    match getrlimit(Resource::RLIMIT_NOFILE).and_then(|(soft, hard)| raise(soft, hard, needed)) {
+        Ok(limit) => {
+            if let Some(advice) = too_few_files(config, limit) {
+                warn!(limit, needed, "{advice}");
+            }
         }
-        Ok(_) => {}
         Err(error) => warn!(%error, needed, "cannot read or raise the limit of open files"),
     }
 }
 
-fn raise(soft: rlim_t, hard: rlim_t) -> nix::Result<rlim_t> {
+/// What to say about the limit of open files that a start would have.
+pub(crate) fn files_advice(config: &Config) -> Option<String> {
+    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).ok()?;
+    too_few_files(config, hard)
+}
+
+fn too_few_files(config: &Config, limit: rlim_t) -> Option<String> {
+    let streams = limit.saturating_sub(BESIDE) / 4;
+    (limit < files_needed(config)).then(|| {
+        format!(
+            "the limit of open files, {limit}, allows {streams} media streams only; raise it (ulimit -n, LimitNOFILE= \
+             in systemd) or take a smaller --rtp-ports range"
+        )
+    })
+}
+
+/// Up to the hard limit, and beyond it where root may and it is not enough.
+fn raise(soft: rlim_t, hard: rlim_t, needed: u64) -> nix::Result<rlim_t> {
+    if hard < needed && setrlimit(Resource::RLIMIT_NOFILE, needed, needed).is_ok() {
+        return Ok(needed);
+    }
     if soft < hard {
         setrlimit(Resource::RLIMIT_NOFILE, hard, hard)?;
     }

@@ -1,0 +1,166 @@
+//! The configuration file and the command line, put together: what the command
+//! line says wins; what may be repeated adds up.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use clap::parser::ValueSource;
+use clap::{Arg, ArgAction, ArgMatches, Command};
+
+use super::complaint::Complaint;
+use super::file::{self, Setting};
+use super::values;
+use crate::config::ConfigError;
+
+/// Why an option cannot stand in a file. By its long name.
+const NOT_IN_A_FILE: [(&str, &str); 5] = [
+    ("config", "a configuration file names no other; put all options into one"),
+    ("check", "it is a question to one run; give it on the command line"),
+    ("test", "it is for one run; give it on the command line"),
+    ("help", "give it on the command line"),
+    ("version", "give it on the command line"),
+];
+
+/// Of these two, by their ids, one on the command line outdoes both in the file.
+const ONE_OF: [&str; 2] = ["verbose", "quiet"];
+
+/// What a configuration file adds to the command line.
+#[derive(Debug, Default)]
+pub(super) struct FromFile {
+    path: PathBuf,
+    kept: Vec<Kept>,
+}
+
+/// A line that is in force.
+#[derive(Debug)]
+struct Kept {
+    line: usize,
+    name: String,
+    value: Option<String>,
+}
+
+/// All of the file of `--config`, up to what is certainly none.
+pub(super) fn read(path: &Path) -> Result<Vec<u8>, Complaint> {
+    let mut text = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(file::LONGEST + 1).read_to_end(&mut text));
+    let length = read.map_err(|error| {
+        let advice = if error.kind() == io::ErrorKind::NotFound { "; name a file that exists" } else { "" };
+        Complaint::line(&format!("--config {}: cannot read it: {error}{advice}", path.display()))
+    })?;
+    if u64::try_from(length).is_ok_and(|length| length > file::LONGEST) {
+        let text = format!("--config {}: longer than 4 MiB, so it is no configuration file", path.display());
+        return Err(Complaint::line(&text));
+    }
+    Ok(text)
+}
+
+impl FromFile {
+    /// What of `text`, the file at `path`, is in force beside what is `given` on
+    /// the command line. Each line is checked, also one that is not in force.
+    pub(super) fn of(path: &Path, text: &[u8], command: &mut Command, given: &ArgMatches) -> Result<Self, Complaint> {
+        let mut from_file = Self { path: path.to_owned(), kept: Vec::new() };
+        let settings = file::settings(text).map_err(|fault| from_file.complaint(fault.line, &fault.why.to_string()))?;
+        for setting in settings {
+            let wrong = |why: &str| from_file.complaint(setting.line, why);
+            let argument = find(command, setting.name).map_err(|why| wrong(&why))?.clone();
+            if let Some(earlier) = from_file.kept.iter().find(|kept| kept.name == setting.name && !adds_up(&argument)) {
+                let why = format!("{} stands in line {} already; keep one", setting.name, earlier.line);
+                return Err(wrong(&why));
+            }
+            let alone = [OsString::from("sipproxy64"), as_argument(setting.name, setting.value)];
+            if let Err(error) = command.try_get_matches_from_mut(alone) {
+                return Err(wrong(&Complaint::from_clap(&error).to_string()));
+            }
+            from_file.keep(&setting);
+        }
+        // Only now, so that a name that stands twice is found in any case.
+        from_file.kept.retain(|kept| find(command, &kept.name).is_ok_and(|argument| is_in_force(argument, given)));
+        Ok(from_file)
+    }
+
+    fn keep(&mut self, setting: &Setting<'_>) {
+        let value = setting.value.map(str::to_owned);
+        self.kept.push(Kept { line: setting.line, name: setting.name.to_owned(), value });
+    }
+
+    /// As arguments, to stand in front of those of the command line.
+    pub(super) fn arguments(&self) -> impl Iterator<Item = OsString> {
+        self.kept.iter().map(|kept| as_argument(&kept.name, kept.value.as_deref()))
+    }
+
+    /// The file, if there is one: for what is missing in it.
+    pub(super) fn path(&self) -> Option<&Path> {
+        Some(self.path.as_path()).filter(|path| !path.as_os_str().is_empty())
+    }
+
+    /// The complaint about what does not fit together, with the line that says it.
+    pub(super) fn unfit(&self, error: &ConfigError) -> Complaint {
+        let says = |kept: &&Kept| match error.map() {
+            Some(map) => {
+                kept.name == "map" && kept.value.as_deref().and_then(|text| values::map(text).ok()) == Some(*map)
+            }
+            None => kept.name == error.option(),
+        };
+        self.at(self.kept.iter().rfind(says), &error.to_string())
+    }
+
+    /// The complaint about the value of `option`, with the line that says it.
+    pub(super) fn wrong(&self, option: &str, error: &dyn std::error::Error) -> Complaint {
+        self.at(self.kept.iter().find(|kept| kept.name == option), &error.to_string())
+    }
+
+    fn at(&self, kept: Option<&Kept>, why: &str) -> Complaint {
+        kept.map_or_else(|| Complaint::line(why), |kept| self.complaint(kept.line, why))
+    }
+
+    fn complaint(&self, line: usize, why: &str) -> Complaint {
+        // No dashes in front: there are none in the file.
+        Complaint::line(&format!("{}, line {line}: {}", self.path.display(), why.trim_start_matches("--")))
+    }
+}
+
+/// The option of that long name, or why it cannot stand in a file.
+fn find<'a>(command: &'a Command, name: &str) -> Result<&'a Arg, String> {
+    if let Some((_, why)) = NOT_IN_A_FILE.iter().find(|(not, _)| *not == name) {
+        return Err(format!("{name} cannot stand in a configuration file: {why}"));
+    }
+    let of_name = |argument: &&Arg| argument.get_long() == Some(name) && !argument.is_hide_set();
+    if let Some(argument) = command.get_arguments().find(of_name) {
+        return Ok(argument);
+    }
+    let of_letter = |argument: &&Arg| argument.get_short().is_some_and(|short| name.chars().eq([short]));
+    match command.get_arguments().find(of_letter).and_then(Arg::get_long) {
+        Some(long) => Err(format!("{name}: write the long name, {long}")),
+        None => Err(unknown(command, name)),
+    }
+}
+
+/// Asks clap, which knows what looks alike.
+fn unknown(command: &Command, name: &str) -> String {
+    let asked = command.clone().try_get_matches_from([OsString::from("sipproxy64"), as_argument(name, None)]);
+    let said =
+        asked.map_or_else(|error| Complaint::from_clap(&error).to_string(), |_| format!("{name}: no such option"));
+    // The name that is proposed has dashes too.
+    said.replace("--", "").replace("(try help)", "(try --help)")
+}
+
+fn as_argument(name: &str, value: Option<&str>) -> OsString {
+    match value {
+        Some(value) => format!("--{name}={value}").into(),
+        None => format!("--{name}").into(),
+    }
+}
+
+fn adds_up(argument: &Arg) -> bool {
+    matches!(argument.get_action(), ArgAction::Append | ArgAction::Count)
+}
+
+/// Whether the file is heard about an option, by what stands on the command line.
+fn is_in_force(argument: &Arg, given: &ArgMatches) -> bool {
+    let is_given = |id: &str| given.value_source(id) == Some(ValueSource::CommandLine);
+    let id = argument.get_id().as_str();
+    matches!(argument.get_action(), ArgAction::Append)
+        || !(is_given(id) || (ONE_OF.contains(&id) && ONE_OF.into_iter().any(is_given)))
+}

@@ -1,0 +1,217 @@
+//! The configuration file, as a user meets it, and `--check`.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)] // a test may panic
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Command, Output};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// A folder of its own, removed in the end.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new() -> Self {
+        static NUMBER: AtomicUsize = AtomicUsize::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let path = std::env::temp_dir().join(format!("sipproxy64-config-{}-{number}", std::process::id()));
+        fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+
+    fn file(&self, name: &str, text: impl AsRef<[u8]>) -> String {
+        let file = self.0.join(name);
+        fs::write(&file, text).unwrap();
+        file.to_str().unwrap().to_owned()
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn run(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_sipproxy64")).args(arguments).output().unwrap()
+}
+
+/// What `--check` answers to these arguments.
+fn checked(arguments: &[&str]) -> String {
+    let output = run(&[&["--check"], arguments].concat());
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(output.stderr.is_empty());
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// The lines of it that are no comments.
+fn in_force(arguments: &[&str]) -> Vec<String> {
+    checked(arguments).lines().filter(|line| !line.starts_with('#')).map(str::to_owned).collect()
+}
+
+/// What is said about a file of this text, with `FILE` for its name.
+fn complaint_with(text: impl AsRef<[u8]>, arguments: &[&str]) -> String {
+    let folder = Folder::new();
+    let file = folder.file("sipproxy64.conf", text);
+    let output = run(&[&["--check", "-c", &file], arguments].concat());
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{stderr}");
+    let line = stderr.strip_prefix("sipproxy64: ").and_then(|line| line.strip_suffix('\n')).unwrap();
+    assert!(!line.contains(char::is_control), "{line:?}");
+    line.replace(&file, "FILE")
+}
+
+fn complaint(text: impl AsRef<[u8]>) -> String {
+    complaint_with(text, &[])
+}
+
+const LISTEN: &str = "listen4 192.0.2.1\nlisten6 2001:db8::1\n";
+
+#[test]
+fn the_command_line_wins_and_maps_and_names_add_up() {
+    let folder = Folder::new();
+    let text = "# A comment\n\nlisten4 = 192.0.2.1\nlisten6 2001:db8::1 # another\nrtp-ports 20000-20099\nverbose\n\
+                map 192.0.2.101=2001:db8::101\nname=one.example\nfreebind\nmax-calls 4\n";
+    let file = folder.file("sipproxy64.conf", text);
+    let more = ["-m", "192.0.2.102=2001:db8::102", "--name", "two.example", "-p", "30000-30099", "-q", "--max-calls=5"];
+    let mut lines = in_force(&[&["-c", file.as_str()], &more[..]].concat());
+    lines.sort();
+    assert_eq!(
+        lines,
+        [
+            "freebind",
+            "listen4 192.0.2.1",
+            "listen6 2001:db8::1",
+            "map 192.0.2.101=2001:db8::101",
+            "map 192.0.2.102=2001:db8::102",
+            "max-calls 5",
+            "name one.example",
+            "name two.example",
+            "quiet",
+            "rtp-ports 30000-30099",
+        ]
+    );
+}
+
+#[test]
+fn what_check_prints_is_a_configuration_file() {
+    let folder = Folder::new();
+    let options = ["-l", "192.0.2.1:5070", "-L", "::1", "-vv", "-w", "-U", "sip.example.net", "--latch", "first"];
+    let printed = checked(&options);
+    let file = folder.file("printed.conf", &printed);
+    assert_eq!(checked(&["--config", &file]), printed);
+}
+
+#[test]
+fn check_says_what_would_be_done_and_leaves_no_trace() {
+    let folder = Folder::new();
+    let secret = folder.0.join("secret");
+    // Addresses that this machine has not: nothing is bound.
+    let options = ["-l", "192.0.2.1", "-L", "2001:db8::1", "-m", "192.0.2.101=2001:db8::101"];
+    let said = checked(&[&options[..], &["--secret", secret.to_str().unwrap()]].concat());
+    for line in [
+        "listen4 192.0.2.1",
+        "map 192.0.2.101=2001:db8::101",
+        "# SIP sockets: 3, at 2 listen addresses and 1 of --map",
+        "# media: ports 16384-32767, enough for 8192 streams",
+        "# key: a random one, to be kept in the file, which does not exist yet",
+    ] {
+        assert!(said.lines().any(|said| said == line), "{line} is missing in:\n{said}");
+    }
+    assert!(!secret.exists());
+}
+
+#[test]
+fn a_wrong_line_is_named_with_file_and_number() {
+    let port = "'0' is no port; write a number from 1 to 65535, or leave it out for 5060";
+    for (text, said) in [
+        ("listen4 192.0.2.1:0", format!("FILE, line 1: listen4 192.0.2.1:0: {port}")),
+        ("\n\nuplnk6 2001:db8::9", "FILE, line 3: uplnk6: no such option; uplink6 is one (try --help)".to_owned()),
+        ("nonsense", "FILE, line 1: nonsense: no such option (try --help)".to_owned()),
+        ("m 192.0.2.1=::1", "FILE, line 1: m: write the long name, map".to_owned()),
+        ("--map 192.0.2.1=::1", "FILE, line 1: no dashes are written here; write map instead of --map".to_owned()),
+        ("rtp-ports", "FILE, line 1: rtp-ports: its value is missing; write --rtp-ports <LOW-HIGH>".to_owned()),
+        ("freebind yes", "FILE, line 1: freebind yes: --freebind takes no value; leave it out".to_owned()),
+        ("wrapper\nwrapper", "FILE, line 2: wrapper stands in line 1 already; keep one".to_owned()),
+        (
+            "dscp = EF",
+            "FILE, line 1: dscp EF: write a code point from 0 to 63, for example 46 for expedited forwarding"
+                .to_owned(),
+        ),
+        ("log file", "FILE, line 1: log file: write one of stderr, syslog".to_owned()),
+        ("secret '/a'", "FILE, line 1: '/a': quotes would be part of the value; leave them out".to_owned()),
+        ("\u{1b}[2J", "FILE, line 1: a control character; write plain text, one option a line".to_owned()),
+    ] {
+        assert_eq!(complaint(text), said, "{text:?}");
+    }
+    assert_eq!(complaint(b"wrapper\n\xff"), "FILE, line 2: not UTF-8; write plain text");
+}
+
+#[test]
+fn what_makes_no_sense_in_a_file_is_refused_with_a_reason() {
+    for (name, why) in [
+        ("config", "a configuration file names no other; put all options into one"),
+        ("check", "it is a question to one run; give it on the command line"),
+        ("test", "it is for one run; give it on the command line"),
+        ("help", "give it on the command line"),
+        ("version", "give it on the command line"),
+    ] {
+        let said = complaint(format!("{name} x"));
+        assert_eq!(said, format!("FILE, line 1: {name} cannot stand in a configuration file: {why}"));
+    }
+}
+
+#[test]
+fn a_line_that_does_not_fit_to_others_is_named() {
+    let twice = "map 192.0.2.101=2001:db8::101\nmap 192.0.2.102=2001:db8::101\n";
+    let said = complaint(format!("{LISTEN}{twice}"));
+    let stands = "the fake stands for 192.0.2.101:5060 already; each phone needs one of its own";
+    assert_eq!(said, format!("FILE, line 4: map 192.0.2.102=2001:db8::101: {stands}"));
+    let said = complaint(format!("{LISTEN}uplink6 2001:db8::1\n"));
+    assert!(
+        said.starts_with("FILE, line 3: uplink6 [2001:db8::1]:5060 is an address of this proxy itself; "),
+        "{said}"
+    );
+    // Where the command line says it, that is named.
+    let said = complaint_with(LISTEN, &["-U", "2001:db8::1"]);
+    assert!(said.starts_with("--uplink6 [2001:db8::1]:5060 is an address of this proxy itself; "), "{said}");
+}
+
+#[test]
+fn a_line_that_the_command_line_outdoes_must_still_be_right() {
+    let said = complaint_with("listen4 localhost\n", &["-l", "192.0.2.1", "-L", "::1"]);
+    assert!(said.starts_with("FILE, line 1: listen4 localhost: not an IPv4 address; "), "{said}");
+}
+
+#[test]
+fn what_is_missing_may_be_written_into_the_file() {
+    let said = complaint("listen4 192.0.2.1\n");
+    assert!(said.starts_with("missing --listen6; ") && said.ends_with(", or without the dashes in FILE"), "{said}");
+}
+
+#[test]
+fn a_secret_that_cannot_be_used_is_named_with_its_line() {
+    let folder = Folder::new();
+    let secret = folder.file("secret", "not a key\n");
+    let said = complaint(format!("{LISTEN}secret {secret}\n"));
+    assert!(said.starts_with(&format!("FILE, line 3: secret {secret}: not a key of 32 ")), "{said}");
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_named() {
+    let output = run(&["--check", "--config", "/nonexistent/sipproxy64.conf"]);
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(said.starts_with("sipproxy64: --config /nonexistent/sipproxy64.conf: cannot read it: "), "{said}");
+    let output = run(&["--check", "--config", "/dev/zero"]);
+    assert!(String::from_utf8(output.stderr).unwrap().contains("longer than 4 MiB"));
+}
+
+/// Recorded messages are read with the options of a file too.
+#[test]
+fn test_mode_takes_a_file() {
+    let folder = Folder::new();
+    let file = folder.file("sipproxy64.conf", LISTEN);
+    let output = run(&["-c", &file, "--test", "t/error/ack/input"]);
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+}
