@@ -1,0 +1,91 @@
+//! What the two processes tell each other.
+
+use std::borrow::Cow;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::config::Key;
+use crate::family::PerFamily;
+use crate::limit::SavedLimit;
+use crate::media::saved::Saved;
+use crate::relay::SessionState;
+
+/// What the old process has, as far as the new one must know it to prepare.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Offer {
+    /// What its clock tells; that of the new process goes on from there.
+    pub clock: Duration,
+    /// The key of its signatures, for a process that has no other.
+    pub key: Key,
+    /// The listen address of each side.
+    pub listen: PerFamily<SocketAddr>,
+    /// All its SIP addresses, listen addresses and fakes.
+    pub sip: Vec<SocketAddr>,
+    /// What else it listens at.
+    pub listeners: Vec<Listener>,
+}
+
+/// A stream socket that listens.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Listener {
+    /// The control socket.
+    Control {
+        /// Its path.
+        path: PathBuf,
+        /// Device and inode of its file.
+        identity: (u64, u64),
+    },
+}
+
+/// All that the old process knows. Its descriptors follow it, in this order: one
+/// for each of `sip`, one for each of `listeners`, four for each stream of
+/// `relay`.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct State<'a> {
+    /// The address of each SIP socket; several may share one.
+    pub sip: Vec<SocketAddr>,
+    /// What else it listens at.
+    pub listeners: Vec<Listener>,
+    /// What the messages of each call have said.
+    pub table: Saved,
+    /// What the relay knows of each session.
+    pub relay: Vec<Cow<'a, SessionState>>,
+    /// Whom it has answered.
+    pub answers: SavedLimit,
+    /// Each side's uplink that is a name, and where it was found.
+    pub uplinks: PerFamily<Option<(String, Vec<IpAddr>)>>,
+}
+
+impl State<'_> {
+    /// How many descriptors follow.
+    pub fn descriptors(&self) -> usize {
+        let streams: usize = self.relay.iter().map(|session| session.streams.len()).sum();
+        self.sip.len().saturating_add(self.listeners.len()).saturating_add(streams.saturating_mul(4))
+    }
+}
+
+/// What the old process says after its offer and its state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum FromOld {
+    /// All is the new one's now.
+    Go,
+}
+
+/// What the new process says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum FromNew {
+    /// It waits for the state.
+    Ready,
+    /// It has everything, and reads nothing yet.
+    Attached,
+    /// It reads and relays.
+    Running {
+        /// Which of the listeners it has kept.
+        kept: Vec<Listener>,
+    },
+    /// It will not take over, for this reason.
+    Refuse(String),
+}
