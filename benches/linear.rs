@@ -15,7 +15,7 @@ use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeValLike;
 use sipproxy64::config::{Config, Map, Uplink, UplinkHost};
 use sipproxy64::family::Family;
-use sipproxy64::proxy::{Datagram, Proxy};
+use sipproxy64::proxy::{Datagram, Standalone};
 
 /// How many bytes a message has, about.
 const SIZES: [usize; 4] = [8_000, 16_000, 32_000, 64_000];
@@ -29,13 +29,13 @@ fn endpoint(text: &str) -> SocketAddr {
     text.parse().unwrap()
 }
 
-fn proxy() -> Proxy {
+fn proxy() -> Standalone {
     let mut config = Config::new(endpoint("192.0.2.1:5060"), endpoint("[2001:db8::1]:5060"));
     let host = UplinkHost::Address("2001:db8:456::12".parse().unwrap());
     config.uplinks[Family::V6] = Some(Uplink { host, port: 5060, written: "[2001:db8:456::12]".to_owned() });
     config.maps.push(Map { phone: endpoint("192.0.2.101:5060"), fake: endpoint("[2001:db8::101]:5060") });
     config.check().unwrap();
-    Proxy::new(Arc::new(config))
+    Standalone::new(Arc::new(config))
 }
 
 /// A kind of message: a piece that is repeated up to the size, and what is around it.

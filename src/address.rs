@@ -84,9 +84,26 @@ impl Directory {
         Self { config, uplinks, phones, fakes }
     }
 
+    /// The addresses of another configuration, with what the resolver found for
+    /// uplinks that stay.
+    pub fn reconfigured(&self, config: Arc<Config>) -> Self {
+        let mut new = Self::new(config);
+        for side in Family::BOTH {
+            if new.config.uplinks[side] == self.config.uplinks[side] {
+                new.set_uplink(side, self.uplinks[side].clone());
+            }
+        }
+        new
+    }
+
     /// The configuration.
-    pub fn config(&self) -> &Config {
+    pub fn config(&self) -> &Arc<Config> {
         &self.config
+    }
+
+    /// The addresses of a side's uplink that are known.
+    pub fn uplink_addresses(&self, side: Family) -> &[IpAddr] {
+        &self.uplinks[side]
     }
 
     /// The key of the tokens.

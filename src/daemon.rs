@@ -7,7 +7,6 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use nix::sys::epoll::EpollEvent;
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc::{Receiver, UnboundedReceiver, unbounded_channel};
@@ -21,13 +20,13 @@ use crate::control::{Control, ControlError, Request, Verb};
 use crate::family::Family;
 use crate::relay::{Notice, Relay, RelayOptions, usual_threads};
 use crate::resolver::{self, Answer};
-use crate::signalling::{BoundSockets, Output, Parts, Signalling};
+use crate::signalling::{BoundSockets, Fault, Output, Parts, Signalling};
 use crate::socket::{BindError, SocketOptions};
 
-/// SIP sockets served at a waking.
-const EVENTS: usize = 64;
 /// When to look again where nothing is due.
 const FAR: Duration = Duration::from_secs(3600);
+/// How often what goes on is looked after.
+const MINUTE: Duration = Duration::from_secs(60);
 
 /// Why the daemon does not start, or cannot go on. Each text is one clear line.
 #[derive(Debug, thiserror::Error)]
@@ -35,6 +34,9 @@ pub enum DaemonError {
     /// A SIP address cannot be had.
     #[error(transparent)]
     Bind(#[from] BindError),
+    /// A SIP thread cannot go on.
+    #[error(transparent)]
+    Signalling(#[from] Fault),
     /// There is no control socket where one was asked for.
     #[error(transparent)]
     Control(#[from] ControlError),
@@ -64,25 +66,27 @@ impl DaemonError {
 pub fn run(options: Options) -> Result<(), DaemonError> {
     let clock = Clock::start();
     let config = Arc::new(options.config);
+    let output = if matches!(options.mode, Mode::Print) { Output::Paper } else { Output::Network };
     limits::raise_files(&config);
     let socket_options = SocketOptions { freebind: options.freebind, dscp: options.dscp };
-    let sockets = BoundSockets::bind(&config, socket_options)?;
+    let sockets = BoundSockets::bind(&config, socket_options, output.threads())?;
     let mut control = Control::open(&options.control)?;
-    let output = if matches!(options.mode, Mode::Print) { Output::Paper } else { Output::Network };
     let relay_options = RelayOptions { threads: usual_threads(), tap: None };
     let (relay, notices) = Relay::start(clock, &relay_options).map_err(DaemonError::system("start the relay"))?;
     let runtime = runtime().map_err(DaemonError::system("start the runtime"))?;
     summary(&config, &sockets);
-    let parts = Parts { config: Arc::clone(&config), clock, sockets, options: socket_options, relay, output };
+    let parts =
+        Parts { config: Arc::clone(&config), clock, sockets, options: socket_options, relay, output, observer: None };
     let result = runtime.block_on(async {
         let (answers, found) = unbounded_channel();
-        let signalling = Signalling::new(parts).map_err(DaemonError::system("watch the SIP sockets"))?;
         let signals = Signals::catch().map_err(DaemonError::system("catch signals"))?;
+        let (signalling, faults) = Signalling::start(parts).map_err(DaemonError::system("start the SIP threads"))?;
         resolver::start(&config, &answers);
         let serve = |control: &mut Control| control.serve().map_err(DaemonError::system("watch the control socket"));
         let requests = control.as_mut().map(serve).transpose()?;
         info!("ready");
-        Daemon { signalling, clock, signals, leaving: false }.serve(notices, found, requests).await
+        let daemon = Daemon { signalling, clock, signals, leaving: false };
+        daemon.serve(Incoming { notices, answers: found, faults, requests }).await
     });
     // A look-up may hang in the system's resolver; nobody waits for it any more.
     runtime.shutdown_background();
@@ -105,7 +109,7 @@ fn summary(config: &Config, sockets: &BoundSockets) {
         uplink4 = uplink(Family::V4),
         uplink6 = uplink(Family::V6),
         maps = config.maps.len(),
-        sip_sockets = sockets.count(),
+        sip_addresses = sockets.addresses(),
         rtp_ports = %format_args!("{low}-{high}"),
         max_streams = config.rtp_ports.pairs(),
         max_calls = %config.max_calls.map_or_else(|| "by the ports".to_owned(), |calls| calls.to_string()),
@@ -142,6 +146,15 @@ async fn next(requests: &mut Option<Receiver<Request>>) -> Option<Request> {
     }
 }
 
+/// What the main thread waits for, beside signals and time.
+struct Incoming {
+    notices: UnboundedReceiver<Notice>,
+    answers: UnboundedReceiver<Answer>,
+    faults: UnboundedReceiver<Fault>,
+    /// None without a control socket.
+    requests: Option<Receiver<Request>>,
+}
+
 struct Daemon {
     signalling: Signalling,
     clock: Clock,
@@ -151,27 +164,20 @@ struct Daemon {
 }
 
 impl Daemon {
-    async fn serve(
-        mut self,
-        mut notices: UnboundedReceiver<Notice>,
-        mut answers: UnboundedReceiver<Answer>,
-        mut requests: Option<Receiver<Request>>,
-    ) -> Result<(), DaemonError> {
-        let mut events = [EpollEvent::empty(); EVENTS];
-        let mut minute = interval(Duration::from_secs(60));
+    async fn serve(mut self, mut incoming: Incoming) -> Result<(), DaemonError> {
+        let mut minute = interval(MINUTE);
         minute.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        // What it is for is done at the start too.
+        minute.reset();
         while !(self.leaving && self.signalling.is_idle()) {
             let deadline = self.deadline();
             tokio::select! {
-                ready = self.signalling.readable(&mut events) => {
-                    let ready = ready.map_err(DaemonError::system("wait for SIP"))?;
-                    let events = events.get(..ready).unwrap_or_default();
-                    self.signalling.receive(events).map_err(DaemonError::system("write to standard output"))?;
-                }
-                Some(notice) = notices.recv() => self.signalling.notice(notice),
-                Some(Answer { side, addresses }) = answers.recv() => self.signalling.set_uplink(side, addresses),
-                Some(request) = next(&mut requests) => self.request(request),
+                Some(notice) = incoming.notices.recv() => self.signalling.notice(notice),
+                Some(Answer { side, addresses }) = incoming.answers.recv() => self.signalling.set_uplink(side, addresses),
+                Some(request) = next(&mut incoming.requests) => self.request(request),
                 () = sleep_until(deadline) => self.signalling.timers(),
+                () = self.signalling.sooner() => {}
+                Some(fault) = incoming.faults.recv() => return Err(fault.into()),
                 _ = minute.tick() => self.signalling.every_minute(),
                 _ = self.signals.hang_up.recv() => self.leave(),
                 _ = self.signals.terminate.recv() => break,

@@ -1,24 +1,26 @@
 //! The daemon without sockets: datagrams and time in, datagrams and commands out.
 //!
-//! [`Proxy::handle`] reads a datagram, decides where it goes, asks the media
-//! table about its session description, and writes what is to be sent. It keeps
-//! nothing of SIP; media sessions are all that it remembers.
+//! [`Proxy::handle`] reads a datagram, decides where it goes, and writes what is
+//! to be sent. It remembers nothing. What messages have in common, the media
+//! sessions and the count of our own answers, is behind [`State`], so that many
+//! proxies can work side by side: the daemon has one on each of its SIP threads.
+//! [`Standalone`] is one proxy with a state of its own.
 
 mod request;
 mod response;
+mod standalone;
+mod state;
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::address::Directory;
-use crate::config::Config;
+pub use self::standalone::Standalone;
+pub use self::state::{Memory, State};
+use crate::address::{Directory, Source};
 use crate::edit::Edits;
 use crate::family::Family;
-use crate::limit::AnswerLimit;
-use crate::media::command::{Command, SessionId};
-use crate::media::table::{Refusal, Sender, Signal, Table};
-use crate::media::usage::Usage;
+use crate::media::table::{Refusal, Sender, Signal};
 pub use crate::reason::Reason;
 use crate::rewrite::body;
 use crate::rewrite::lenient;
@@ -61,24 +63,26 @@ pub enum Outcome {
     Drop(Reason),
 }
 
-/// The whole daemon, as a function of datagrams and time. Time is counted from
-/// the start of the daemon.
+/// Decides about datagrams, one at a time. Time is counted from the start of the
+/// daemon.
 ///
 /// ```
 /// use std::{sync::Arc, time::Duration};
-/// use sipproxy64::{config::Config, proxy::{Datagram, Outcome, Proxy, Reason}};
+/// use sipproxy64::address::Directory;
+/// use sipproxy64::config::Config;
+/// use sipproxy64::proxy::{Datagram, Memory, Outcome, Proxy, Reason};
 /// let config = Config::new("192.0.2.1:5060".parse()?, "[2001:db8::1]:5060".parse()?);
-/// let mut proxy = Proxy::new(Arc::new(config));
+/// let mut memory = Memory::new(&config);
+/// let mut proxy = Proxy::new(Arc::new(Directory::new(Arc::new(config))));
 /// let datagram = Datagram { local: "192.0.2.1:5060".parse()?, remote: "192.0.2.9:5060".parse()?, bytes: b"\r\n\r\n" };
 /// let mut out = Vec::new();
-/// assert_eq!(proxy.handle(Duration::ZERO, &datagram, &mut out), Outcome::Drop(Reason::KeepAlive));
+/// assert_eq!(proxy.handle(Duration::ZERO, &datagram, &mut memory, &mut out), Outcome::Drop(Reason::KeepAlive));
 /// # Ok::<(), std::net::AddrParseError>(())
 /// ```
 #[derive(Debug)]
 pub struct Proxy {
-    directory: Directory,
-    table: Table,
-    answers: AnswerLimit,
+    directory: Arc<Directory>,
+    sender: Source,
     room: Room,
 }
 
@@ -105,30 +109,42 @@ struct BodyRoom {
 }
 
 impl Proxy {
-    /// A proxy without any call.
-    pub fn new(config: Arc<Config>) -> Self {
-        let (table, answers) = (Table::new(&config), AnswerLimit::new(&config.key));
-        Self { directory: Directory::new(config), table, answers, room: Room::default() }
+    /// A proxy that goes by these addresses.
+    pub fn new(directory: Arc<Directory>) -> Self {
+        Self { directory, sender: Source::Generic, room: Room::default() }
     }
 
-    /// The addresses of a side's uplink, where that is a host name.
-    pub fn set_uplink(&mut self, side: Family, addresses: Vec<IpAddr>) {
-        self.directory.set_uplink(side, addresses);
+    /// Goes by other addresses from the next datagram on.
+    pub fn set_directory(&mut self, directory: Arc<Directory>) {
+        self.directory = directory;
     }
 
-    /// The addresses of this machine, beside those of the configuration.
-    pub fn set_local_addresses(&mut self, addresses: Vec<IpAddr>) {
-        self.table.set_local_addresses(addresses);
+    /// The addresses that it goes by.
+    pub fn directory(&self) -> &Arc<Directory> {
+        &self.directory
+    }
+
+    /// Who sent the datagram that was handled last, by its address, which may be
+    /// forged. A response that answers nothing of ours is nobody's.
+    pub fn sender(&self) -> Source {
+        self.sender
     }
 
     /// Handles one datagram; what is to be sent is written into `out`, which is
-    /// cleared first. Commands that come of it are to be carried out before.
+    /// cleared first. What `state` does in [`State::signal`] is done before.
     ///
-    /// Handling a datagram again gives the same message, so that a port which
-    /// cannot be bound does no harm (see [`Proxy::port_taken`]).
-    pub fn handle(&mut self, now: Duration, datagram: &Datagram<'_>, out: &mut Vec<u8>) -> Outcome {
+    /// Handling a datagram again gives the same message.
+    pub fn handle(
+        &mut self,
+        now: Duration,
+        datagram: &Datagram<'_>,
+        state: &mut dyn State,
+        out: &mut Vec<u8>,
+    ) -> Outcome {
         out.clear();
+        self.sender = Source::Generic;
         if is_keep_alive(datagram.bytes) {
+            self.sender = self.directory.source(datagram.remote);
             return Outcome::Drop(Reason::KeepAlive);
         }
         let mut fields = std::mem::take(&mut self.room.fields);
@@ -140,55 +156,30 @@ impl Proxy {
         };
         let outcome = match Message::parse(bytes, &mut fields) {
             Err(fault) => Outcome::Drop(Reason::NotSip(fault)),
-            Ok(message) => match message.start_line {
-                StartLine::Request { method, uri, .. } => self.request(now, datagram, &message, method, uri, out),
-                StartLine::Status { code } => self.response(now, datagram, &message, code, out),
-            },
+            Ok(message) => {
+                let arrival = Arrival { now, datagram, message: &message };
+                match message.start_line {
+                    StartLine::Request { method, uri, .. } => self.request(&arrival, method, uri, state, out),
+                    StartLine::Status { code } => self.response(&arrival, code, state, out),
+                }
+            }
         };
         (self.room.fields, self.room.repaired) = (fields, repaired);
         outcome
-    }
-
-    /// A port that [`Command::Open`] asked for cannot be bound. `true`: another
-    /// one was chosen; handle the same datagram again.
-    pub fn port_taken(&mut self, now: Duration, side: Family, port: u16) -> bool {
-        self.table.port_taken(now, side, port)
-    }
-
-    /// When a packet of a session last came: the answer to [`Command::Query`].
-    pub fn heard(&mut self, now: Duration, session: SessionId, last: Option<Duration>) {
-        self.table.heard(now, session, last);
-    }
-
-    /// What the shell is to do next.
-    pub fn next_command(&mut self) -> Option<Command> {
-        self.table.next_command()
-    }
-
-    /// When [`Proxy::handle_timeout`] is to be called next.
-    pub fn poll_timeout(&self) -> Option<Duration> {
-        self.table.poll_timeout()
-    }
-
-    /// Carries out what is due.
-    pub fn handle_timeout(&mut self, now: Duration) {
-        self.table.handle_timeout(now);
     }
 
     /// Whether `endpoint` is one of our sockets: what is sent there comes in again.
     pub fn is_ours(&self, endpoint: SocketAddr) -> bool {
         self.directory.is_ours(endpoint)
     }
+}
 
-    /// Who has the media ports, for the log. Takes a look at every session.
-    pub fn port_usage(&self, now: Duration) -> Usage {
-        self.table.usage(now)
-    }
-
-    /// How many media sessions there are.
-    pub fn sessions(&self) -> usize {
-        self.table.sessions()
-    }
+/// A datagram that is a SIP message.
+#[derive(Clone, Copy)]
+struct Arrival<'a> {
+    now: Duration,
+    datagram: &'a Datagram<'a>,
+    message: &'a Message<'a>,
 }
 
 /// Line ends, zero bytes, or STUN (RFC 5626 §3.5.1, RFC 8489 §5).
@@ -228,14 +219,14 @@ impl From<Hindrance> for Reason {
     }
 }
 
-/// Tells the media table about a message, and writes what it grants into the
+/// Tells the media sessions about a message, and writes what they grant into the
 /// session descriptions. Descriptions count in INVITE, ACK, PRACK, UPDATE and
 /// their responses; elsewhere they are left alone.
 fn cross_media(
     now: Duration,
     message: &Message<'_>,
     passage: &Passage,
-    (directory, table): (&Directory, &mut Table),
+    (directory, state): (&Directory, &mut dyn State),
     room: &mut BodyRoom,
     edits: &mut Edits,
 ) -> Result<(), Hindrance> {
@@ -257,7 +248,7 @@ fn cross_media(
     }
     let signal = signal(message, passage, method, described.is_some().then_some(room.wanted.as_slice()));
     room.grants.clear();
-    table.signal(now, &signal, &mut room.grants).map_err(Hindrance::Refused)?;
+    state.signal(now, &signal, &mut room.grants).map_err(Hindrance::Refused)?;
     let arrival = Family::of(passage.local.ip());
     let listen = crate::family::PerFamily::from_fn(|side| directory.listen(side).ip());
     for &part in others.unwrap_or_default() {

@@ -1,47 +1,58 @@
-//! The signalling: the SIP sockets and the [`Proxy`] that decides.
+//! The signalling: threads with SIP sockets, and what they share.
 //!
-//! One task takes datagrams in, carries out the commands that come of each, and
-//! then sends what is to be sent: media ports are open before anybody hears of
-//! them. What goes to a socket of ours is handled at once instead of being sent.
+//! Each SIP thread owns a [`crate::proxy::Proxy`] and, where there are several, a
+//! socket of its own at each address, so that messages without business of media
+//! meet nothing that another thread uses. Media sessions, relay handle and limits
+//! are one, behind locks. [`Signalling`] is the handle that the main thread holds:
+//!
+//! - *timers and notices*: [`Signalling::deadline`], [`Signalling::sooner`],
+//!   [`Signalling::timers`], [`Signalling::notice`];
+//! - *reload*: [`Signalling::reconfigure`];
+//! - *takeover*: [`Signalling::release_sockets`] (from then on nothing changes, and
+//!   what arrives waits in the sockets), [`Signalling::with_calls`] for the state,
+//!   and [`Signalling::serve`] where nobody took over after all. The next process
+//!   gives the sockets to its own [`Signalling::start`];
+//! - *status*: [`Signalling::figures`], [`Signalling::troubles`],
+//!   [`Signalling::phone_heard`], [`Signalling::look_at_calls`];
+//! - *who looks at messages*: [`Parts::observer`].
 
+mod counters;
 mod large;
+mod shared;
 mod sockets;
 mod tally;
 mod trouble;
+mod worker;
 
+use std::collections::HashMap;
 use std::io;
-use std::mem;
 use std::net::{IpAddr, SocketAddr};
-use std::ops::Range;
+use std::num::NonZeroUsize;
 use std::sync::Arc;
+use std::sync::mpsc;
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use nix::sys::epoll::EpollEvent;
-use tracing::{Level, debug, enabled, info, trace, warn};
+use nix::sys::eventfd::{EfdFlags, EventFd};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
-use self::large::LargeMessages;
-pub use self::sockets::BoundSockets;
-use self::sockets::SipSockets;
-use self::tally::Tally;
-use self::trouble::{Decision, Trouble, call_id, start_line};
+pub use self::counters::Figures;
+use self::counters::{Counters, LastHeard};
+use self::shared::Shared;
+pub use self::sockets::{BoundSockets, SipSocket};
+pub use self::trouble::Trouble;
+use self::worker::{Beginning, Order, Worker};
+use crate::address::Directory;
 use crate::clock::Clock;
-use crate::config::{Config, LatchMode};
-use crate::escaped::Escaped;
-use crate::family::{Family, PerFamily};
-use crate::media::command::{Command, LegDescription, SessionId, StreamId};
-use crate::paper;
-use crate::proxy::{Datagram, Outcome, Proxy, Reason};
-use crate::relay::{Notice, Relay, StreamSockets};
-use crate::socket::SocketOptions;
+use crate::config::{Config, Map};
+use crate::family::Family;
+use crate::media::table::Table;
+use crate::observer::Observer;
+use crate::relay::{Notice, Relay};
+use crate::socket::{BindError, SocketOptions};
 
-/// The largest datagram of UDP with its header.
-const DATAGRAM: usize = 65_535;
-/// Datagrams taken from one socket before the others get their turn.
-const BURST: usize = 16;
-/// How often one datagram may come in at a socket of ours again.
-const MOST_PASSES: usize = 8;
-/// How many ports are tried for one datagram at the very most; the proxy gives up sooner.
-const MOST_TRIES: usize = 512;
+/// More threads than this would wait for each other more than they help.
+const MOST_THREADS: usize = 4;
 
 /// Where messages go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,6 +63,17 @@ pub enum Output {
     Paper,
 }
 
+impl Output {
+    /// How many SIP threads do: one for each core, at most four; a single one
+    /// prints in the order of arrival.
+    pub fn threads(self) -> usize {
+        match self {
+            Self::Network => thread::available_parallelism().map_or(1, NonZeroUsize::get).min(MOST_THREADS),
+            Self::Paper => 1,
+        }
+    }
+}
+
 /// What the signalling is made of.
 #[derive(Debug)]
 pub struct Parts {
@@ -59,332 +81,290 @@ pub struct Parts {
     pub config: Arc<Config>,
     /// The clock that the relay has too.
     pub clock: Clock,
-    /// The SIP sockets.
+    /// The SIP sockets: as many sets as there will be threads.
     pub sockets: BoundSockets,
-    /// How media sockets are made.
+    /// How further sockets are made.
     pub options: SocketOptions,
     /// The relay threads.
     pub relay: Relay,
     /// Where messages go.
     pub output: Output,
+    /// Who looks at messages.
+    pub observer: Option<Observer>,
 }
 
-/// The SIP sockets, the proxy behind them and the relay that it commands.
+/// Why a SIP thread cannot go on.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot {what}: {error}")]
+pub struct Fault {
+    /// What was to be done.
+    pub what: &'static str,
+    /// What the system says.
+    #[source]
+    pub error: io::Error,
+}
+
+/// The handle of all SIP threads. They end when it is dropped.
 #[derive(Debug)]
 pub struct Signalling {
-    proxy: Proxy,
+    threads: Vec<Thread>,
+    shared: Arc<Shared>,
+    directory: Arc<Directory>,
+    heard: Arc<LastHeard>,
     clock: Clock,
-    sockets: SipSockets,
-    media: MediaSockets,
-    relay: Relay,
-    output: Output,
-    /// What was received.
-    incoming: Box<[u8]>,
-    /// What is to be sent.
-    outgoing: Vec<u8>,
-    /// What was to be sent and comes in again.
-    returning: Vec<u8>,
-    large: LargeMessages,
-    troubles: Tally<Trouble>,
-    /// Descriptions of streams whose ports could not be had at the first try.
-    undelivered: Vec<(StreamId, Family, LegDescription)>,
+    options: SocketOptions,
+    /// The addresses were given up, for good or for now.
+    released: bool,
 }
 
-/// Where and how media sockets are made.
-#[derive(Clone, Copy, Debug)]
-struct MediaSockets {
-    listen: PerFamily<IpAddr>,
-    options: SocketOptions,
+#[derive(Debug)]
+struct Thread {
+    /// `None` only while it is being ended.
+    orders: Option<mpsc::Sender<Order>>,
+    wake: Arc<EventFd>,
+    counters: Arc<Counters>,
+    handle: Option<JoinHandle<()>>,
 }
 
 impl Signalling {
-    /// Puts the parts together; a tokio runtime must be there.
-    pub fn new(parts: Parts) -> io::Result<Self> {
-        let Parts { config, clock, sockets, options, relay, output } = parts;
-        let listen = PerFamily::from_fn(|side| config.listen[side].ip());
-        Ok(Self {
-            proxy: Proxy::new(config),
-            clock,
-            sockets: SipSockets::watch(sockets)?,
-            media: MediaSockets { listen, options },
-            relay,
+    /// Starts the threads, and gives the end at which comes out why one cannot go on.
+    ///
+    /// # Errors
+    /// Where the system refuses threads and the like.
+    pub fn start(parts: Parts) -> io::Result<(Self, UnboundedReceiver<Fault>)> {
+        let Parts { config, clock, sockets, options, relay, output, observer } = parts;
+        let (faults, told) = unbounded_channel();
+        let shared = Arc::new(Shared::new(&config, options, relay));
+        shared.read_local_addresses();
+        let heard = Arc::new(LastHeard::new(&config));
+        let directory = Arc::new(Directory::new(config));
+        let mut signalling = Self { threads: Vec::new(), shared, directory, heard, clock, options, released: false };
+        for number in 0..sockets.0.len() {
+            let thread = signalling.start_thread(number, output, observer.clone(), faults.clone())?;
+            signalling.threads.push(thread);
+        }
+        signalling.serve(sockets);
+        Ok((signalling, told))
+    }
+
+    fn start_thread(
+        &self,
+        number: usize,
+        output: Output,
+        observer: Option<Observer>,
+        faults: UnboundedSender<Fault>,
+    ) -> io::Result<Thread> {
+        let wake = Arc::new(EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?);
+        let counters = Arc::new(Counters::default());
+        let (orders, incoming) = mpsc::channel();
+        let worker = Worker::new(Beginning {
+            directory: Arc::clone(&self.directory),
+            heard: Arc::clone(&self.heard),
+            shared: Arc::clone(&self.shared),
+            counters: Arc::clone(&counters),
+            observer,
+            clock: self.clock,
             output,
-            incoming: vec![0; DATAGRAM].into_boxed_slice(),
-            outgoing: Vec::with_capacity(DATAGRAM),
-            returning: Vec::with_capacity(DATAGRAM),
-            large: LargeMessages::new(),
-            troubles: Tally::new(),
-            undelivered: Vec::new(),
-        })
-    }
-
-    /// Waits until SIP sockets are readable; gives the number of `events` to
-    /// show to [`Signalling::receive`]. May be dropped at any time.
-    pub async fn readable(&self, events: &mut [EpollEvent]) -> io::Result<usize> {
-        self.sockets.readable(events).await
-    }
-
-    /// Handles what waits at the sockets, but from each only so much that the
-    /// others and the timers get their turn. Fails only where stdout does.
-    pub fn receive(&mut self, events: &[EpollEvent]) -> io::Result<()> {
-        let mut incoming = mem::take(&mut self.incoming);
-        let mut result = Ok(());
-        for &event in events {
-            self.errors(event);
-            for _ in 0..BURST {
-                let Some((length, local, remote)) = self.sockets.receive(event, &mut incoming) else { break };
-                // What we send to ourselves never goes through the network: this
-                // sender is forged, perhaps with a Via of ours that it has seen.
-                if self.sockets.contains(remote) {
-                    self.trouble(self.clock.now(), Trouble::Dropped(Reason::NotFromOurselves));
-                    continue;
-                }
-                let bytes = incoming.get(..length).unwrap_or_default();
-                result = result.and(self.datagram(&Datagram { local, remote, bytes }));
-            }
-        }
-        self.incoming = incoming;
-        result
-    }
-
-    /// Takes in what ICMP says of messages; one that was too big for its path is
-    /// sent again, once, now that the kernel knows what that carries.
-    fn errors(&mut self, event: EpollEvent) {
-        let Some((socket, from)) = self.sockets.failing(event) else { return };
-        while let Some(error) = self.large.next_error(socket) {
-            let Some(to) = error else { continue };
-            while let Some(message) = self.large.take(from, to) {
-                debug!(%from, %to, length = message.bytes.len(), "too big for its path");
-                self.trouble(self.clock.now(), Trouble::TooBig);
-                self.transmit(from, to, &message.bytes);
-            }
-        }
-    }
-
-    /// Handles one datagram, and again as often as it comes back to ourselves.
-    fn datagram(&mut self, datagram: &Datagram<'_>) -> io::Result<()> {
-        let now = self.clock.now();
-        let mut outcome = self.decide(now, datagram)?;
-        for _ in 0..MOST_PASSES {
-            let Some(Outcome::Send { from, to, .. }) = outcome else { return Ok(()) };
-            self.send(from, to)?;
-            if !self.sockets.contains(to) {
-                return Ok(());
-            }
-            mem::swap(&mut self.outgoing, &mut self.returning);
-            let bytes = mem::take(&mut self.returning);
-            outcome = self.decide(now, &Datagram { local: to, remote: from, bytes: &bytes })?;
-            self.returning = bytes;
-        }
-        self.trouble(now, Trouble::Circling);
-        Ok(())
-    }
-
-    /// Asks the proxy, and carries out what it wants done before the message
-    /// leaves. Where a port is taken the proxy names another one and writes the
-    /// message anew. `None`: nothing is to be sent.
-    fn decide(&mut self, now: Duration, datagram: &Datagram<'_>) -> io::Result<Option<Outcome>> {
-        let mut tries = 0..MOST_TRIES;
-        let outcome = loop {
-            let outcome = self.proxy.handle(now, datagram, &mut self.outgoing);
-            if self.carry_out(now, &mut tries) {
-                break Some(outcome);
-            }
-            if tries.is_empty() {
-                break None;
-            }
-        };
-        self.undelivered.clear();
-        self.record(now, datagram, outcome)?;
-        Ok(outcome)
-    }
-
-    /// Logs and counts what became of a datagram.
-    fn record(&mut self, now: Duration, datagram: &Datagram<'_>, outcome: Option<Outcome>) -> io::Result<()> {
-        if enabled!(Level::DEBUG) {
-            debug!(
-                from = %datagram.remote,
-                to = %datagram.local,
-                decision = %Decision(outcome),
-                start_line = %Escaped(start_line(datagram.bytes), 120),
-                call_id = %Escaped(call_id(datagram.bytes), 120),
-                "datagram"
-            );
-            trace!(bytes = %Escaped(datagram.bytes, DATAGRAM), "in");
-        }
-        let trouble = match outcome {
-            Some(Outcome::Send { refused: None, .. }) => return Ok(()),
-            Some(Outcome::Send { refused: Some(reason), .. }) => Trouble::Refused(reason),
-            Some(Outcome::Drop(reason)) => Trouble::Dropped(reason),
-            None => Trouble::NoPorts,
-        };
-        self.trouble(now, trouble);
-        match (self.output, outcome) {
-            (Output::Paper, Some(Outcome::Drop(reason))) => paper::dropped(&mut io::stdout().lock(), reason),
-            _ => Ok(()),
-        }
-    }
-
-    /// Sends what the proxy wrote, or prints it. What is for a socket of ours
-    /// is only printed.
-    fn send(&mut self, from: SocketAddr, to: SocketAddr) -> io::Result<()> {
-        trace!(%from, %to, bytes = %Escaped(&self.outgoing, DATAGRAM), "out");
-        if self.output == Output::Paper {
-            return paper::sent(&mut io::stdout().lock(), from, to, &self.outgoing);
-        }
-        if self.sockets.contains(to) {
-            return Ok(());
-        }
-        self.large.keep(from, to, &self.outgoing);
-        let message = mem::take(&mut self.outgoing);
-        self.transmit(from, to, &message);
-        self.outgoing = message;
-        Ok(())
-    }
-
-    /// Gives a message to the system.
-    fn transmit(&mut self, from: SocketAddr, to: SocketAddr, message: &[u8]) {
-        // A first failure may be an error for a datagram before this one.
-        let sent = self.sockets.send(from, to, message).or_else(|_| self.sockets.send(from, to, message));
-        if let Err(error) = sent {
-            debug!(%from, %to, %error, length = message.len(), "not sent");
-            self.trouble(self.clock.now(), Trouble::Unsent(error.raw_os_error().unwrap_or(0)));
-        }
-    }
-
-    /// Carries out the proxy's commands; `false`: a port was taken, so that the
-    /// message must be written anew.
-    fn carry_out(&mut self, now: Duration, tries: &mut Range<usize>) -> bool {
-        let mut complete = true;
-        while let Some(command) = self.proxy.next_command() {
-            match command {
-                Command::Open { session, stream, ports, latch } => {
-                    complete &= self.open(now, (session, stream), ports, latch, tries);
-                }
-                Command::Describe { stream, side, leg } if self.relay.knows(stream) => {
-                    self.relay.describe(stream, side, leg);
-                }
-                Command::Describe { stream, side, leg } => self.undelivered.push((stream, side, leg)),
-                Command::Query { session } => self.relay.query(session),
-                Command::CloseStream { stream } => self.relay.close_stream(stream),
-                Command::Close { session, obituary } => self.relay.close(session, obituary),
-            }
-        }
-        self.relay.wake();
-        complete
-    }
-
-    fn open(
-        &mut self,
-        now: Duration,
-        (session, stream): (SessionId, StreamId),
-        ports: PerFamily<u16>,
-        latch: LatchMode,
-        tries: &mut Range<usize>,
-    ) -> bool {
-        let taken = match StreamSockets::bind(self.media.listen, ports, self.media.options) {
-            Ok(sockets) => {
-                self.relay.open(session, stream, latch, sockets);
-                for (_, side, leg) in self.undelivered.extract_if(.., |(of, ..)| *of == stream) {
-                    self.relay.describe(stream, side, leg);
-                }
-                return true;
-            }
-            Err(taken) => taken,
-        };
-        debug!(error = %taken, "media port");
-        self.trouble(now, Trouble::Unbound(taken.error.cause.raw_os_error().unwrap_or(0)));
-        // After too many tries the proxy is not asked for yet another port.
-        if tries.next().is_some() {
-            self.proxy.port_taken(now, taken.side, taken.port);
-        }
-        false
+            orders: incoming,
+            wake: Arc::clone(&wake),
+            faults,
+        })?;
+        let handle = thread::Builder::new().name(format!("sip{number}")).spawn(move || worker.run())?;
+        Ok(Thread { orders: Some(orders), wake, counters, handle: Some(handle) })
     }
 
     /// When [`Signalling::timers`] is to be called next.
     pub fn deadline(&self) -> Option<Duration> {
-        self.proxy.poll_timeout()
+        self.shared.deadline()
+    }
+
+    /// Ends when [`Signalling::deadline`] has another answer, a sooner one.
+    pub async fn sooner(&self) {
+        self.shared.sooner().await;
     }
 
     /// Carries out what is due.
-    pub fn timers(&mut self) {
+    pub fn timers(&self) {
         let now = self.clock.now();
-        self.proxy.handle_timeout(now);
-        self.carry_out_beside(now);
+        self.shared.calls(now, |calls| calls.table.handle_timeout(now));
     }
 
     /// Takes in what a relay thread tells.
-    pub fn notice(&mut self, notice: Notice) {
+    pub fn notice(&self, notice: Notice) {
+        let now = self.clock.now();
         match notice {
             Notice::Heard { session, last } => {
-                let now = self.clock.now();
-                self.proxy.heard(now, session, last);
-                self.carry_out_beside(now);
+                self.shared.calls(now, |calls| calls.table.heard(now, session, last));
             }
             Notice::Ended(ending) => {
-                self.relay.ended();
+                self.shared.calls(now, |calls| calls.relay.ended());
                 ending.log();
             }
         }
     }
 
-    /// Carries out commands that no datagram asked for.
-    fn carry_out_beside(&mut self, now: Duration) {
-        self.carry_out(now, &mut (0..MOST_TRIES));
-        self.undelivered.clear();
-    }
-
     /// A side's uplink was looked up.
     pub fn set_uplink(&mut self, side: Family, addresses: Vec<IpAddr>) {
-        self.proxy.set_uplink(side, addresses);
+        let mut directory = Directory::clone(&self.directory);
+        directory.set_uplink(side, addresses);
+        self.directory = Arc::new(directory);
+        self.readdress();
+    }
+
+    /// Goes by other maps, uplinks and names from now on; calls and sockets that
+    /// stay are not touched. Listen addresses, media ports and the key must be the
+    /// same. Sockets of new fakes are there before a message can name them.
+    ///
+    /// # Errors
+    /// A new fake that cannot be bound: then everything is as it was.
+    pub fn reconfigure(&mut self, config: Arc<Config>) -> Result<(), BindError> {
+        let old = Arc::clone(self.directory.config());
+        let is_new = |map: &&Map| !old.maps.iter().any(|known| known.fake == map.fake);
+        if !self.released {
+            let sockets =
+                BoundSockets::bind_fakes(config.maps.iter().filter(is_new), self.options, self.threads.len())?;
+            self.serve(sockets);
+        }
+        self.shared.calls(self.clock.now(), |calls| calls.table.reconfigure(&config));
+        self.heard = Arc::new(self.heard.carried_over(&old, &config));
+        self.directory = Arc::new(self.directory.reconfigured(Arc::clone(&config)));
+        self.readdress();
+        let is_gone = |map: &&Map| !config.maps.iter().any(|kept| kept.fake == map.fake);
+        let gone: Vec<SocketAddr> = old.maps.iter().filter(is_gone).map(|map| map.fake).collect();
+        if !gone.is_empty() {
+            drop(self.release(Some(&gone)));
+        }
+        Ok(())
+    }
+
+    /// The configuration that it goes by.
+    pub fn config(&self) -> &Arc<Config> {
+        self.directory.config()
+    }
+
+    /// Tells all threads whose addresses are whose.
+    fn readdress(&self) {
+        for thread in &self.threads {
+            thread.order(Order::Readdress(Arc::clone(&self.directory), Arc::clone(&self.heard)));
+        }
+    }
+
+    /// Lets the threads serve these sockets too: a set for each.
+    pub fn serve(&mut self, BoundSockets(sets): BoundSockets) {
+        self.released = false;
+        for (thread, set) in self.threads.iter().zip(sets) {
+            thread.order(Order::Serve(set));
+        }
+    }
+
+    /// Takes all SIP sockets off the threads. When this returns, what was received
+    /// has been handled and sent; what arrives later waits in the sockets.
+    pub fn release_sockets(&mut self) -> BoundSockets {
+        self.released = true;
+        BoundSockets(self.release(None))
+    }
+
+    /// Closes the SIP sockets, so that another process may bind their addresses
+    /// when this returns; media goes on.
+    pub fn stop_listening(&mut self) {
+        drop(self.release_sockets());
+    }
+
+    fn release(&self, addresses: Option<&[SocketAddr]>) -> Vec<Vec<SipSocket>> {
+        let replies: Vec<_> = self
+            .threads
+            .iter()
+            .map(|thread| {
+                let (reply, released) = mpsc::channel();
+                thread.order(Order::Release(addresses.map(<[_]>::to_vec), reply));
+                released
+            })
+            .collect();
+        // A thread that has ended has closed its sockets.
+        replies.into_iter().map(|released| released.recv().unwrap_or_default()).collect()
     }
 
     /// What is done once a minute: reads the addresses of this machine anew,
     /// and tells what was held back from the log.
-    pub fn every_minute(&mut self) {
-        match local_addresses() {
-            Ok(addresses) => self.proxy.set_local_addresses(addresses),
-            Err(error) => warn!(%error, "cannot read the addresses of this machine"),
-        }
-        let now = self.clock.now();
-        for (trouble, count) in self.troubles.due(now) {
-            trouble.log(count);
-        }
-    }
-
-    fn trouble(&mut self, now: Duration, trouble: Trouble) {
-        if trouble.is_worth_a_line()
-            && let Some(count) = self.troubles.count(now, trouble)
-        {
-            trouble.log(count);
-            if trouble.is_about_ports() {
-                info!("{}", self.proxy.port_usage(now));
-            }
-        }
-    }
-
-    /// Closes the SIP sockets; media goes on.
-    pub fn stop_listening(&mut self) {
-        self.sockets.close();
+    pub fn every_minute(&self) {
+        self.shared.read_local_addresses();
+        self.shared.log_held_back(self.clock.now());
     }
 
     /// How many media sessions there are.
     pub fn sessions(&self) -> usize {
-        self.proxy.sessions()
+        self.look_at_calls(|table, _| table.sessions())
     }
 
     /// Whether no session is left and the end of each was told.
     pub fn is_idle(&self) -> bool {
-        self.proxy.sessions() == 0 && self.relay.is_idle()
+        self.look_at_calls(|table, relay| table.sessions() == 0 && relay.is_idle())
+    }
+
+    /// Takes a look at sessions and relay. No message that says something of media
+    /// is handled meanwhile: copy what is needed, and format it later.
+    pub fn look_at_calls<R>(&self, look: impl FnOnce(&Table, &Relay) -> R) -> R {
+        self.shared.look(|calls| look(&calls.table, &calls.relay))
+    }
+
+    /// Does something with sessions and relay; commands of the table are carried
+    /// out behind it.
+    pub fn with_calls<R>(&self, act: impl FnOnce(&mut Table, &mut Relay) -> R) -> R {
+        self.shared.calls(self.clock.now(), |calls| act(&mut calls.table, &mut calls.relay))
+    }
+
+    /// What was counted since the start.
+    pub fn figures(&self) -> Figures {
+        let mut figures = Figures::default();
+        self.threads.iter().for_each(|thread| thread.counters.add_to(&mut figures));
+        figures
+    }
+
+    /// How often each trouble came since the start.
+    pub fn troubles(&self) -> HashMap<Trouble, u64> {
+        self.shared.troubles()
+    }
+
+    /// When the phone of a map, by its index, was last heard; in seconds since the
+    /// start of the daemon.
+    pub fn phone_heard(&self, index: usize) -> Option<Duration> {
+        self.heard.phone(index)
+    }
+
+    /// When a side's uplink was last heard, likewise.
+    pub fn uplink_heard(&self, side: Family) -> Option<Duration> {
+        self.heard.uplink(side)
+    }
+
+    /// Where a side's uplink is now, as far as it is known.
+    pub fn uplink_addresses(&self, side: Family) -> &[IpAddr] {
+        self.directory.uplink_addresses(side)
     }
 }
 
-/// The addresses of this machine.
-fn local_addresses() -> io::Result<Vec<IpAddr>> {
-    let ip = |interface: nix::ifaddrs::InterfaceAddress| {
-        let address = interface.address?;
-        let v4 = address.as_sockaddr_in().map(|v4| IpAddr::V4(v4.ip()));
-        v4.or_else(|| address.as_sockaddr_in6().map(|v6| IpAddr::V6(v6.ip())))
-    };
-    Ok(nix::ifaddrs::getifaddrs()?.filter_map(ip).collect())
+impl Drop for Signalling {
+    fn drop(&mut self) {
+        for thread in &mut self.threads {
+            thread.orders = None;
+            thread.wake();
+        }
+        for handle in self.threads.iter_mut().filter_map(|thread| thread.handle.take()) {
+            let _ = handle.join();
+        }
+    }
+}
+
+impl Thread {
+    fn order(&self, order: Order) {
+        if let Some(orders) = &self.orders {
+            // A thread that has ended told why.
+            let _ = orders.send(order);
+            self.wake();
+        }
+    }
+
+    fn wake(&self) {
+        // It fails only when it was written 2^64 times without a reading.
+        let _ = self.wake.write(1);
+    }
 }

@@ -13,7 +13,7 @@ use nix::errno::Errno;
 use nix::libc;
 use nix::sys::socket::{setsockopt, sockopt};
 use nix::{setsockopt_impl, sockopt_impl};
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 use crate::config::Plain;
 use crate::family::Family;
@@ -106,10 +106,35 @@ impl fmt::Display for Advice<'_> {
     }
 }
 
-/// A socket for SIP.
+/// Sockets for SIP at one address, at least one. The kernel deals datagrams out
+/// to them by source address and port, so that all of one peer come to one socket
+/// (SO_REUSEPORT, socket(7)).
+///
+/// The first is bound without that option: it fails where another program has the
+/// address. Only then may others share it, and they must be of the same user.
 #[allow(clippy::disallowed_types, reason = "the shell owns sockets")]
-pub fn bind_sip(address: SocketAddr, role: Role, options: SocketOptions) -> Result<UdpSocket, BindError> {
-    bind(address, role, options.freebind, prepare_sip)
+pub fn bind_sip(
+    address: SocketAddr,
+    role: Role,
+    options: SocketOptions,
+    count: usize,
+) -> Result<Vec<UdpSocket>, BindError> {
+    let first = bind(address, role, options.freebind, prepare_sip)?;
+    let failed = |cause| BindError { address, role, cause };
+    let mut sockets = Vec::with_capacity(count.max(1));
+    if count > 1 {
+        SockRef::from(&first).set_reuse_port(true).map_err(failed)?;
+    }
+    // The same but where the system chose the port.
+    let bound = first.local_addr().map_err(failed)?;
+    sockets.push(first);
+    for _ in 1..count {
+        sockets.push(bind(bound, role, options.freebind, |socket, ip| {
+            socket.set_reuse_port(true)?;
+            prepare_sip(socket, ip)
+        })?);
+    }
+    Ok(sockets)
 }
 
 /// A socket for RTP or RTCP.
@@ -206,11 +231,17 @@ mod tests {
 
     #[test]
     fn a_taken_address_is_an_error_that_names_it() {
-        let first = bind_sip(address("127.0.0.1:0"), Role::Listen(Family::V4), SocketOptions::default()).unwrap();
-        let taken = first.local_addr().unwrap();
-        let error = bind_media(taken, SocketOptions::default()).unwrap_err();
-        assert_eq!(error.cause.kind(), io::ErrorKind::AddrInUse);
-        assert!(error.to_string().contains(&taken.to_string()));
+        let listen = Role::Listen(Family::V4);
+        for count in [1, 2] {
+            let sockets = bind_sip(address("127.0.0.1:0"), listen, SocketOptions::default(), count).unwrap();
+            assert_eq!(sockets.len(), count);
+            let taken = sockets[0].local_addr().unwrap();
+            let error = bind_media(taken, SocketOptions::default()).unwrap_err();
+            assert_eq!(error.cause.kind(), io::ErrorKind::AddrInUse);
+            assert!(error.to_string().contains(&taken.to_string()));
+            let error = bind_sip(taken, listen, SocketOptions::default(), count).unwrap_err();
+            assert_eq!(error.cause.kind(), io::ErrorKind::AddrInUse, "another daemon of the same user");
+        }
     }
 
     #[test]

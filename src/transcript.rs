@@ -1,5 +1,5 @@
 //! Test mode: recorded messages in, what would be sent out, through the same
-//! [`Proxy`] and without sockets.
+//! [`Standalone`] and without sockets.
 //!
 //! A record is a line `>> udp SOURCE -> DESTINATION` and, below it, the bytes as
 //! on the wire up to the next such line. Lines before the first one that begin
@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use crate::config::Config;
 use crate::paper;
-use crate::proxy::{Datagram, Outcome, Proxy};
+use crate::proxy::{Datagram, Outcome, Standalone};
 
 /// What begins the line above a message.
 const RECORD: &[u8] = b">> udp ";
@@ -51,7 +51,8 @@ pub enum TranscriptError {
 /// a proxy of this configuration would send.
 pub fn run(config: Config, files: &[PathBuf], out: &mut dyn Write) -> Result<(), TranscriptError> {
     let config = Arc::new(config);
-    let mut player = Player { proxy: Proxy::new(Arc::clone(&config)), out, sent: Vec::new(), returning: Vec::new() };
+    let mut player =
+        Player { proxy: Standalone::new(Arc::clone(&config)), out, sent: Vec::new(), returning: Vec::new() };
     for path in files {
         let text = read(path).map_err(|source| TranscriptError::Read { path: path.clone(), source })?;
         let records =
@@ -115,7 +116,7 @@ fn addresses_of(text: &[u8]) -> Option<(SocketAddr, SocketAddr)> {
 }
 
 struct Player<'a> {
-    proxy: Proxy,
+    proxy: Standalone,
     out: &'a mut dyn Write,
     sent: Vec<u8>,
     returning: Vec<u8>,

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sipproxy64::cli::Options;
-use sipproxy64::proxy::{Datagram, Outcome, Proxy};
+use sipproxy64::proxy::{Datagram, Outcome, Standalone};
 use sipproxy64::sip::header::{HeaderName, Kind, Row, TABLE};
 
 //------- The registry -------------------------------------------------------
@@ -107,7 +107,7 @@ fn forwarded(request: &str) -> String {
     let (local, remote) = ("192.0.2.1:5060".parse().unwrap(), "192.0.2.101:5060".parse().unwrap());
     let mut out = Vec::new();
     let datagram = Datagram { local, remote, bytes: request.as_bytes() };
-    let outcome = Proxy::new(Arc::new(config)).handle(Duration::ZERO, &datagram, &mut out);
+    let outcome = Standalone::new(Arc::new(config)).handle(Duration::ZERO, &datagram, &mut out);
     assert!(matches!(outcome, Outcome::Send { refused: None, .. }), "{outcome:?} of\n{request}");
     String::from_utf8(out).unwrap()
 }

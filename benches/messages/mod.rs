@@ -6,19 +6,19 @@ use std::time::Duration;
 
 use sipproxy64::config::{Config, Uplink, UplinkHost};
 use sipproxy64::family::Family;
-use sipproxy64::proxy::{Datagram, Outcome, Proxy};
+use sipproxy64::proxy::{Datagram, Outcome, Standalone};
 
 pub(crate) fn endpoint(text: &str) -> SocketAddr {
     text.parse().unwrap()
 }
 
 /// A bridge with an IPv6 uplink.
-pub(crate) fn proxy() -> Proxy {
+pub(crate) fn proxy() -> Standalone {
     let mut config = Config::new(endpoint("192.0.2.1:5060"), endpoint("[2001:db8::1]:5060"));
     let host = UplinkHost::Address("2001:db8::100".parse().unwrap());
     config.uplinks[Family::V6] = Some(Uplink { host, port: 5060, written: "[2001:db8::100]:5060".to_string() });
     config.check().unwrap();
-    Proxy::new(Arc::new(config))
+    Standalone::new(Arc::new(config))
 }
 
 pub(crate) const SDP: &str = "v=0\r\no=bench 1 1 IN IP4 192.0.2.100\r\ns=-\r\nc=IN IP4 192.0.2.100\r\nt=0 0\r\n\
@@ -39,7 +39,7 @@ pub(crate) fn request(method: &str, sdp: &str) -> Vec<u8> {
 }
 
 /// The answer of the uplink to what `request` became.
-pub(crate) fn answer(proxy: &mut Proxy, request: &[u8], sdp: &str) -> Vec<u8> {
+pub(crate) fn answer(proxy: &mut Standalone, request: &[u8], sdp: &str) -> Vec<u8> {
     let mut out = Vec::new();
     handle(proxy, request, &mut out);
     let text = String::from_utf8(out).unwrap();
@@ -57,7 +57,7 @@ pub(crate) fn answer(proxy: &mut Proxy, request: &[u8], sdp: &str) -> Vec<u8> {
     .into_bytes()
 }
 
-pub(crate) fn handle(proxy: &mut Proxy, bytes: &[u8], out: &mut Vec<u8>) -> Outcome {
+pub(crate) fn handle(proxy: &mut Standalone, bytes: &[u8], out: &mut Vec<u8>) -> Outcome {
     let datagram = Datagram { local: endpoint("192.0.2.1:5060"), remote: endpoint("192.0.2.100:5060"), bytes };
     let outcome = proxy.handle(Duration::ZERO, &datagram, out);
     assert!(matches!(outcome, Outcome::Send { refused: None, .. }), "{outcome:?}");

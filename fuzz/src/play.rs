@@ -24,7 +24,7 @@ use std::time::Duration;
 use sipproxy64::cli::values;
 use sipproxy64::config::{Config, PortRange};
 use sipproxy64::family::Family;
-use sipproxy64::proxy::{Datagram, Outcome, Proxy, Reason};
+use sipproxy64::proxy::{Datagram, Outcome, Reason, Standalone};
 use sipproxy64::sip::header::HeaderName;
 use sipproxy64::sip::message::{Fields, Message, StartLine};
 
@@ -144,7 +144,7 @@ impl std::fmt::Debug for Passed {
 
 /// The daemon and all that is around it.
 pub struct World {
-    proxy: Proxy,
+    proxy: Standalone,
     config: Arc<Config>,
     sockets: Sockets,
     now: Duration,
@@ -160,7 +160,7 @@ impl World {
         let most_sessions = config.max_calls.unwrap_or(usize::from(config.rtp_ports.pairs()));
         let sockets = Sockets::new(config.rtp_ports);
         let config = Arc::new(config);
-        let proxy = Proxy::new(Arc::clone(&config));
+        let proxy = Standalone::new(Arc::clone(&config));
         Self { proxy, config, sockets, now: Duration::ZERO, arrived: None, request: None, most_sessions }
     }
 

@@ -4,22 +4,23 @@ use nix::sys::resource::{Resource, getrlimit, rlim_t, setrlimit};
 use tracing::warn;
 
 use crate::config::Config;
+use crate::signalling::Output;
 
 /// File descriptors beside the sockets: standard streams, epoll, eventfds,
 /// signals, log, and name look-ups.
 const BESIDE: u64 = 64;
 
 /// How many file descriptors a configuration can come to need: four for each
-/// port pair, one for each SIP socket.
-fn files_needed(config: &Config) -> u64 {
-    let maps = u64::try_from(config.maps.len()).unwrap_or(u64::MAX);
-    u64::from(config.rtp_ports.pairs()).saturating_mul(4).saturating_add(maps).saturating_add(BESIDE)
+/// port pair, one for each fake on each of so many SIP threads.
+fn files_needed(config: &Config, threads: usize) -> u64 {
+    let fakes = u64::try_from(config.maps.len().saturating_mul(threads)).unwrap_or(u64::MAX);
+    u64::from(config.rtp_ports.pairs()).saturating_mul(4).saturating_add(fakes).saturating_add(BESIDE)
 }
 
 /// Raises the limit of open files as far as it goes and as it is needed, and
 /// says so if that is too low.
 pub(super) fn raise_files(config: &Config) {
-    let needed = files_needed(config);
+    let needed = files_needed(config, Output::Network.threads());
     match getrlimit(Resource::RLIMIT_NOFILE).and_then(|(soft, hard)| raise(soft, hard, needed)) {
         Ok(limit) => {
             if let Some(advice) = too_few_files(config, limit) {
@@ -38,7 +39,7 @@ pub(crate) fn files_advice(config: &Config) -> Option<String> {
 
 fn too_few_files(config: &Config, limit: rlim_t) -> Option<String> {
     let streams = limit.saturating_sub(BESIDE) / 4;
-    (limit < files_needed(config)).then(|| {
+    (limit < files_needed(config, Output::Network.threads())).then(|| {
         format!(
             "the limit of open files, {limit}, allows {streams} media streams only; raise it (ulimit -n, LimitNOFILE= \
              in systemd) or take a smaller --rtp-ports range"
@@ -60,12 +61,15 @@ fn raise(soft: rlim_t, hard: rlim_t, needed: u64) -> nix::Result<rlim_t> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::PortRange;
+    use crate::config::{Map, PortRange};
 
     #[test]
     fn each_port_pair_may_take_four_files() {
         let mut config = Config::new("192.0.2.1:5060".parse().unwrap(), "[2001:db8::1]:5060".parse().unwrap());
         config.rtp_ports = PortRange::new(20000, 20199).unwrap();
-        assert_eq!(files_needed(&config), 400 + BESIDE);
+        assert_eq!(files_needed(&config, 2), 400 + BESIDE);
+        let map = Map { phone: "192.0.2.9:5060".parse().unwrap(), fake: "[2001:db8::9]:5060".parse().unwrap() };
+        config.maps.push(map);
+        assert_eq!(files_needed(&config, 2), 402 + BESIDE);
     }
 }

@@ -23,7 +23,7 @@ pub struct StreamId(pub u64);
 pub enum Command {
     /// Bind the four sockets of a stream: at each listen address the RTP port
     /// and the RTCP port above it. Where one cannot be had, report it with
-    /// [`crate::proxy::Proxy::port_taken`] and handle the datagram again.
+    /// [`super::table::Table::port_taken`] and signal the message again.
     Open {
         /// Its session; all streams of one are best relayed by one thread.
         session: SessionId,
@@ -44,7 +44,7 @@ pub enum Command {
         /// What is known of the party.
         leg: LegDescription,
     },
-    /// Say with [`crate::proxy::Proxy::heard`] when a packet of the session last came.
+    /// Say with [`super::table::Table::heard`] when a packet of the session last came.
     Query {
         /// The session.
         session: SessionId,

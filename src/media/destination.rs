@@ -33,12 +33,16 @@ pub enum RelaySocket {
 impl Destinations {
     /// By the configuration, before anything is known of the interfaces.
     pub fn new(config: &Config) -> Self {
+        let listen = PerFamily::from_fn(|family| config.listen[family].ip());
+        let mut destinations = Self { listen, sip: Vec::new(), local: Vec::new() };
+        destinations.reconfigure(config);
+        destinations
+    }
+
+    /// By another configuration with the same listen addresses.
+    pub fn reconfigure(&mut self, config: &Config) {
         let fakes = config.maps.iter().map(|map| map.fake);
-        Self {
-            listen: PerFamily::from_fn(|family| config.listen[family].ip()),
-            sip: config.listen.iter().map(|(_, &listen)| listen).chain(fakes).collect(),
-            local: Vec::new(),
-        }
+        self.sip = config.listen.iter().map(|(_, &listen)| listen).chain(fakes).collect();
     }
 
     /// The addresses of this machine, beside those of the configuration.

@@ -237,6 +237,11 @@ impl Table {
         }
     }
 
+    /// Goes by the maps of another configuration from now on; sessions stay.
+    pub fn reconfigure(&mut self, config: &Config) {
+        self.destinations.reconfigure(config);
+    }
+
     /// The addresses of this machine, beside those of the configuration.
     pub fn set_local_addresses(&mut self, addresses: Vec<IpAddr>) {
         self.destinations.set_local(addresses);

@@ -3,12 +3,12 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use super::{Datagram, Outcome, Passage, Proxy, Reason, Room, cross_media, largest_payload};
+use super::{Arrival, Datagram, Outcome, Passage, Proxy, Reason, Room, State, cross_media, largest_payload};
 use crate::address::{Directory, Rights, Source};
 use crate::branch::Below;
 use crate::family::Family;
-use crate::limit::{AnswerLimit, Asker};
-use crate::media::table::{Sender, Table};
+use crate::limit::Asker;
+use crate::media::table::Sender;
 use crate::rewrite::reply::{self, Answer, Form};
 use crate::rewrite::request::{Vias as OurVias, lay_path, max_forwards, request_uri, take_up_routes};
 use crate::rewrite::response::OurVia;
@@ -28,21 +28,21 @@ impl Proxy {
     /// Forwards a request, or answers it.
     pub(super) fn request(
         &mut self,
-        now: Duration,
-        datagram: &Datagram<'_>,
-        message: &Message<'_>,
+        arrival: &Arrival<'_>,
         method: Method,
         uri: Span,
+        state: &mut dyn State,
         out: &mut Vec<u8>,
     ) -> Outcome {
+        let Arrival { now, datagram: &Datagram { local, remote, .. }, message } = *arrival;
         let via = match Vias::new(message).next() {
             None => return Outcome::Drop(Reason::NotSip(Fault::Missing("Via"))),
             Some(Err(NotAVia(fault))) => return Outcome::Drop(Reason::NotSip(fault)),
             Some(Ok(via)) => via,
         };
-        let Datagram { local, remote, .. } = *datagram;
-        let Self { directory, table, answers, room } = self;
-        let source = directory.source(remote);
+        let source = self.directory.source(remote);
+        self.sender = source;
+        let Self { directory, room, .. } = self;
         let Some((rights, asker)) = rights(source, message, remote, directory) else {
             return Outcome::Drop(Reason::NotFromOurselves);
         };
@@ -51,7 +51,7 @@ impl Proxy {
         }
         let below = Below::completed(message.bytes, &via, remote, source != Source::Uplink);
         let request = Request { message, method, uri, local, remote, source, rights };
-        let mut forwarding = Forwarding { now, request, asker, via: &via, below, directory, table, answers, room };
+        let mut forwarding = Forwarding { now, request, asker, via: &via, below, directory, state, room };
         match forwarding.forward(out) {
             Ok(outcome) => outcome,
             Err(reason) if method == Method::Ack => Outcome::Drop(reason),
@@ -95,15 +95,14 @@ struct Forwarding<'a> {
     via: &'a Via,
     below: Below<'a>,
     directory: &'a Directory,
-    table: &'a mut Table,
-    answers: &'a mut AnswerLimit,
+    state: &'a mut dyn State,
     room: &'a mut Room,
 }
 
 impl Forwarding<'_> {
     fn forward(&mut self, out: &mut Vec<u8>) -> Result<Outcome, Reason> {
         let Self { now, request, via, below, directory, .. } = *self;
-        let (table, room) = (&mut *self.table, &mut *self.room);
+        let (state, room) = (&mut *self.state, &mut *self.room);
         let message = request.message;
         let (call_id, cseq) = validate(&request, via)?;
         let max_forwards = max_forwards(message)?;
@@ -136,7 +135,7 @@ impl Forwarding<'_> {
             branch: seal.0,
             cseq,
         };
-        match cross_media(now, message, &passage, (directory, table), &mut room.body, edits) {
+        match cross_media(now, message, &passage, (directory, state), &mut room.body, edits) {
             // An ACK cannot be answered; what it says of media is its receiver's to judge.
             Err(_) if request.method == Method::Ack => {}
             crossed => crossed?,
@@ -168,7 +167,7 @@ impl Forwarding<'_> {
             return Err(Reason::LargerThanRequest);
         }
         let asker = if stranger { Asker::Stranger } else { Asker::Known };
-        if !self.answers.admits(self.now, self.asker, asker) {
+        if !self.state.admits_answer(self.now, self.asker, asker) {
             return Err(Reason::RateLimited);
         }
         Ok(Outcome::Send { from: self.request.local, to, refused: Some(reason) })

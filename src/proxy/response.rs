@@ -1,8 +1,6 @@
 //! A response, back by the way of its request.
 
-use std::time::Duration;
-
-use super::{Datagram, Outcome, Passage, Proxy, Reason, cross_media, largest_payload};
+use super::{Arrival, Datagram, Outcome, Passage, Proxy, Reason, State, cross_media, largest_payload};
 use crate::address::{Directory, Rights, Source};
 use crate::family::Family;
 use crate::media::table::Sender;
@@ -17,25 +15,23 @@ impl Proxy {
     /// Forwards a response to where its request came from.
     pub(super) fn response(
         &mut self,
-        now: Duration,
-        datagram: &Datagram<'_>,
-        message: &Message<'_>,
+        arrival: &Arrival<'_>,
         code: u16,
+        state: &mut dyn State,
         out: &mut Vec<u8>,
     ) -> Outcome {
-        self.forward_response(now, datagram, message, code, out).unwrap_or_else(Outcome::Drop)
+        self.forward_response(arrival, code, state, out).unwrap_or_else(Outcome::Drop)
     }
 
     fn forward_response(
         &mut self,
-        now: Duration,
-        datagram: &Datagram<'_>,
-        message: &Message<'_>,
+        arrival: &Arrival<'_>,
         code: u16,
+        state: &mut dyn State,
         out: &mut Vec<u8>,
     ) -> Result<Outcome, Reason> {
-        let Self { directory, table, room, .. } = self;
-        let Datagram { local, remote, .. } = *datagram;
+        let Arrival { now, datagram: &Datagram { local, remote, .. }, message } = *arrival;
+        let Self { directory, room, sender: last_sender } = self;
         let via = OurVia::verify(message, local, directory).ok_or(Reason::ForeignResponse)?;
         let cseq = validate(message)?;
         let from = via.branch.arrival;
@@ -43,6 +39,7 @@ impl Proxy {
         let to = to.filter(|to| Family::of(to.ip()) == Family::of(from.ip()) && from.is_ipv4() != local.is_ipv4());
         let to = to.ok_or(Reason::ForeignResponse)?;
         let source = directory.source(remote);
+        *last_sender = source;
         if is_challenge(code)
             && source == Source::Generic
             && via.branch.rights == Rights::Phone
@@ -68,7 +65,7 @@ impl Proxy {
         let branch = via.branch.seal.0;
         let passage = Passage { local, source: remote, destination: to, sender, asked_by, branch, cseq };
         // A response cannot be refused; one with a bad description is its receiver's to judge.
-        let _ = cross_media(now, message, &passage, (directory, table), &mut room.body, edits);
+        let _ = cross_media(now, message, &passage, (directory, state), &mut room.body, edits);
         body::finish(message, edits);
         edits.apply(message.bytes, out);
         if out.len() > largest_payload(Family::of(from.ip())) {

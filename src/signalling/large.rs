@@ -32,23 +32,21 @@ pub(super) struct Sent {
     pub(super) bytes: Vec<u8>,
 }
 
-/// The last large messages, and what is needed to hear of their fate.
-#[derive(Debug)]
+/// The last large messages of all SIP threads. The kernel may give an error to
+/// another thread than the one that sent the message.
+#[derive(Debug, Default)]
 pub(super) struct LargeMessages {
     sent: VecDeque<Sent>,
-    control: Vec<u8>,
+}
+
+/// Whether a message may be too large for its path.
+pub(super) fn is_large(from: SocketAddr, message: &[u8]) -> bool {
+    from.is_ipv6() && message.len() > ALWAYS_FITS
 }
 
 impl LargeMessages {
-    pub(super) fn new() -> Self {
-        Self { sent: VecDeque::new(), control: cmsg_space!(sock_extended_err, sockaddr_in6) }
-    }
-
     /// Keeps a message that may be too large for its path.
     pub(super) fn keep(&mut self, from: SocketAddr, to: SocketAddr, message: &[u8]) {
-        if from.is_ipv4() || message.len() <= ALWAYS_FITS {
-            return;
-        }
         let full = self.sent.len() >= KEPT;
         let mut bytes = if full { self.sent.pop_front().map(|old| old.bytes).unwrap_or_default() } else { Vec::new() };
         bytes.clear();
@@ -61,10 +59,22 @@ impl LargeMessages {
         let at = self.sent.iter().position(|sent| sent.from == from && sent.to == to)?;
         self.sent.remove(at)
     }
+}
+
+/// Reads what ICMP says of messages that a socket sent.
+#[derive(Debug)]
+pub(super) struct ErrorReader {
+    control: Vec<u8>,
+}
+
+impl ErrorReader {
+    pub(super) fn new() -> Self {
+        Self { control: cmsg_space!(sock_extended_err, sockaddr_in6) }
+    }
 
     /// Takes one ICMP error off a socket: where a datagram was going that was too
     /// big, or `Some(None)`: another error. `None`: no error waits.
-    pub(super) fn next_error(&mut self, socket: RawFd) -> Option<Option<SocketAddr>> {
+    pub(super) fn next(&mut self, socket: RawFd) -> Option<Option<SocketAddr>> {
         let mut nothing = [];
         let mut packet = [IoSliceMut::new(&mut nothing)];
         let flags = MsgFlags::MSG_ERRQUEUE | MsgFlags::MSG_DONTWAIT;
@@ -88,10 +98,10 @@ mod tests {
     fn large_messages_are_kept_until_they_are_taken_once() {
         let at = |text: &str| text.parse::<SocketAddr>().unwrap();
         let (us, them) = (at("[2001:db8::1]:5060"), at("[2001:db8::9]:5060"));
-        let mut large = LargeMessages::new();
-        large.keep(us, them, &[0; ALWAYS_FITS]);
-        large.keep(at("192.0.2.1:5060"), at("192.0.2.9:5060"), &[0; 9000]);
-        assert!(large.take(us, them).is_none(), "neither small ones nor those over IPv4");
+        assert!(is_large(us, &[0; ALWAYS_FITS + 1]) && !is_large(us, &[0; ALWAYS_FITS]));
+        assert!(!is_large(at("192.0.2.1:5060"), &[0; 9000]), "IPv4 routers cut it up");
+        let mut large = LargeMessages::default();
+        assert!(large.take(us, them).is_none());
         for length in 2000..2000 + KEPT + 2 {
             large.keep(us, them, &vec![0; length]);
         }

@@ -1,200 +1,252 @@
-//! The SIP sockets: one at each listen address and fake.
+//! The SIP sockets: on each thread one at each listen address and fake.
 //!
-//! They share one epoll instance of their own, and the runtime watches only
-//! that: however many fakes there are, waiting costs the same.
+//! The sockets of one address share it, and the kernel deals datagrams out by who
+//! sent them: those of one peer all come to one thread, in their order.
 
 use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, RawFd};
+use std::sync::Arc;
 
 use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
-use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
+use nix::sys::eventfd::EventFd;
 
-use crate::config::Config;
+use crate::config::{Config, Map};
 #[allow(clippy::disallowed_types, reason = "the shell owns sockets")]
 use crate::socket::UdpSocket;
 use crate::socket::{BindError, Role, SocketOptions, bind_sip};
 
-/// SIP sockets that are bound, but not watched yet. They can be bound before
-/// rights are dropped and a runtime exists.
-#[derive(Debug)]
-pub struct BoundSockets {
-    sockets: Vec<SipSocket>,
-}
+/// The epoll datum of the eventfd.
+const WAKE: u64 = u64::MAX;
 
+/// A SIP socket, bound.
 #[allow(clippy::disallowed_types, reason = "the shell owns sockets")]
 #[derive(Debug)]
-struct SipSocket {
+pub struct SipSocket {
     /// As configured; what the core knows the socket by.
-    address: SocketAddr,
-    socket: UdpSocket,
+    pub address: SocketAddr,
+    /// The socket itself.
+    pub socket: UdpSocket,
 }
+
+/// SIP sockets that nobody watches yet: for each thread a set, with the same
+/// addresses. They can be bound before rights are dropped and threads exist.
+#[derive(Debug)]
+pub struct BoundSockets(pub Vec<Vec<SipSocket>>);
 
 impl BoundSockets {
-    /// Binds both listen addresses and all fakes.
-    pub fn bind(config: &Config, options: SocketOptions) -> Result<Self, BindError> {
+    /// Binds both listen addresses and all fakes, for so many threads.
+    ///
+    /// # Errors
+    /// The address that cannot be had.
+    pub fn bind(config: &Config, options: SocketOptions, threads: usize) -> Result<Self, BindError> {
         let listen = config.listen.iter().map(|(side, &address)| (address, Role::Listen(side)));
-        let fakes = config.maps.iter().map(|map| (map.fake, Role::Fake(map.phone)));
-        let bind = |(address, role)| Ok(SipSocket { address, socket: bind_sip(address, role, options)? });
-        Ok(Self { sockets: listen.chain(fakes).map(bind).collect::<Result<_, _>>()? })
+        Self::bind_all(listen.chain(config.maps.iter().map(fake)), options, threads)
     }
 
-    /// How many they are.
-    pub fn count(&self) -> usize {
-        self.sockets.len()
+    /// Binds the fakes of these maps, for so many threads.
+    ///
+    /// # Errors
+    /// The address that cannot be had; then none of them is held.
+    pub(super) fn bind_fakes<'a>(
+        maps: impl Iterator<Item = &'a Map>,
+        options: SocketOptions,
+        threads: usize,
+    ) -> Result<Self, BindError> {
+        Self::bind_all(maps.map(fake), options, threads)
+    }
+
+    fn bind_all(
+        addresses: impl Iterator<Item = (SocketAddr, Role)>,
+        options: SocketOptions,
+        threads: usize,
+    ) -> Result<Self, BindError> {
+        let mut sets: Vec<Vec<SipSocket>> = (0..threads.max(1)).map(|_| Vec::new()).collect();
+        for (address, role) in addresses {
+            let sockets = bind_sip(address, role, options, sets.len())?;
+            for (set, socket) in sets.iter_mut().zip(sockets) {
+                set.push(SipSocket { address, socket });
+            }
+        }
+        Ok(Self(sets))
+    }
+
+    /// How many addresses they have.
+    pub fn addresses(&self) -> usize {
+        self.0.first().map_or(0, Vec::len)
     }
 }
 
-/// The epoll instance as tokio wants it.
-#[derive(Debug)]
-struct Watch(Epoll);
-
-impl AsRawFd for Watch {
-    fn as_raw_fd(&self) -> RawFd {
-        self.0.0.as_raw_fd()
-    }
+fn fake(map: &Map) -> (SocketAddr, Role) {
+    (map.fake, Role::Fake(map.phone))
 }
 
-/// The SIP sockets, watched.
+/// What a thread waits for.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Ready {
+    /// It was woken: there are orders.
+    Woken,
+    /// This socket is readable, or errors wait at it.
+    Socket {
+        /// Which one.
+        key: usize,
+        /// Errors wait.
+        failing: bool,
+    },
+}
+
+/// The SIP sockets of a thread, watched.
 #[derive(Debug)]
 pub(super) struct SipSockets {
-    sockets: Vec<SipSocket>,
+    epoll: Epoll,
+    /// By their keys, which are never used again.
+    sockets: Vec<Option<SipSocket>>,
+    /// The socket to send from at each address.
     places: HashMap<SocketAddr, usize>,
-    watch: AsyncFd<Watch>,
 }
 
 impl SipSockets {
-    /// Watches the sockets; a tokio runtime must be there.
-    pub(super) fn watch(BoundSockets { sockets }: BoundSockets) -> io::Result<Self> {
+    /// None yet; `wake` is watched too.
+    pub(super) fn new(wake: &Arc<EventFd>) -> io::Result<Self> {
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
-        let mut places = HashMap::new();
-        for (at, SipSocket { address, socket }) in sockets.iter().enumerate() {
-            epoll.add(socket, EpollEvent::new(EpollFlags::EPOLLIN, u64::try_from(at).unwrap_or(u64::MAX)))?;
-            places.insert(*address, at);
-        }
-        // What replaces this call is the same, but for the word `unsafe`: a promise
-        // that the descriptor stays open and the same. `Watch` keeps it.
-        #[allow(deprecated, reason = "its successor is unsafe")]
-        let watch = AsyncFd::with_interest(Watch(epoll), Interest::READABLE)?;
-        Ok(Self { sockets, places, watch })
+        epoll.add(&**wake, EpollEvent::new(EpollFlags::EPOLLIN, WAKE))?;
+        Ok(Self { epoll, sockets: Vec::new(), places: HashMap::new() })
     }
 
-    /// Waits until sockets are readable; gives the number of `events` that say which.
-    pub(super) async fn readable(&self, events: &mut [EpollEvent]) -> io::Result<usize> {
+    /// Watches one more.
+    pub(super) fn add(&mut self, socket: SipSocket) -> io::Result<()> {
+        let key = self.sockets.len();
+        let event = EpollEvent::new(EpollFlags::EPOLLIN, u64::try_from(key).unwrap_or(WAKE));
+        self.epoll.add(&socket.socket, event)?;
+        self.places.insert(socket.address, key);
+        self.sockets.push(Some(socket));
+        Ok(())
+    }
+
+    /// Gives back those at these addresses; `None`: all.
+    pub(super) fn remove(&mut self, addresses: Option<&[SocketAddr]>) -> Vec<SipSocket> {
+        let is_meant = |socket: &mut SipSocket| addresses.is_none_or(|meant| meant.contains(&socket.address));
+        let removed: Vec<_> = self.sockets.iter_mut().filter_map(|place| place.take_if(is_meant)).collect();
+        for SipSocket { address, socket } in &removed {
+            self.places.remove(address);
+            // Closing would not do where another process or thread has it too.
+            let _ = self.epoll.delete(socket);
+        }
+        removed
+    }
+
+    /// Waits until sockets are readable or the thread is woken; gives the number
+    /// of `events` that say which.
+    pub(super) fn wait(&self, events: &mut [EpollEvent]) -> io::Result<usize> {
         loop {
-            let mut guard = self.watch.readable().await?;
-            match self.watch.get_ref().0.wait(events, EpollTimeout::ZERO) {
-                // Tokio is told of changes only: it may wait for the next one
-                // not before there is nothing left.
-                Ok(0) => guard.clear_ready(),
-                Ok(ready) => return Ok(ready),
+            match self.epoll.wait(events, EpollTimeout::NONE) {
                 Err(Errno::EINTR) => {}
-                Err(errno) => return Err(errno.into()),
+                ready => return Ok(ready?),
             }
         }
     }
 
-    /// Takes a datagram from the socket of an event: its length, our address,
-    /// and the sender's. `None`: there is none now.
-    pub(super) fn receive(&self, event: EpollEvent, buffer: &mut [u8]) -> Option<(usize, SocketAddr, SocketAddr)> {
-        let SipSocket { address, socket } = self.sockets.get(usize::try_from(event.data()).ok()?)?;
-        // Errors are those of single packets (a bad checksum): nothing that stays.
-        let (length, remote) = socket.recv_from(buffer).ok()?;
-        Some((length, *address, remote))
+    /// What an event speaks of.
+    pub(super) fn ready(event: EpollEvent) -> Ready {
+        match usize::try_from(event.data()) {
+            _ if event.data() == WAKE => Ready::Woken,
+            Ok(key) => Ready::Socket { key, failing: event.events().contains(EpollFlags::EPOLLERR) },
+            Err(_) => Ready::Woken,
+        }
     }
 
-    /// The socket of an event at which errors wait, with our address.
-    pub(super) fn failing(&self, event: EpollEvent) -> Option<(RawFd, SocketAddr)> {
-        let SipSocket { address, socket } = self.sockets.get(usize::try_from(event.data()).ok()?)?;
-        event.events().contains(EpollFlags::EPOLLERR).then(|| (socket.as_raw_fd(), *address))
+    /// The socket of a key, if it is still there.
+    pub(super) fn get(&self, key: usize) -> Option<&SipSocket> {
+        self.sockets.get(key)?.as_ref()
     }
 
-    /// Whether an address is that of one of these sockets.
-    pub(super) fn contains(&self, address: SocketAddr) -> bool {
-        self.places.contains_key(&address)
+    /// The socket of a key for reading errors, with our address.
+    pub(super) fn descriptor(&self, key: usize) -> Option<(RawFd, SocketAddr)> {
+        self.get(key).map(|socket| (socket.socket.as_raw_fd(), socket.address))
     }
 
     /// Sends out of the socket at `from`.
     pub(super) fn send(&self, from: SocketAddr, to: SocketAddr, message: &[u8]) -> io::Result<()> {
-        let socket = self.places.get(&from).and_then(|&at| self.sockets.get(at));
+        let socket = self.places.get(&from).and_then(|&key| self.get(key));
         let SipSocket { socket, .. } = socket.ok_or(io::ErrorKind::AddrNotAvailable)?;
         socket.send_to(message, to).map(|_| ())
-    }
-
-    /// Closes all of them, so that another process may bind their addresses.
-    pub(super) fn close(&mut self) {
-        self.places.clear();
-        self.sockets.clear();
     }
 }
 
 #[cfg(test)]
 #[allow(clippy::disallowed_types, reason = "tests own sockets")]
 mod tests {
+    use nix::sys::eventfd::EfdFlags;
+
     use super::*;
     use crate::family::Family;
 
-    /// Sockets on loopback at ports that the system chose.
-    fn bound() -> BoundSockets {
-        let bind = |address: &str| {
-            let address = address.parse().unwrap();
-            let socket = bind_sip(address, Role::Listen(Family::of(address.ip())), SocketOptions::default()).unwrap();
-            SipSocket { address: socket.local_addr().unwrap(), socket }
-        };
-        BoundSockets { sockets: ["127.0.0.1:0", "[::1]:0", "[::1]:0"].map(bind).into() }
+    /// Sockets on loopback at ports that the system chose, watched.
+    fn watched() -> (SipSockets, Vec<SocketAddr>) {
+        let wake = Arc::new(EventFd::from_flags(EfdFlags::EFD_NONBLOCK).unwrap());
+        let mut sockets = SipSockets::new(&wake).unwrap();
+        let mut addresses = Vec::new();
+        for address in ["127.0.0.1:0", "[::1]:0", "[::1]:0"] {
+            let address: SocketAddr = address.parse().unwrap();
+            let role = Role::Listen(Family::of(address.ip()));
+            let socket = bind_sip(address, role, SocketOptions::default(), 1).unwrap().remove(0);
+            let address = socket.local_addr().unwrap();
+            sockets.add(SipSocket { address, socket }).unwrap();
+            addresses.push(address);
+        }
+        (sockets, addresses)
     }
 
-    async fn next(sockets: &SipSockets, buffer: &mut [u8]) -> (usize, SocketAddr, SocketAddr) {
+    fn next(sockets: &SipSockets, buffer: &mut [u8]) -> (usize, SocketAddr, SocketAddr) {
         let mut events = [EpollEvent::empty(); 8];
-        let ready = sockets.readable(&mut events).await.unwrap();
-        events[..ready].iter().find_map(|&event| sockets.receive(event, buffer)).unwrap()
+        assert!(sockets.wait(&mut events).unwrap() > 0);
+        let Ready::Socket { key, failing: false } = SipSockets::ready(events[0]) else { panic!() };
+        let socket = sockets.get(key).unwrap();
+        let (length, remote) = socket.socket.recv_from(buffer).unwrap();
+        (length, socket.address, remote)
     }
 
-    #[tokio::test]
-    async fn each_socket_is_heard_and_spoken_from() {
-        let sockets = SipSockets::watch(bound()).unwrap();
+    #[test]
+    fn each_socket_is_heard_and_spoken_from() {
+        let (sockets, addresses) = watched();
         let mut buffer = vec![0; 65_535];
-        for SipSocket { address, .. } in &sockets.sockets {
+        for address in addresses {
             let peer = UdpSocket::bind(SocketAddr::new(address.ip(), 0)).unwrap();
             let there = peer.local_addr().unwrap();
             for length in [0, 1, 1500, 65_507] {
                 peer.send_to(&vec![b'x'; length], address).unwrap();
-                assert_eq!(next(&sockets, &mut buffer).await, (length, *address, there));
+                assert_eq!(next(&sockets, &mut buffer), (length, address, there));
             }
-            sockets.send(*address, there, b"answer").unwrap();
+            sockets.send(address, there, b"answer").unwrap();
             let (length, from) = peer.recv_from(&mut buffer).unwrap();
-            assert_eq!((&buffer[..length], from), (&b"answer"[..], *address));
+            assert_eq!((&buffer[..length], from), (&b"answer"[..], address));
         }
     }
 
-    #[tokio::test]
-    async fn what_is_left_at_a_socket_is_told_again() {
-        let sockets = SipSockets::watch(bound()).unwrap();
-        let mut buffer = [0; 100];
-        let here = sockets.sockets[1].address;
-        let peer = UdpSocket::bind("[::1]:0").unwrap();
-        for message in [b"1", b"2", b"3"] {
-            peer.send_to(message, here).unwrap();
-        }
-        for message in [b"1", b"2", b"3"] {
-            // One datagram a waking, though more are there.
-            next(&sockets, &mut buffer).await;
-            assert_eq!(&buffer[..1], message);
-        }
-    }
-
-    #[tokio::test]
-    async fn closed_addresses_are_free_for_another_daemon() {
-        let mut sockets = SipSockets::watch(bound()).unwrap();
-        let address = sockets.sockets[0].address;
-        assert!(sockets.contains(address));
+    #[test]
+    fn removed_addresses_are_free_for_another_daemon() {
+        let (mut sockets, addresses) = watched();
+        let address = addresses[0];
         assert!(UdpSocket::bind(address).is_err());
-        sockets.close();
-        assert!(!sockets.contains(address));
+        assert_eq!(sockets.remove(Some(&addresses[..1])).len(), 1);
         assert!(UdpSocket::bind(address).is_ok());
         assert!(sockets.send(address, address, b"x").is_err());
+        assert!(sockets.get(0).is_none() && sockets.get(1).is_some());
+        assert_eq!(sockets.remove(None).len(), 2);
+    }
+
+    #[test]
+    fn each_thread_gets_a_socket_at_each_address() {
+        let bind = |count| {
+            let role = Role::Listen(Family::V4);
+            let options = SocketOptions::default();
+            BoundSockets::bind_all([("127.0.0.1:0".parse().unwrap(), role)].into_iter(), options, count).unwrap()
+        };
+        let BoundSockets(sets) = bind(3);
+        let addresses: Vec<_> = sets.iter().map(|set| set[0].socket.local_addr().unwrap()).collect();
+        assert_eq!(addresses, [addresses[0]; 3]);
+        assert_eq!(bind(0).addresses(), 1);
     }
 }

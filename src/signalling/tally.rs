@@ -16,6 +16,7 @@ pub(super) struct Tally<K> {
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Count {
+    total: u64,
     untold: u64,
     told: Option<Duration>,
 }
@@ -40,8 +41,14 @@ impl<K: Eq + Hash + Copy> Tally<K> {
     /// It happened. If a line about it is due: how often since the last one.
     pub(super) fn count(&mut self, now: Duration, kind: K) -> Option<u64> {
         let count = self.kinds.entry(kind).or_default();
+        count.total = count.total.saturating_add(1);
         count.untold = count.untold.saturating_add(1);
         count.tell(now)
+    }
+
+    /// How often each kind happened since the start.
+    pub(super) fn totals(&self) -> impl Iterator<Item = (K, u64)> {
+        self.kinds.iter().map(|(&kind, count)| (kind, count.total))
     }
 
     /// What happened since the last line about it, where the next one is due.
@@ -66,5 +73,6 @@ mod tests {
         assert_eq!(tally.due(at(61)).collect::<Vec<_>>(), [("drop", 2)]);
         assert_eq!(tally.count(at(62), "drop"), None);
         assert_eq!(tally.count(at(121), "drop"), Some(2));
+        assert!(tally.totals().any(|total| total == ("drop", 5)));
     }
 }

@@ -10,7 +10,7 @@ use crate::proxy::{Outcome, Reason};
 
 /// What strangers can provoke, by kind: each gets a line a minute at most.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Trouble {
+pub enum Trouble {
     /// A datagram was dropped.
     Dropped(Reason),
     /// A request was answered with an error of our own.
@@ -21,8 +21,6 @@ pub(super) enum Trouble {
     TooBig,
     /// A media port could not be bound, for this `errno`.
     Unbound(i32),
-    /// A message was dropped, since no media ports could be bound.
-    NoPorts,
     /// A message came back to ourselves over and over.
     Circling,
 }
@@ -36,7 +34,7 @@ impl Trouble {
     /// Whether it helps to know who has the media ports.
     pub(super) fn is_about_ports(self) -> bool {
         use Reason::{NoPorts, TooManyCalls, TooManyCallsFromSource};
-        matches!(self, Self::Refused(NoPorts | TooManyCalls | TooManyCallsFromSource) | Self::NoPorts)
+        matches!(self, Self::Refused(NoPorts | TooManyCalls | TooManyCallsFromSource))
     }
 
     /// Writes the line.
@@ -55,22 +53,20 @@ impl Trouble {
             Self::Unbound(errno) => {
                 warn!(count, error = %io::Error::from_raw_os_error(errno), "media ports could not be bound");
             }
-            Self::NoPorts => warn!(count, "messages dropped: none of the media ports tried could be bound"),
             Self::Circling => warn!(count, "messages dropped: they came back to ourselves over and over"),
         }
     }
 }
 
 /// What became of a datagram.
-pub(super) struct Decision(pub(super) Option<Outcome>);
+pub(super) struct Decision(pub(super) Outcome);
 
 impl fmt::Display for Decision {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
-            Some(Outcome::Send { from, to, refused: None }) => write!(f, "{from} -> {to}"),
-            Some(Outcome::Send { from, to, refused: Some(reason) }) => write!(f, "{from} -> {to}, refused: {reason}"),
-            Some(Outcome::Drop(reason)) => write!(f, "dropped: {reason}"),
-            None => f.write_str("dropped: no media ports"),
+            Outcome::Send { from, to, refused: None } => write!(f, "{from} -> {to}"),
+            Outcome::Send { from, to, refused: Some(reason) } => write!(f, "{from} -> {to}, refused: {reason}"),
+            Outcome::Drop(reason) => write!(f, "dropped: {reason}"),
         }
     }
 }

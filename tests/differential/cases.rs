@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use sipproxy64::cli::Options;
 use sipproxy64::config::Config;
-use sipproxy64::proxy::{Datagram, Outcome, Proxy};
+use sipproxy64::proxy::{Datagram, Outcome, Standalone};
 
 use crate::checker::{self, Passage};
 use crate::lenient;
@@ -20,7 +20,7 @@ fn every_change_in_the_golden_cases_belongs_to_a_rule() {
     let mut forwarded = 0;
     for case in cases(Path::new(env!("CARGO_MANIFEST_DIR")).join("t")) {
         let config = Arc::new(config(&case));
-        let mut proxy = Proxy::new(Arc::clone(&config));
+        let mut proxy = Standalone::new(Arc::clone(&config));
         for (remote, local, bytes) in records(&fs::read(case.join("input")).unwrap()) {
             for passed in passes(&config, &mut proxy, (remote, local), &bytes) {
                 forwarded += 1;
@@ -67,7 +67,12 @@ fn records(text: &[u8]) -> Vec<(SocketAddr, SocketAddr, Vec<u8>)> {
 
 /// One datagram through the proxy, and through it again as long as it goes to
 /// ourselves: what the checker says of each pass that forwards it.
-fn passes(config: &Config, proxy: &mut Proxy, way: (SocketAddr, SocketAddr), bytes: &[u8]) -> Vec<Result<(), String>> {
+fn passes(
+    config: &Config,
+    proxy: &mut Standalone,
+    way: (SocketAddr, SocketAddr),
+    bytes: &[u8],
+) -> Vec<Result<(), String>> {
     let ((mut remote, mut local), mut input) = (way, bytes.to_vec());
     let mut checked = Vec::new();
     for _ in 0..8 {

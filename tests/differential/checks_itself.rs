@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use sipproxy64::config::{Config, Map};
-use sipproxy64::proxy::{Datagram, Outcome, Proxy};
+use sipproxy64::proxy::{Datagram, Outcome, Standalone};
 
 use crate::checker::{self, Passage};
 
@@ -32,7 +32,7 @@ fn any_other_change_is_seen() {
     config.maps.push(Map { phone: "192.0.2.101:5060".parse().unwrap(), fake: "[2001:db8::101]:5060".parse().unwrap() });
     let [remote, local]: [SocketAddr; 2] =
         ["[2001:db8:9::55]:5062", "[2001:db8::101]:5060"].map(|text| text.parse().unwrap());
-    let mut proxy = Proxy::new(std::sync::Arc::new(config.clone()));
+    let mut proxy = Standalone::new(std::sync::Arc::new(config.clone()));
     let mut output = Vec::new();
     let datagram = Datagram { local, remote, bytes: INPUT.as_bytes() };
     let Outcome::Send { from, to, refused: None } = proxy.handle(std::time::Duration::ZERO, &datagram, &mut output)

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use proptest::prelude::*;
 use proptest::sample::Index;
 use sipproxy64::config::Config;
-use sipproxy64::proxy::Proxy;
+use sipproxy64::proxy::Standalone;
 
 use crate::checker::naive::{self, Message};
 use crate::checker::uris;
@@ -112,7 +112,7 @@ proptest! {
 
     #[test]
     fn each_end_reaches_the_contact_of_the_other((config, call) in call()) {
-        let mut proxy = Proxy::new(Arc::clone(&config.0));
+        let mut proxy = Standalone::new(Arc::clone(&config.0));
         let (passes, end) = send(&config, &mut proxy, &call.caller)?;
         let Some(last) = passes.last().filter(|_| end == End::Forwarded) else { return Ok(()) };
         let (sent, got) = (naive::parse(&call.caller.bytes).unwrap(), naive::parse(&last.output).unwrap());

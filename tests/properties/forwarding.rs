@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 use sipproxy64::config::Config;
-use sipproxy64::proxy::Proxy;
+use sipproxy64::proxy::Standalone;
 
 use crate::checker::naive::{self, Field, Message};
 use crate::message::{End, Sent, answer, respelling, scene, send, unbracketed};
@@ -62,7 +62,7 @@ proptest! {
 
     #[test]
     fn an_answer_comes_back_with_what_was_written((config, sent) in scene(), respelling in respelling(), code in prop::sample::select(vec!["200", "302", "180", "404"])) {
-        let mut proxy = Proxy::new(Arc::clone(&config.0));
+        let mut proxy = Standalone::new(Arc::clone(&config.0));
         let (passes, end) = send(&config, &mut proxy, &sent)?;
         let Some(last) = passes.last().filter(|_| end == End::Forwarded) else { return Ok(()) };
         let response = answer(&last.output, code, respelling);
@@ -82,7 +82,7 @@ proptest! {
 
     #[test]
     fn a_hairpin_gives_its_peer_what_was_written((config, sent) in scene()) {
-        let mut proxy = Proxy::new(Arc::clone(&config.0));
+        let mut proxy = Standalone::new(Arc::clone(&config.0));
         let (passes, end) = send(&config, &mut proxy, &sent)?;
         if end != End::Forwarded || passes.len() != 2 {
             return Ok(());
@@ -97,7 +97,7 @@ proptest! {
 
     #[test]
     fn a_retransmission_gives_the_same((config, sent) in scene()) {
-        let mut proxy = Proxy::new(Arc::clone(&config.0));
+        let mut proxy = Standalone::new(Arc::clone(&config.0));
         let (first, end) = send(&config, &mut proxy, &sent)?;
         let (second, again) = send(&config, &mut proxy, &sent)?;
         prop_assert_eq!(&end, &again);
@@ -115,7 +115,7 @@ proptest! {
             let text = text.replacen(&method, other, 1).replace(&format!("CSeq: 1 {method}"), &format!("CSeq: 1 {other}"));
             Sent { bytes: text.chars().map(|letter| letter as u8).collect(), ..sent.clone() }
         };
-        let mut proxy = Proxy::new(Arc::clone(&config.0));
+        let mut proxy = Standalone::new(Arc::clone(&config.0));
         let (invite, end) = send(&config, &mut proxy, &as_method("INVITE"))?;
         for other in ["CANCEL", "ACK"] {
             let (passes, other_end) = send(&config, &mut proxy, &as_method(other))?;
@@ -134,7 +134,7 @@ proptest! {
     /// with a token, each line of a description another address.
     #[test]
     fn no_message_grows_by_more_than_the_rules_add((config, sent) in scene()) {
-        let mut proxy = Proxy::new(Arc::clone(&config.0));
+        let mut proxy = Standalone::new(Arc::clone(&config.0));
         let (passes, _) = send(&config, &mut proxy, &sent)?;
         for pass in passes {
             let text = naive::latin1(&pass.input).to_lowercase();
@@ -151,7 +151,7 @@ proptest! {
     fn nothing_to_map_changes_nothing((config, sent) in scene()) {
         let text = named(&config, &naive::latin1(&sent.bytes));
         let sent = Sent { bytes: text.chars().map(|letter| letter as u8).collect(), ..sent };
-        let mut proxy = Proxy::new(Arc::clone(&config.0));
+        let mut proxy = Standalone::new(Arc::clone(&config.0));
         let (passes, end) = send(&config, &mut proxy, &sent)?;
         if end == End::Forwarded {
             prop_assert_eq!(without_ours(&naive::latin1(&passes[0].output)), without_path(&text));

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use sipproxy64::config::Config;
 use sipproxy64::family::Family;
-use sipproxy64::proxy::{Datagram, Outcome, Proxy, Reason};
+use sipproxy64::proxy::{Datagram, Outcome, Reason, Standalone};
 
 use crate::checker::naive::{self, Field};
 use crate::checker::{self, Passage};
@@ -316,7 +316,7 @@ pub(crate) enum End {
 
 /// Sends a message and follows it through all passes. Every pass is shown to the
 /// differential checker.
-pub(crate) fn send(config: &Config, proxy: &mut Proxy, sent: &Sent) -> Result<(Vec<Pass>, End), TestCaseError> {
+pub(crate) fn send(config: &Config, proxy: &mut Standalone, sent: &Sent) -> Result<(Vec<Pass>, End), TestCaseError> {
     let (mut remote, mut local, mut input) = (sent.remote, sent.local, sent.bytes.clone());
     let (mut passes, mut answered) = (Vec::new(), None);
     loop {

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use sipproxy64::config::Config;
 use sipproxy64::family::Family;
-use sipproxy64::proxy::Proxy;
+use sipproxy64::proxy::Standalone;
 use sipproxy64::token::{seal_recipient, seal_route, seal_source};
 
 use crate::checker::path::tilde;
@@ -106,7 +106,7 @@ proptest! {
 
     #[test]
     fn a_stranger_reaches_ourselves_phones_and_uplinks_only((config, sent) in attack()) {
-        let mut proxy = Proxy::new(Arc::clone(&config.0));
+        let mut proxy = Standalone::new(Arc::clone(&config.0));
         let (passes, _) = send(&config, &mut proxy, &sent)?;
         let uplinks: Vec<_> = config.uplinks.iter().filter_map(|(_, uplink)| uplink.as_ref()).map(|uplink| uplink.written.clone()).collect();
         for pass in &passes {

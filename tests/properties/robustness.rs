@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
-use sipproxy64::proxy::{Datagram, Outcome, Proxy};
+use sipproxy64::proxy::{Datagram, Outcome, Standalone};
 
 use crate::message::{Sent, scene, send};
 use crate::settings::{cases, config, ours, senders, side};
@@ -110,7 +110,7 @@ proptest! {
                 .prop_map(|pieces| pieces.concat().into_bytes()),
         ],
     ) {
-        let mut proxy = Proxy::new(Arc::clone(&config.0));
+        let mut proxy = Standalone::new(Arc::clone(&config.0));
         let remote = *remote.get(&senders(&config, side));
         let local = *local.get(&ours(&config, side));
         let mut out = Vec::new();
@@ -123,7 +123,7 @@ proptest! {
     /// reader sees it.
     #[test]
     fn a_damaged_message_is_refused_or_crosses_by_the_rules((config, sent) in scene(), damages in prop::collection::vec(damage(), 1..4)) {
-        let mut proxy = Proxy::new(Arc::clone(&config.0));
+        let mut proxy = Standalone::new(Arc::clone(&config.0));
         let sent = Sent { bytes: damaged(sent.bytes, &damages), damaged: true, ..sent };
         send(&config, &mut proxy, &sent)?;
     }

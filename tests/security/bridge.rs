@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use sipproxy64::config::{Config, Map, Uplink, UplinkHost};
 use sipproxy64::family::Family;
-use sipproxy64::proxy::{Datagram, Outcome, Proxy, Reason};
+use sipproxy64::proxy::{Datagram, Outcome, Reason, Standalone};
 
 pub const LISTEN4: &str = "192.0.2.1:5060";
 pub const LISTEN6: &str = "[2001:db8::1]:5060";
@@ -88,13 +88,13 @@ impl Sent {
 
 /// A bridge in pretended time.
 pub struct Bridge {
-    pub proxy: Proxy,
+    pub proxy: Standalone,
     pub now: Duration,
 }
 
 impl Bridge {
     pub fn new(config: Config) -> Self {
-        Self { proxy: Proxy::new(Arc::new(config)), now: Duration::ZERO }
+        Self { proxy: Standalone::new(Arc::new(config)), now: Duration::ZERO }
     }
 
     pub fn picture() -> Self {

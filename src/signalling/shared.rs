@@ -1,0 +1,265 @@
+//! What all SIP threads and the main thread share.
+//!
+//! Messages without business of media never come here. Each lock is taken for
+//! itself and none while another is held; the order of what is done under one is
+//! that of a single thread, so that nobody sees another's half-done commands.
+
+use std::collections::HashMap;
+use std::io;
+use std::net::IpAddr;
+use std::ops::Range;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tracing::{debug, info, warn};
+
+use super::large::LargeMessages;
+use super::tally::Tally;
+use super::trouble::Trouble;
+use crate::config::{Config, LatchMode};
+use crate::family::{Family, PerFamily};
+use crate::limit::{AnswerLimit, Asker};
+use crate::media::command::{Command, LegDescription, SessionId, StreamId};
+use crate::media::table::{Refusal, Signal, Table};
+use crate::proxy::State;
+use crate::relay::{Relay, StreamSockets};
+use crate::socket::SocketOptions;
+use crate::streams::Grant;
+
+/// How many ports are tried for one message at the very most; the table gives up sooner.
+const MOST_TRIES: usize = 512;
+
+/// The memory of the daemon, for all its threads.
+#[derive(Debug)]
+pub(super) struct Shared {
+    calls: Mutex<Calls>,
+    answers: Mutex<AnswerLimit>,
+    troubles: Mutex<Tally<Trouble>>,
+    large: Mutex<LargeMessages>,
+    /// The table wants its timers looked at sooner than [`Shared::deadline`] said.
+    sooner: Notify,
+}
+
+/// The media sessions with what carries out their commands.
+#[derive(Debug)]
+pub(super) struct Calls {
+    pub(super) table: Table,
+    pub(super) relay: Relay,
+    media: MediaSockets,
+    /// Descriptions of streams whose ports could not be had at the first try.
+    undelivered: Vec<(StreamId, Family, LegDescription)>,
+    /// The `errno` of each port that could not be bound, until it is told.
+    unbound: Vec<i32>,
+    /// Until when the main thread sleeps.
+    armed: Option<Duration>,
+}
+
+/// Where and how media sockets are made.
+#[derive(Clone, Copy, Debug)]
+struct MediaSockets {
+    listen: PerFamily<IpAddr>,
+    options: SocketOptions,
+}
+
+/// A lock whose holder panicked is taken as it is: what it guards is changed in
+/// small steps, each of which leaves it whole.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Shared {
+    pub(super) fn new(config: &Config, options: SocketOptions, relay: Relay) -> Self {
+        let media = MediaSockets { listen: PerFamily::from_fn(|side| config.listen[side].ip()), options };
+        let (undelivered, unbound) = (Vec::new(), Vec::new());
+        let calls = Calls { table: Table::new(config), relay, media, undelivered, unbound, armed: None };
+        Self {
+            calls: Mutex::new(calls),
+            answers: Mutex::new(AnswerLimit::new(&config.key)),
+            troubles: Mutex::new(Tally::new()),
+            large: Mutex::new(LargeMessages::default()),
+            sooner: Notify::new(),
+        }
+    }
+
+    /// Does something with the sessions, carries out what comes of it, and tells
+    /// what went wrong. No SIP message is handled meanwhile that says something of
+    /// media.
+    pub(super) fn calls<R>(&self, now: Duration, act: impl FnOnce(&mut Calls) -> R) -> R {
+        let mut calls = lock(&self.calls);
+        let result = act(&mut calls);
+        calls.carry_out(now, &mut (0..MOST_TRIES));
+        self.leave(now, calls);
+        result
+    }
+
+    /// Takes a look at the sessions.
+    pub(super) fn look<R>(&self, look: impl FnOnce(&Calls) -> R) -> R {
+        look(&lock(&self.calls))
+    }
+
+    /// What is done after the commands are carried out.
+    fn leave(&self, now: Duration, mut calls: MutexGuard<'_, Calls>) {
+        calls.undelivered.clear();
+        let unbound = std::mem::take(&mut calls.unbound);
+        let next = calls.table.poll_timeout();
+        let sooner = next.is_some_and(|next| calls.armed.is_none_or(|armed| next < armed));
+        if sooner {
+            calls.armed = next;
+        }
+        drop(calls);
+        if sooner {
+            self.sooner.notify_one();
+        }
+        for errno in unbound {
+            self.trouble(now, Trouble::Unbound(errno));
+        }
+    }
+
+    /// When the timers are to be looked at next. Should that change,
+    /// [`Shared::sooner`] ends.
+    pub(super) fn deadline(&self) -> Option<Duration> {
+        let mut calls = lock(&self.calls);
+        calls.armed = calls.table.poll_timeout();
+        calls.armed
+    }
+
+    /// Ends when [`Shared::deadline`] has another answer, a sooner one.
+    pub(super) async fn sooner(&self) {
+        self.sooner.notified().await;
+    }
+
+    /// Counts a trouble, and logs it if a line about it is due.
+    pub(super) fn trouble(&self, now: Duration, trouble: Trouble) {
+        let due = lock(&self.troubles).count(now, trouble);
+        if let Some(count) = due {
+            trouble.log(count);
+            if trouble.is_about_ports() {
+                let usage = self.look(|calls| calls.table.usage(now));
+                info!("{usage}");
+            }
+        }
+    }
+
+    /// Logs what was held back from the log.
+    pub(super) fn log_held_back(&self, now: Duration) {
+        let due: Vec<_> = lock(&self.troubles).due(now).collect();
+        for (trouble, count) in due {
+            trouble.log(count);
+        }
+    }
+
+    /// How often each trouble came since the start.
+    pub(super) fn troubles(&self) -> HashMap<Trouble, u64> {
+        lock(&self.troubles).totals().collect()
+    }
+
+    /// The last large messages.
+    pub(super) fn large(&self) -> MutexGuard<'_, LargeMessages> {
+        lock(&self.large)
+    }
+
+    /// The addresses of this machine, read anew.
+    pub(super) fn read_local_addresses(&self) {
+        match local_addresses() {
+            Ok(addresses) => lock(&self.calls).table.set_local_addresses(addresses),
+            Err(error) => warn!(%error, "cannot read the addresses of this machine"),
+        }
+    }
+}
+
+/// What the proxy of each SIP thread asks.
+impl State for &Shared {
+    /// Where a port is taken the table names another one and is asked anew: the
+    /// same signal again changes nothing but that.
+    fn signal(&mut self, now: Duration, signal: &Signal<'_>, grants: &mut Vec<Grant>) -> Result<(), Refusal> {
+        let mut calls = lock(&self.calls);
+        let mut tries = 0..MOST_TRIES;
+        let result = loop {
+            let result = calls.table.signal(now, signal, grants);
+            if calls.carry_out(now, &mut tries) {
+                break result;
+            }
+            if tries.is_empty() {
+                refuse(grants);
+                break result;
+            }
+        };
+        self.leave(now, calls);
+        result
+    }
+
+    fn admits_answer(&mut self, now: Duration, to: IpAddr, asker: Asker) -> bool {
+        lock(&self.answers).admits(now, to, asker)
+    }
+}
+
+/// Takes back what cannot be had.
+fn refuse(grants: &mut [Grant]) {
+    grants.iter_mut().filter(|grant| matches!(grant, Grant::Relayed { .. })).for_each(|grant| *grant = Grant::Refused);
+}
+
+impl Calls {
+    /// Carries out the table's commands; `false`: a port was taken, so that the
+    /// signal must be given anew.
+    fn carry_out(&mut self, now: Duration, tries: &mut Range<usize>) -> bool {
+        let mut complete = true;
+        while let Some(command) = self.table.next_command() {
+            match command {
+                Command::Open { session, stream, ports, latch } => {
+                    complete &= self.open(now, (session, stream), ports, latch, tries);
+                }
+                Command::Describe { stream, side, leg } if self.relay.knows(stream) => {
+                    self.relay.describe(stream, side, leg);
+                }
+                Command::Describe { stream, side, leg } => self.undelivered.push((stream, side, leg)),
+                Command::Query { session } => self.relay.query(session),
+                Command::CloseStream { stream } => self.relay.close_stream(stream),
+                Command::Close { session, obituary } => self.relay.close(session, obituary),
+            }
+        }
+        self.relay.wake();
+        complete
+    }
+
+    fn open(
+        &mut self,
+        now: Duration,
+        (session, stream): (SessionId, StreamId),
+        ports: PerFamily<u16>,
+        latch: LatchMode,
+        tries: &mut Range<usize>,
+    ) -> bool {
+        let taken = match StreamSockets::bind(self.media.listen, ports, self.media.options) {
+            Ok(sockets) => {
+                self.relay.open(session, stream, latch, sockets);
+                for (_, side, leg) in self.undelivered.extract_if(.., |(of, ..)| *of == stream) {
+                    self.relay.describe(stream, side, leg);
+                }
+                return true;
+            }
+            Err(taken) => taken,
+        };
+        debug!(error = %taken, "media port");
+        self.unbound.push(taken.error.cause.raw_os_error().unwrap_or(0));
+        // After too many tries the table is not asked for yet another port.
+        if tries.next().is_some() {
+            self.table.port_taken(now, taken.side, taken.port);
+        }
+        false
+    }
+}
+
+/// The addresses of this machine.
+fn local_addresses() -> io::Result<Vec<IpAddr>> {
+    let ip = |interface: nix::ifaddrs::InterfaceAddress| {
+        let address = interface.address?;
+        let v4 = address.as_sockaddr_in().map(|v4| IpAddr::V4(v4.ip()));
+        v4.or_else(|| address.as_sockaddr_in6().map(|v6| IpAddr::V6(v6.ip())))
+    };
+    Ok(nix::ifaddrs::getifaddrs()?.filter_map(ip).collect())
+}
+
+#[cfg(test)]
+#[path = "tests/shared.rs"]
+mod tests;
