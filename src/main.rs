@@ -6,9 +6,12 @@ use std::process::ExitCode;
 
 use sipproxy64::cli::{Mode, Options};
 use sipproxy64::logging::{self, Destination};
-use sipproxy64::{check, daemon, transcript};
+use sipproxy64::{check, daemon, status, transcript};
 
 fn main() -> ExitCode {
+    if let Some(exit_code) = status::command::run(std::env::args_os()) {
+        return exit_code;
+    }
     let options = Options::parse();
     let log = options.log;
     logging::start(log, options.verbosity);

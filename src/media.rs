@@ -24,3 +24,4 @@ pub mod session;
 pub mod stream;
 pub mod table;
 pub mod usage;
+pub mod view;

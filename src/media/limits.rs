@@ -11,6 +11,7 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 
 use super::table::Refusal;
+use super::view::{LimitView, Nearness};
 use crate::config::Config;
 use crate::family::subscriber;
 
@@ -105,6 +106,16 @@ impl Limits {
         if let Some(count) = source.and_then(|source| self.by_source.get_mut(&source)) {
             count.streams = count.streams.saturating_sub(1);
             self.streams = self.streams.saturating_sub(1);
+        }
+    }
+
+    /// How near they are, with so many sessions. Takes a look at every source.
+    pub fn view(&self, sessions: usize) -> LimitView {
+        let busiest = self.by_source.values().map(|count| count.calls).max().unwrap_or(0);
+        LimitView {
+            calls: Nearness { now: sessions, most: self.max_calls },
+            calls_of_one_source: Nearness { now: busiest, most: self.max_calls_per_source },
+            streams_of_strangers: Nearness { now: self.streams, most: self.max_streams },
         }
     }
 

@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::command::{self, LegDescription, Obituary, Wish};
+use super::command::{self, LegDescription, Obituary, SessionId, Wish};
 use super::ends::{End, Named};
 use super::exchange::{Exchange, requester};
 use super::relays::Relay;
 use super::table::Signal;
+use super::view::{CallState, CallView, StreamView};
 use crate::config::Timeouts;
 use crate::family::{Family, PerFamily};
 use crate::sip::method::Method;
@@ -358,6 +359,32 @@ impl Session {
             wishes: PerFamily::from_fn(|side| self.wish(side)),
             call_id: self.call_id.into_vec(),
         }
+    }
+
+    /// What can be seen of it from outside.
+    pub fn view(&self, now: Duration, session: SessionId) -> CallView {
+        let state = match () {
+            () if self.answered.is_some() && self.is_quiet() && self.is_held() => CallState::Held,
+            () if self.answered.is_some() => CallState::Answered,
+            () if self.ringing => CallState::Ringing,
+            () => CallState::Trying,
+        };
+        let relays = self.lines.iter().filter_map(|line| line.relay);
+        CallView {
+            session,
+            call_id: self.call_id.clone(),
+            caller: self.caller,
+            parties: self.parties,
+            state,
+            age: now.saturating_sub(self.began),
+            wishes: PerFamily::from_fn(|side| self.wish(side)),
+            streams: relays.map(|relay| StreamView { stream: relay.stream, ports: relay.ports }).collect(),
+        }
+    }
+
+    /// Whether a party holds a stream back.
+    fn is_held(&self) -> bool {
+        self.lines.iter().any(|line| line.legs.iter().any(|(_, leg)| leg.held))
     }
 
     fn wish(&self, side: Family) -> Wish {

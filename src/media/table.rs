@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
+use std::ops::Bound;
 use std::time::Duration;
 
 use super::command::{Command, End, SessionId};
@@ -13,6 +14,7 @@ use super::relays::{Owner, Relays};
 use super::saved::{Saved, Unfit};
 use super::session::{HungUp, MAX_LINES, Session};
 use super::usage::Usage;
+use super::view::{CallView, LimitView};
 use crate::config::{Config, Timeouts};
 use crate::family::{Family, PerFamily};
 use crate::sip::method::Method;
@@ -283,6 +285,19 @@ impl Table {
         let mut usage = self.relays.usage();
         self.sessions.values().for_each(|session| usage.count(now, session));
         usage
+    }
+
+    /// The next sessions behind `after`, oldest first, at most so many: in pieces,
+    /// so that who looks at thousands holds up nobody for long.
+    pub fn calls(&self, now: Duration, after: Option<SessionId>, most: usize) -> Vec<CallView> {
+        let start = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let behind = self.sessions.range((start, Bound::Unbounded));
+        behind.take(most).map(|(&id, session)| session.view(now, id)).collect()
+    }
+
+    /// How near the limits are. Takes a look at every stranger who has a call.
+    pub fn limits(&self) -> LimitView {
+        self.limits.view(self.sessions.len())
     }
 
     /// How many sessions there are.
