@@ -48,6 +48,8 @@ pub struct Options {
     pub verbosity: i8,
     /// The file of `--secret`.
     pub secret: Option<PathBuf>,
+    /// The control socket of the daemon to take over from.
+    pub takeover: Option<PathBuf>,
     /// Every option in force, as a line of a configuration file.
     pub in_force: Vec<String>,
     /// The command line, with the program's name.
@@ -150,8 +152,8 @@ impl Options {
         let verbosity = if arguments.quiet { -1 } else { i8::try_from(arguments.verbose).unwrap_or(i8::MAX) };
         let control = arguments.control(&mode);
         let in_force = in_force(&command, &matches);
-        let Arguments { freebind, dscp, log, secret, .. } = arguments;
-        Ok(Self { config, mode, freebind, dscp, control, log, verbosity, secret, in_force, arguments: given })
+        let Arguments { freebind, dscp, log, secret, takeover, .. } = arguments;
+        Ok(Self { config, mode, freebind, dscp, control, log, verbosity, secret, takeover, in_force, arguments: given })
     }
 }
 
@@ -258,6 +260,10 @@ struct Arguments {
     /// Bind addresses that are not on an interface yet
     #[arg(long)]
     freebind: bool,
+
+    /// Take over all calls of the daemon at this control socket
+    #[arg(long, value_name = "SOCKET", conflicts_with_all = ["test", "check"])]
+    takeover: Option<PathBuf>,
 
     /// Socket at which `sipproxy64 status` asks, or none [default: /run/sipproxy64/control for root]
     #[arg(long, value_name = "PATH")]

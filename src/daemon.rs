@@ -1,27 +1,34 @@
 //! The daemon: its runtime, its signals, its start and its end.
 
+mod handover;
 pub(crate) mod limits;
 
 use std::future::pending;
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::mpsc::{Receiver, UnboundedReceiver, unbounded_channel};
+use tokio::sync::mpsc::{Receiver, UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::task::spawn_blocking;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
-use tracing::info;
+use tracing::{info, warn};
 
+use self::handover::Heir;
 use crate::cli::{Mode, Options};
 use crate::clock::Clock;
 use crate::config::{Config, Plain, Uplink};
-use crate::control::{Control, ControlError, Request, Verb};
+use crate::control::{Client, Control, ControlError, Request, Verb};
 use crate::family::Family;
 use crate::relay::{Notice, Relay, RelayOptions, usual_threads};
 use crate::resolver::{self, Answer};
 use crate::signalling::{BoundSockets, Fault, Output, Parts, Signalling};
 use crate::socket::{BindError, SocketOptions};
+use crate::takeover::TakeoverError;
+use crate::takeover::new::Predecessor;
+use crate::takeover::old::Successor;
 
 /// When to look again where nothing is due.
 const FAR: Duration = Duration::from_secs(3600);
@@ -40,6 +47,15 @@ pub enum DaemonError {
     /// There is no control socket where one was asked for.
     #[error(transparent)]
     Control(#[from] ControlError),
+    /// The calls of the running daemon cannot be taken over.
+    #[error("--takeover {}: {error}", socket.display())]
+    Takeover {
+        /// Its control socket.
+        socket: PathBuf,
+        /// Why not.
+        #[source]
+        error: TakeoverError,
+    },
     /// The system refuses something else that the daemon needs.
     #[error("cannot {what}: {error}")]
     System {
@@ -58,39 +74,84 @@ impl DaemonError {
 }
 
 /// Runs the daemon until a signal ends it: SIGTERM and SIGINT at once, SIGHUP
-/// when the last media session has ended.
+/// when the last media session has ended; or until another process has taken over.
 ///
 /// # Errors
 /// Where an address cannot be bound, or the system refuses threads, signals and
 /// the like at the start.
 pub fn run(options: Options) -> Result<(), DaemonError> {
-    let clock = Clock::start();
-    let config = Arc::new(options.config);
+    let mut old = match &options.takeover {
+        Some(socket) => handover::ask(socket, &options.config)?,
+        None => None,
+    };
+    run_after(&mut old, options).inspect_err(|error| {
+        if let Some(old) = old {
+            old.refuse(error);
+        }
+    })
+}
+
+/// Runs the daemon, in the place of an old process if there is one. That is taken
+/// out when it has been taken over.
+fn run_after(old: &mut Option<Predecessor>, options: Options) -> Result<(), DaemonError> {
+    let clock = old.as_ref().map_or_else(Clock::start, |old| Clock::resume(old.offer().clock));
+    let config = Arc::new(config_after(old.as_ref(), options.config, options.secret.is_some()));
     let output = if matches!(options.mode, Mode::Print) { Output::Paper } else { Output::Network };
     limits::raise_files(&config);
     let socket_options = SocketOptions { freebind: options.freebind, dscp: options.dscp };
-    let sockets = BoundSockets::bind(&config, socket_options, output.threads())?;
-    let mut control = Control::open(&options.control)?;
+    let sockets = match &old {
+        Some(old) => handover::bind_rest(old, &config, socket_options, output.threads())?,
+        None => BoundSockets::bind(&config, socket_options, output.threads())?,
+    };
+    let place = options.control.path();
+    let inherits_control = old.as_ref().is_some_and(|old| handover::has_control(old, place.as_deref()));
+    let mut control = if inherits_control { None } else { Control::open(&options.control)? };
     let relay_options = RelayOptions { threads: usual_threads(), tap: None };
     let (relay, notices) = Relay::start(clock, &relay_options).map_err(DaemonError::system("start the relay"))?;
     let runtime = runtime().map_err(DaemonError::system("start the runtime"))?;
-    summary(&config, &sockets);
-    let parts =
-        Parts { config: Arc::clone(&config), clock, sockets, options: socket_options, relay, output, observer: None };
+    summary(&config);
+    let parts = Parts { config: Arc::clone(&config), clock, options: socket_options, relay, output, observer: None };
     let result = runtime.block_on(async {
         let (answers, found) = unbounded_channel();
         let signals = Signals::catch().map_err(DaemonError::system("catch signals"))?;
-        let (signalling, faults) = Signalling::start(parts).map_err(DaemonError::system("start the SIP threads"))?;
+        let (mut signalling, faults) =
+            Signalling::start(parts).map_err(DaemonError::system("start the SIP threads"))?;
+        let succession = match old.take() {
+            None => {
+                signalling.serve(sockets);
+                None
+            }
+            Some(old) => {
+                let heir = Heir { signalling: &mut signalling, sockets, control: place.as_deref() };
+                let socket = options.takeover.unwrap_or_default();
+                let mut succession = heir.take(old).map_err(|error| DaemonError::Takeover { socket, error })?;
+                control = control.or(succession.control.take());
+                Some(succession)
+            }
+        };
         resolver::start(&config, &answers);
         let serve = |control: &mut Control| control.serve().map_err(DaemonError::system("watch the control socket"));
         let requests = control.as_mut().map(serve).transpose()?;
         info!("ready");
-        let daemon = Daemon { signalling, clock, signals, leaving: false };
-        daemon.serve(Incoming { notices, answers: found, faults, requests }).await
+        if let Some(succession) = succession {
+            succession.complete(control.as_ref());
+        }
+        let (prepared, successors) = unbounded_channel();
+        let daemon = Daemon { signalling, clock, signals, control, prepared, preparing: false, leaving: false };
+        daemon.serve(Incoming { notices, answers: found, faults, requests, successors }).await
     });
     // A look-up may hang in the system's resolver; nobody waits for it any more.
     runtime.shutdown_background();
     result
+}
+
+/// The configuration with the key that is to be used: the file's if there is one,
+/// else that of the process before, whose signatures are in use.
+fn config_after(old: Option<&Predecessor>, config: Config, has_secret: bool) -> Config {
+    match old {
+        Some(old) if !has_secret => Config { key: old.offer().key, ..config },
+        _ => config,
+    }
 }
 
 /// The control side needs one thread only: this one.
@@ -99,7 +160,7 @@ fn runtime() -> io::Result<Runtime> {
 }
 
 /// What the daemon will do, for the log.
-fn summary(config: &Config, sockets: &BoundSockets) {
+fn summary(config: &Config) {
     let uplink = |side: Family| config.uplinks[side].as_ref().map_or("none", |Uplink { written, .. }| written);
     let (low, high) = config.rtp_ports.bounds();
     info!(
@@ -109,7 +170,7 @@ fn summary(config: &Config, sockets: &BoundSockets) {
         uplink4 = uplink(Family::V4),
         uplink6 = uplink(Family::V6),
         maps = config.maps.len(),
-        sip_addresses = sockets.addresses(),
+        sip_addresses = config.maps.len().saturating_add(2),
         rtp_ports = %format_args!("{low}-{high}"),
         max_streams = config.rtp_ports.pairs(),
         max_calls = %config.max_calls.map_or_else(|| "by the ports".to_owned(), |calls| calls.to_string()),
@@ -153,12 +214,19 @@ struct Incoming {
     faults: UnboundedReceiver<Fault>,
     /// None without a control socket.
     requests: Option<Receiver<Request>>,
+    /// Processes that are ready to take over, or why one is not.
+    successors: UnboundedReceiver<Result<Successor, TakeoverError>>,
 }
 
 struct Daemon {
     signalling: Signalling,
     clock: Clock,
     signals: Signals,
+    control: Option<Control>,
+    /// Where it comes out that a process is ready to take over.
+    prepared: UnboundedSender<Result<Successor, TakeoverError>>,
+    /// One makes itself ready.
+    preparing: bool,
     /// SIGHUP came: the SIP sockets are closed, media goes on.
     leaving: bool,
 }
@@ -177,6 +245,11 @@ impl Daemon {
                 Some(request) = next(&mut incoming.requests) => self.request(request),
                 () = sleep_until(deadline) => self.signalling.timers(),
                 () = self.signalling.sooner() => {}
+                Some(successor) = incoming.successors.recv() => {
+                    if self.succeeded(successor, &mut incoming).await {
+                        return Ok(());
+                    }
+                }
                 Some(fault) = incoming.faults.recv() => return Err(fault.into()),
                 _ = minute.tick() => self.signalling.every_minute(),
                 _ = self.signals.hang_up.recv() => self.leave(),
@@ -196,13 +269,40 @@ impl Daemon {
     }
 
     /// Answers a client of the control socket.
-    fn request(&self, request: Request) {
+    fn request(&mut self, request: Request) {
         let Request { verb, client } = request;
         match verb {
             Verb::Status | Verb::StatusJson => {
                 client.answer(format!("calls now: {}\n", self.signalling.sessions()).into_bytes());
             }
-            Verb::Takeover => client.answer(b"error: this version does not hand over its calls\n".to_vec()),
+            Verb::Takeover if self.preparing => {
+                client.answer(b"error: another process is about to take over\n".to_vec());
+            }
+            Verb::Takeover => self.prepare(client),
+        }
+    }
+
+    /// Offers everything to a process that wants to take over, beside everything else.
+    fn prepare(&mut self, client: Client) {
+        let (offer, prepared) = (self.offer(), self.prepared.clone());
+        self.preparing = true;
+        spawn_blocking(move || {
+            let stream = client.into_stream().map_err(TakeoverError::from);
+            // Where nobody waits for it any more, the daemon has ended.
+            let _ = prepared.send(stream.and_then(|stream| Successor::prepare(stream, &offer)));
+        });
+    }
+
+    /// A process is ready to take over, or will not; whether it has.
+    async fn succeeded(&mut self, successor: Result<Successor, TakeoverError>, incoming: &mut Incoming) -> bool {
+        self.preparing = false;
+        match successor {
+            Ok(successor) if !self.leaving => self.hand_over(successor, incoming).await,
+            Ok(_) => false,
+            Err(error) => {
+                warn!(%error, "no takeover; this process goes on");
+                false
+            }
         }
     }
 
@@ -210,6 +310,8 @@ impl Daemon {
         if !self.leaving {
             self.leaving = true;
             self.signalling.stop_listening();
+            // For the daemon that starts meanwhile.
+            self.control = None;
             info!(calls = self.signalling.sessions(), "SIP sockets closed; media is relayed until the last call ends");
         }
     }

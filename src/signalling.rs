@@ -11,7 +11,7 @@
 //! - *takeover*: [`Signalling::release_sockets`] (from then on nothing changes, and
 //!   what arrives waits in the sockets), [`Signalling::with_calls`] for the state,
 //!   and [`Signalling::serve`] where nobody took over after all. The next process
-//!   gives the sockets to its own [`Signalling::start`];
+//!   goes on with [`Signalling::resume`] and [`Signalling::serve`];
 //! - *status*: [`Signalling::figures`], [`Signalling::troubles`],
 //!   [`Signalling::phone_heard`], [`Signalling::look_at_calls`];
 //! - *who looks at messages*: [`Parts::observer`].
@@ -46,9 +46,10 @@ use crate::address::Directory;
 use crate::clock::Clock;
 use crate::config::{Config, Map};
 use crate::family::Family;
+use crate::limit::SavedLimit;
 use crate::media::table::Table;
 use crate::observer::Observer;
-use crate::relay::{Notice, Relay};
+use crate::relay::{DetachedSession, Notice, Relay};
 use crate::socket::{BindError, SocketOptions};
 
 /// More threads than this would wait for each other more than they help.
@@ -81,8 +82,6 @@ pub struct Parts {
     pub config: Arc<Config>,
     /// The clock that the relay has too.
     pub clock: Clock,
-    /// The SIP sockets: as many sets as there will be threads.
-    pub sockets: BoundSockets,
     /// How further sockets are made.
     pub options: SocketOptions,
     /// The relay threads.
@@ -128,22 +127,22 @@ struct Thread {
 
 impl Signalling {
     /// Starts the threads, and gives the end at which comes out why one cannot go on.
+    /// They have no sockets before [`Signalling::serve`].
     ///
     /// # Errors
     /// Where the system refuses threads and the like.
     pub fn start(parts: Parts) -> io::Result<(Self, UnboundedReceiver<Fault>)> {
-        let Parts { config, clock, sockets, options, relay, output, observer } = parts;
+        let Parts { config, clock, options, relay, output, observer } = parts;
         let (faults, told) = unbounded_channel();
         let shared = Arc::new(Shared::new(&config, options, relay));
         shared.read_local_addresses();
         let heard = Arc::new(LastHeard::new(&config));
         let directory = Arc::new(Directory::new(config));
         let mut signalling = Self { threads: Vec::new(), shared, directory, heard, clock, options, released: false };
-        for number in 0..sockets.0.len() {
+        for number in 0..output.threads() {
             let thread = signalling.start_thread(number, output, observer.clone(), faults.clone())?;
             signalling.threads.push(thread);
         }
-        signalling.serve(sockets);
         Ok((signalling, told))
     }
 
@@ -311,6 +310,22 @@ impl Signalling {
     /// out behind it.
     pub fn with_calls<R>(&self, act: impl FnOnce(&mut Table, &mut Relay) -> R) -> R {
         self.shared.calls(self.clock.now(), |calls| act(&mut calls.table, &mut calls.relay))
+    }
+
+    /// Whom we have answered, to be told to another process.
+    pub fn save_answers(&self) -> SavedLimit {
+        self.shared.answers().save(self.clock.now())
+    }
+
+    /// Goes on with what another process knew; to be called before any socket is
+    /// served.
+    pub fn resume(&self, table: Table, sessions: Vec<DetachedSession>, answers: &SavedLimit) {
+        self.shared.answers().resume(answers);
+        self.with_calls(|calls, relay| {
+            *calls = table;
+            sessions.into_iter().for_each(|session| relay.attach(session));
+        });
+        self.shared.read_local_addresses();
     }
 
     /// What was counted since the start.
