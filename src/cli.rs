@@ -27,6 +27,7 @@ use crate::config::{Config, Key, LatchMode, Map, Name, PortOrder, PortRange, Tim
 use crate::control;
 use crate::family::{Family, PerFamily};
 use crate::logging::Destination;
+use crate::process::Account;
 use crate::secret;
 
 /// What the command line says.
@@ -42,6 +43,12 @@ pub struct Options {
     pub dscp: Option<u8>,
     /// Where `sipproxy64 status` asks this daemon.
     pub control: control::Place,
+    /// Leave the shell once the start has succeeded.
+    pub daemon: bool,
+    /// Where the number of the process is written.
+    pub pid_file: Option<PathBuf>,
+    /// Whom to become once all is bound.
+    pub user: Option<Account>,
     /// Where the log goes.
     pub log: Destination,
     /// How much is logged: -q is -1, each -v adds 1.
@@ -54,6 +61,8 @@ pub struct Options {
     pub in_force: Vec<String>,
     /// The command line, with the program's name.
     arguments: Vec<OsString>,
+    /// The file of `--config`, from the root on.
+    file: Option<PathBuf>,
 }
 
 /// What the program is to do.
@@ -115,7 +124,9 @@ impl Options {
     /// # Errors
     /// As [`Options::from_arguments`].
     pub fn again(&self) -> Result<Self, Complaint> {
-        let mut options = Self::read(self.arguments.clone(), Some(self.config.key), merge::read)?;
+        // The working directory may be another one by now.
+        let read = |path: &Path| merge::read(self.file.as_deref().unwrap_or(path));
+        let mut options = Self::read(self.arguments.clone(), Some(self.config.key), read)?;
         options.config.port_order = self.config.port_order;
         Ok(options)
     }
@@ -152,13 +163,39 @@ impl Options {
         let verbosity = if arguments.quiet { -1 } else { i8::try_from(arguments.verbose).unwrap_or(i8::MAX) };
         let control = arguments.control(&mode);
         let in_force = in_force(&command, &matches);
-        let Arguments { freebind, dscp, log, secret, takeover, .. } = arguments;
-        Ok(Self { config, mode, freebind, dscp, control, log, verbosity, secret, takeover, in_force, arguments: given })
+        // Test mode and --check answer where they were asked.
+        let daemon = arguments.daemon && mode == Mode::Run;
+        let log = arguments.log.unwrap_or(if daemon { Destination::Syslog } else { Destination::Stderr });
+        let file = from_file.path().map(absolute);
+        let pid_file = arguments.pid_file.as_deref().map(absolute);
+        let Arguments { freebind, dscp, secret, takeover, user, .. } = arguments;
+        Ok(Self {
+            config,
+            mode,
+            freebind,
+            dscp,
+            control,
+            daemon,
+            pid_file,
+            user,
+            log,
+            verbosity,
+            secret,
+            takeover,
+            in_force,
+            arguments: given,
+            file,
+        })
     }
 }
 
 fn matches(command: &mut Command, arguments: Vec<OsString>) -> Result<ArgMatches, Complaint> {
     command.try_get_matches_from_mut(arguments).map_err(|error| Complaint::from_clap(&error))
+}
+
+/// The same file also from another working directory.
+fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 
 /// What was said, by the command line or the file, as lines of such a file.
@@ -269,9 +306,21 @@ struct Arguments {
     #[arg(long, value_name = "PATH")]
     control: Option<OsString>,
 
-    /// Where the log goes
-    #[arg(long, value_name = "stderr|syslog", default_value = "stderr", value_parser = values::destination)]
-    log: Destination,
+    /// Leave the shell once the start has succeeded
+    #[arg(short = 'd', long)]
+    daemon: bool,
+
+    /// File for the number of the process
+    #[arg(short = 'P', long, value_name = "FILE")]
+    pid_file: Option<PathBuf>,
+
+    /// Whom to become once all is bound
+    #[arg(long, value_name = "USER[:GROUP]", value_parser = values::account)]
+    user: Option<Account>,
+
+    /// Where the log goes [default: stderr, with --daemon syslog]
+    #[arg(long, value_name = "stderr|syslog", value_parser = values::destination)]
+    log: Option<Destination>,
 
     /// Log more; repeat
     #[arg(short = 'v', long, action = ArgAction::Count)]
@@ -307,7 +356,10 @@ impl Arguments {
     /// Test mode has no control socket: it leaves nothing behind.
     fn control(&self, mode: &Mode) -> control::Place {
         match (mode, &self.control) {
-            (Mode::Run | Mode::Check, Some(value)) => control::Place::parse(value.clone()),
+            (Mode::Run | Mode::Check, Some(value)) => match control::Place::parse(value.clone()) {
+                control::Place::Given(path) => control::Place::Given(absolute(&path)),
+                place => place,
+            },
             (Mode::Run | Mode::Check, None) => control::Place::Usual,
             (Mode::Print | Mode::Transcript(_), _) => control::Place::Nowhere,
         }

@@ -30,7 +30,7 @@ use tokio::time::{sleep, timeout};
 use tracing::{debug, warn};
 
 pub use self::ask::{AskError, ask};
-pub use self::path::Place;
+pub use self::path::{OF_ROOT, Place};
 
 /// Clients that are served at once; more of them wait for their turn.
 const CLIENTS: usize = 8;

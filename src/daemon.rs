@@ -1,11 +1,12 @@
 //! The daemon: its runtime, its signals, its start and its end.
 
+mod belongings;
 mod handover;
 pub(crate) mod limits;
 
 use std::future::pending;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,12 +17,14 @@ use tokio::task::spawn_blocking;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use tracing::{info, warn};
 
+use self::belongings::{Belongings, Places};
 use self::handover::Heir;
 use crate::cli::{Mode, Options};
 use crate::clock::Clock;
 use crate::config::{Config, Plain, Uplink};
-use crate::control::{Client, Control, ControlError, Request, Verb};
+use crate::control::{self, Client, Control, ControlError, Request, Verb};
 use crate::family::Family;
+use crate::process::{Account, Detached, PidFileError, UserError};
 use crate::relay::{Notice, Relay, RelayOptions, usual_threads};
 use crate::resolver::{self, Answer};
 use crate::signalling::{BoundSockets, Fault, Output, Parts, Signalling};
@@ -56,6 +59,12 @@ pub enum DaemonError {
         #[source]
         error: TakeoverError,
     },
+    /// The number of the process cannot be written down.
+    #[error(transparent)]
+    PidFile(#[from] PidFileError),
+    /// Root's rights cannot be given up.
+    #[error(transparent)]
+    User(#[from] UserError),
     /// The system refuses something else that the daemon needs.
     #[error("cannot {what}: {error}")]
     System {
@@ -79,12 +88,12 @@ impl DaemonError {
 /// # Errors
 /// Where an address cannot be bound, or the system refuses threads, signals and
 /// the like at the start.
-pub fn run(options: Options) -> Result<(), DaemonError> {
+pub fn run(options: Options, detached: Option<Detached>) -> Result<(), DaemonError> {
     let mut old = match &options.takeover {
         Some(socket) => handover::ask(socket, &options.config)?,
         None => None,
     };
-    run_after(&mut old, options).inspect_err(|error| {
+    run_after(&mut old, options, detached).inspect_err(|error| {
         if let Some(old) = old {
             old.refuse(error);
         }
@@ -93,7 +102,9 @@ pub fn run(options: Options) -> Result<(), DaemonError> {
 
 /// Runs the daemon, in the place of an old process if there is one. That is taken
 /// out when it has been taken over.
-fn run_after(old: &mut Option<Predecessor>, options: Options) -> Result<(), DaemonError> {
+fn run_after(old: &mut Option<Predecessor>, options: Options, detached: Option<Detached>) -> Result<(), DaemonError> {
+    let places = Places::of(&options);
+    let mut belongings = Belongings::make(&options, old.as_ref().map_or(&[], |old| &old.offer().belongings))?;
     let clock = old.as_ref().map_or_else(Clock::start, |old| Clock::resume(old.offer().clock));
     let config = Arc::new(config_after(old.as_ref(), options.config, options.secret.is_some()));
     let output = if matches!(options.mode, Mode::Print) { Output::Paper } else { Output::Network };
@@ -103,9 +114,9 @@ fn run_after(old: &mut Option<Predecessor>, options: Options) -> Result<(), Daem
         Some(old) => handover::bind_rest(old, &config, socket_options, output.threads())?,
         None => BoundSockets::bind(&config, socket_options, output.threads())?,
     };
-    let place = options.control.path();
-    let inherits_control = old.as_ref().is_some_and(|old| handover::has_control(old, place.as_deref()));
-    let mut control = if inherits_control { None } else { Control::open(&options.control)? };
+    if let Some(user) = &options.user {
+        give_up_rights(user, belongings.control.as_ref())?;
+    }
     let relay_options = RelayOptions { threads: usual_threads(), tap: None };
     let (relay, notices) = Relay::start(clock, &relay_options).map_err(DaemonError::system("start the relay"))?;
     let runtime = runtime().map_err(DaemonError::system("start the runtime"))?;
@@ -122,22 +133,26 @@ fn run_after(old: &mut Option<Predecessor>, options: Options) -> Result<(), Daem
                 None
             }
             Some(old) => {
-                let heir = Heir { signalling: &mut signalling, sockets, control: place.as_deref() };
+                let heir = Heir { signalling: &mut signalling, sockets, places, belongings: &mut belongings };
                 let socket = options.takeover.unwrap_or_default();
-                let mut succession = heir.take(old).map_err(|error| DaemonError::Takeover { socket, error })?;
-                control = control.or(succession.control.take());
-                Some(succession)
+                Some(heir.take(old).map_err(|error| DaemonError::Takeover { socket, error })?)
             }
         };
         resolver::start(&config, &answers);
         let serve = |control: &mut Control| control.serve().map_err(DaemonError::system("watch the control socket"));
-        let requests = control.as_mut().map(serve).transpose()?;
+        let requests = belongings.control.as_mut().map(serve).transpose()?;
+        if let Some(detached) = detached {
+            detached
+                .leave_directory()
+                .and_then(|()| detached.tell())
+                .map_err(DaemonError::system("leave the shell"))?;
+        }
         info!("ready");
         if let Some(succession) = succession {
-            succession.complete(control.as_ref());
+            succession.complete(&mut belongings);
         }
         let (prepared, successors) = unbounded_channel();
-        let daemon = Daemon { signalling, clock, signals, control, prepared, preparing: false, leaving: false };
+        let daemon = Daemon { signalling, clock, signals, belongings, prepared, preparing: false, leaving: false };
         daemon.serve(Incoming { notices, answers: found, faults, requests, successors }).await
     });
     // A look-up may hang in the system's resolver; nobody waits for it any more.
@@ -152,6 +167,17 @@ fn config_after(old: Option<&Predecessor>, config: Config, has_secret: bool) -> 
         Some(old) if !has_secret => Config { key: old.offer().key, ..config },
         _ => config,
     }
+}
+
+/// Becomes the user of `--user`, who gets the control socket for its own.
+fn give_up_rights(user: &Account, control: Option<&Control>) -> Result<(), UserError> {
+    if let Some(control) = control {
+        user.own(control.path())?;
+        // Where it could not be removed at the end. Only a folder that is ours.
+        let folder = control.path().parent().filter(|folder| *folder == Path::new(control::OF_ROOT));
+        folder.map_or(Ok(()), |folder| user.own(folder))?;
+    }
+    user.become_it()
 }
 
 /// The control side needs one thread only: this one.
@@ -222,7 +248,8 @@ struct Daemon {
     signalling: Signalling,
     clock: Clock,
     signals: Signals,
-    control: Option<Control>,
+    /// They go away as soon as another daemon may start.
+    belongings: Belongings,
     /// Where it comes out that a process is ready to take over.
     prepared: UnboundedSender<Result<Successor, TakeoverError>>,
     /// One makes itself ready.
@@ -311,7 +338,7 @@ impl Daemon {
             self.leaving = true;
             self.signalling.stop_listening();
             // For the daemon that starts meanwhile.
-            self.control = None;
+            self.belongings = Belongings::default();
             info!(calls = self.signalling.sessions(), "SIP sockets closed; media is relayed until the last call ends");
         }
     }

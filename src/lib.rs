@@ -6,7 +6,7 @@
 //!
 //! | layer  | modules | what |
 //! |--------|---------|------|
-//! | shell  | `main` [`cli`] [`check`] [`secret`] [`logging`] [`clock`] [`escaped`] [`paper`] [`socket`] [`resolver`] [`observer`] [`signalling`] [`relay`] [`status`] [`control`] [`daemon`] [`takeover`] [`transcript`] | sockets, clocks, threads, files, logs |
+//! | shell  | `main` [`cli`] [`check`] [`secret`] [`logging`] [`process`] [`clock`] [`escaped`] [`paper`] [`socket`] [`resolver`] [`observer`] [`signalling`] [`relay`] [`status`] [`control`] [`daemon`] [`takeover`] [`transcript`] | sockets, clocks, threads, files, logs |
 //! | proxy  | [`proxy`] | the daemon without sockets |
 //! | decide | [`route`] [`rewrite`], beside them [`media`] | where a message goes and how it leaves; who may speak on a stream |
 //! | ground | [`family`] [`config`] [`address`] [`token`] [`limit`] [`branch`] [`target`] [`reason`] [`streams`] [`edit`] | values and bytes |
@@ -29,6 +29,7 @@ pub mod logging;
 pub mod media;
 pub mod observer;
 pub mod paper;
+pub mod process;
 pub mod proxy;
 pub mod reason;
 pub mod relay;

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use sipproxy64::cli::{Mode, Options};
 use sipproxy64::logging::{self, Destination};
+use sipproxy64::process::{self, Side};
 use sipproxy64::{check, daemon, status, transcript};
 
 fn main() -> ExitCode {
@@ -14,6 +15,13 @@ fn main() -> ExitCode {
     }
     let options = Options::parse();
     let log = options.log;
+    let leave_shell = || process::leave_shell(log == Destination::Stderr);
+    let detached = match options.daemon.then(leave_shell).transpose() {
+        Ok(None) => None,
+        Ok(Some(Side::Daemon(detached))) => Some(detached),
+        Ok(Some(Side::Shell(status))) => return status,
+        Err(error) => return exit_code(Err(error), Destination::Stderr, 1),
+    };
     logging::start(log, options.verbosity);
     if let Mode::Transcript(files) = &options.mode {
         let ended = transcript::run(options.config, files, &mut io::stdout().lock());
@@ -22,7 +30,7 @@ fn main() -> ExitCode {
     if options.mode == Mode::Check {
         return exit_code(check::run(&options, &mut io::stdout().lock()), log, 2);
     }
-    exit_code(daemon::run(options), log, 1)
+    exit_code(daemon::run(options, detached), log, 1)
 }
 
 /// `status` and one line, where it did not end well.

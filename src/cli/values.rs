@@ -7,6 +7,7 @@ use super::endpoint::{Endpoint, EndpointError, Host, parse_port};
 use crate::config::{LatchMode, Map, Name, PortRange, Uplink, UplinkHost};
 use crate::family::{Family, is_unicast};
 use crate::logging::Destination;
+use crate::process::{Account, AccountError};
 
 /// The longest timeout, a week: beyond it a slip of the pen is more likely than a wish.
 const LONGEST_TIMEOUT: u64 = 7 * 24 * 3600;
@@ -207,6 +208,11 @@ pub fn dscp(text: &str) -> Result<u8, ValueError> {
 /// Decimal digits and nothing else.
 fn number(text: &str) -> Option<u64> {
     if text.bytes().all(|byte| byte.is_ascii_digit()) { text.parse().ok() } else { None }
+}
+
+/// `--user`
+pub fn account(text: &str) -> Result<Account, AccountError> {
+    Account::parse(text)
 }
 
 /// `--latch`

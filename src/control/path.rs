@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use nix::unistd::geteuid;
 
 /// The folder of a daemon that root starts.
-const OF_ROOT: &str = "/run/sipproxy64";
+pub const OF_ROOT: &str = "/run/sipproxy64";
 
 /// Where the control socket is to be.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -10,16 +10,16 @@ use std::path::Path;
 
 use tracing::{info, warn};
 
+use super::belongings::{Belongings, Places};
 use super::{Daemon, DaemonError, Incoming};
 use crate::config::{Config, Uplink, UplinkHost};
-use crate::control::Control;
 use crate::family::{Family, PerFamily};
 use crate::media::table::Table;
 use crate::relay::{DetachedSession, Notice, StreamSockets};
 use crate::signalling::{BoundSockets, Signalling, SipSocket};
 use crate::socket::{BindError, SocketOptions};
 use crate::takeover::TakeoverError;
-use crate::takeover::message::{Listener, Offer, State};
+use crate::takeover::message::{Belonging, Offer, State};
 use crate::takeover::new::{Inherited, Predecessor};
 use crate::takeover::old::Successor;
 
@@ -34,12 +34,8 @@ impl Daemon {
             key: config.key,
             listen: config.listen,
             sip: addresses(config).collect(),
-            listeners: self.listeners().into_iter().map(|(listener, _)| listener).collect(),
+            belongings: self.belongings.list().into_iter().map(|(belonging, _)| belonging).collect(),
         }
-    }
-
-    fn listeners(&self) -> Vec<(Listener, BorrowedFd<'_>)> {
-        self.control.iter().map(|control| (of_control(control), control.as_fd())).collect()
     }
 
     /// Gives everything to the process that is ready for it; whether it has it. Else
@@ -54,7 +50,7 @@ impl Daemon {
         match result {
             Ok(kept) => {
                 info!(calls = self.signalling.sessions(), ?pause, "another process goes on with all calls");
-                self.leave_listeners(&kept);
+                self.belongings.leave(&kept);
                 true
             }
             Err(error) => {
@@ -93,7 +89,7 @@ impl Daemon {
     fn state<'a>(&self, BoundSockets(sets): &BoundSockets, sessions: &'a [DetachedSession]) -> State<'a> {
         State {
             sip: sets.iter().flatten().map(|socket| socket.address).collect(),
-            listeners: self.listeners().into_iter().map(|(listener, _)| listener).collect(),
+            belongings: self.belongings.list().into_iter().map(|(belonging, _)| belonging).collect(),
             table: self.signalling.look_at_calls(|table, _| table.save()),
             relay: sessions.iter().map(|session| Cow::Borrowed(&session.state)).collect(),
             answers: self.signalling.save_answers(),
@@ -112,21 +108,10 @@ impl Daemon {
         sessions: &'a [DetachedSession],
     ) -> Vec<BorrowedFd<'a>> {
         let sip = sets.iter().flatten().map(|socket| socket.socket.as_fd());
-        let listeners = self.listeners().into_iter().map(|(_, descriptor)| descriptor);
+        let belongings = self.belongings.list().into_iter().map(|(_, descriptor)| descriptor);
         let streams = sessions.iter().flat_map(|session| &session.sockets).flat_map(StreamSockets::descriptors);
-        sip.chain(listeners).chain(streams).collect()
+        sip.chain(belongings).chain(streams).collect()
     }
-
-    /// The files of what the new process has kept are its own now.
-    fn leave_listeners(&mut self, kept: &[Listener]) {
-        if let Some(control) = self.control.take_if(|control| kept.contains(&of_control(control))) {
-            control.leave();
-        }
-    }
-}
-
-fn of_control(control: &Control) -> Listener {
-    Listener::Control { path: control.path().to_owned(), identity: control.identity() }
 }
 
 fn addresses(config: &Config) -> impl Iterator<Item = SocketAddr> {
@@ -175,35 +160,34 @@ pub(super) fn bind_rest(
     BoundSockets::bind_fakes(new, options, threads)
 }
 
-/// Whether the old process has the control socket at this path.
-pub(super) fn has_control(old: &Predecessor, place: Option<&Path>) -> bool {
-    let at = |listener: &Listener| matches!(listener, Listener::Control { path, .. } if Some(&**path) == place);
-    old.offer().listeners.iter().any(at)
-}
-
-/// What becomes of the old process's belongings.
+/// Who gets what the old process has.
 #[derive(Debug)]
 pub(super) struct Heir<'a> {
     /// The threads, without sockets yet.
     pub(super) signalling: &'a mut Signalling,
     /// SIP sockets that the old process has not.
     pub(super) sockets: BoundSockets,
-    /// Where the control socket is to be, if it is not there yet.
-    pub(super) control: Option<&'a Path>,
+    /// Which of its files are wanted.
+    pub(super) places: Places,
+    /// Those that are there already.
+    pub(super) belongings: &'a mut Belongings,
 }
 
 /// A takeover that is complete, but for telling the old process.
 #[derive(Debug)]
 pub(super) struct Succession {
     inherited: Inherited,
-    /// The control socket, if it was the old process's.
-    pub(super) control: Option<Control>,
 }
 
 impl Succession {
     /// Lets the old process end.
-    pub(super) fn complete(self, control: Option<&Control>) {
-        self.inherited.running(control.map(of_control).into_iter().collect());
+    pub(super) fn complete(self, belongings: &mut Belongings) {
+        if let Some(file) = &mut belongings.pid_file
+            && let Err(error) = file.write()
+        {
+            warn!(path = %file.path().display(), %error, "the pid file still has the number of the old process");
+        }
+        self.inherited.running(belongings.list().into_iter().map(|(belonging, _)| belonging).collect());
     }
 }
 
@@ -224,7 +208,7 @@ impl Heir<'_> {
             }
         };
         let (inherited, state, _) = estate.accept()?;
-        let Parts { table, sessions, control } = parts;
+        let Parts { table, sessions, belongings } = parts;
         let calls = table.sessions();
         self.signalling.resume(table, sessions, &state.answers);
         for side in Family::BOTH {
@@ -236,21 +220,24 @@ impl Heir<'_> {
             }
         }
         self.signalling.serve(self.sockets);
+        for (belonging, descriptor) in belongings {
+            if let Err(error) = self.belongings.adopt(&self.places, &belonging, descriptor) {
+                warn!(?belonging, %error, "cannot be kept");
+            }
+        }
         info!(calls, "took over all calls");
-        Ok(Succession { inherited, control })
+        Ok(Succession { inherited })
     }
 
     /// What is what of the descriptors, and whether everything fits.
     fn divide(&mut self, state: &State<'_>, descriptors: Vec<OwnedFd>) -> Result<Parts, TakeoverError> {
         let mut descriptors = descriptors.into_iter();
         self.deal(&state.sip, descriptors.by_ref())?;
-        let mut control = None;
-        for listener in &state.listeners {
+        // Not ours yet: they would be removed if nothing comes of it.
+        let mut belongings = Vec::with_capacity(state.belongings.len());
+        for belonging in &state.belongings {
             let descriptor = descriptors.next().ok_or_else(|| garbled("descriptors are missing"))?;
-            let Listener::Control { path, identity } = listener;
-            if Some(&**path) == self.control {
-                control = Some(Control::adopt(descriptor, path, *identity)?);
-            }
+            belongings.push((belonging.clone(), descriptor));
         }
         let config = self.signalling.config();
         let table = Table::resume(config, state.table.clone()).map_err(|error| garbled(&error.to_string()))?;
@@ -266,7 +253,7 @@ impl Heir<'_> {
             }
             sessions.push(DetachedSession { state: session.clone().into_owned(), sockets });
         }
-        Ok(Parts { table, sessions, control })
+        Ok(Parts { table, sessions, belongings })
     }
 
     /// Deals the old process's SIP sockets out to the threads; those of one address
@@ -305,7 +292,7 @@ impl Heir<'_> {
 struct Parts {
     table: Table,
     sessions: Vec<DetachedSession>,
-    control: Option<Control>,
+    belongings: Vec<(Belonging, OwnedFd)>,
 }
 
 fn garbled(what: &str) -> TakeoverError {

@@ -24,13 +24,13 @@ pub struct Offer {
     pub listen: PerFamily<SocketAddr>,
     /// All its SIP addresses, listen addresses and fakes.
     pub sip: Vec<SocketAddr>,
-    /// What else it listens at.
-    pub listeners: Vec<Listener>,
+    /// What else it has that another process can go on with.
+    pub belongings: Vec<Belonging>,
 }
 
-/// A stream socket that listens.
+/// Something in the file system.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Listener {
+pub enum Belonging {
     /// The control socket.
     Control {
         /// Its path.
@@ -38,17 +38,22 @@ pub enum Listener {
         /// Device and inode of its file.
         identity: (u64, u64),
     },
+    /// The pid file.
+    PidFile {
+        /// Its path.
+        path: PathBuf,
+    },
 }
 
 /// All that the old process knows. Its descriptors follow it, in this order: one
-/// for each of `sip`, one for each of `listeners`, four for each stream of
+/// for each of `sip`, one for each of `belongings`, four for each stream of
 /// `relay`.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct State<'a> {
     /// The address of each SIP socket; several may share one.
     pub sip: Vec<SocketAddr>,
-    /// What else it listens at.
-    pub listeners: Vec<Listener>,
+    /// What else it has.
+    pub belongings: Vec<Belonging>,
     /// What the messages of each call have said.
     pub table: Saved,
     /// What the relay knows of each session.
@@ -63,7 +68,7 @@ impl State<'_> {
     /// How many descriptors follow.
     pub fn descriptors(&self) -> usize {
         let streams: usize = self.relay.iter().map(|session| session.streams.len()).sum();
-        self.sip.len().saturating_add(self.listeners.len()).saturating_add(streams.saturating_mul(4))
+        self.sip.len().saturating_add(self.belongings.len()).saturating_add(streams.saturating_mul(4))
     }
 }
 
@@ -83,8 +88,8 @@ pub enum FromNew {
     Attached,
     /// It reads and relays.
     Running {
-        /// Which of the listeners it has kept.
-        kept: Vec<Listener>,
+        /// What of the belongings it has kept.
+        kept: Vec<Belonging>,
     },
     /// It will not take over, for this reason.
     Refuse(String),

@@ -6,7 +6,7 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 
 use super::channel::{Channel, garbled};
-use super::message::{FromNew, FromOld, Listener, Offer, State};
+use super::message::{Belonging, FromNew, FromOld, Offer, State};
 use super::{BEGINNING, BELIEVED, FORMAT, PREPARATION, TakeoverError};
 use crate::config::Config;
 use crate::family::Family;
@@ -140,7 +140,7 @@ pub struct Inherited {
 
 impl Inherited {
     /// Lets the old process end: this one reads and relays.
-    pub fn running(mut self, kept: Vec<Listener>) {
+    pub fn running(mut self, kept: Vec<Belonging>) {
         self.channel.within(BEGINNING);
         // If it has gone already, that is what it was to do.
         let _ = self.channel.send(&FromNew::Running { kept });

@@ -4,7 +4,7 @@ use std::os::fd::BorrowedFd;
 use std::os::unix::net::UnixStream;
 
 use super::channel::{Channel, garbled};
-use super::message::{FromNew, FromOld, Listener, Offer, State};
+use super::message::{Belonging, FromNew, FromOld, Offer, State};
 use super::{BEGINNING, FORMAT, PAUSE, PREPARATION, TakeoverError};
 
 /// A new process that is ready to take over.
@@ -30,7 +30,7 @@ impl Successor {
     }
 
     /// Gives everything to the new process, whose work it is when this returns; what
-    /// it keeps of the listeners is the answer. To be called when nothing changes any
+    /// it keeps of the belongings is the answer. To be called when nothing changes any
     /// more; it blocks for no longer than [`PAUSE`] and [`BEGINNING`].
     ///
     /// # Errors
@@ -39,7 +39,7 @@ impl Successor {
         mut self,
         state: &State<'_>,
         descriptors: &[BorrowedFd<'_>],
-    ) -> Result<Vec<Listener>, TakeoverError> {
+    ) -> Result<Vec<Belonging>, TakeoverError> {
         let channel = &mut self.channel;
         channel.within(PAUSE);
         channel.send(state)?;

@@ -7,7 +7,7 @@ use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::thread;
 
-use super::message::{FromNew, FromOld, Listener, Offer, State};
+use super::message::{Belonging, FromNew, FromOld, Offer, State};
 use super::new::Predecessor;
 use super::old::Successor;
 use super::*;
@@ -27,18 +27,18 @@ fn offer() -> Offer {
         key: Key([7; 16]),
         listen,
         sip: listen.iter().map(|(_, &address)| address).collect(),
-        listeners: vec![control()],
+        belongings: vec![control()],
     }
 }
 
-fn control() -> Listener {
-    Listener::Control { path: "/run/sipproxy64/control".into(), identity: (1, 2) }
+fn control() -> Belonging {
+    Belonging::Control { path: "/run/sipproxy64/control".into(), identity: (1, 2) }
 }
 
 fn state(sockets: &[UdpSocket]) -> State<'static> {
     State {
         sip: sockets.iter().map(|socket| socket.local_addr().unwrap()).collect(),
-        listeners: Vec::new(),
+        belongings: Vec::new(),
         table: Table::new(&config()).save(),
         relay: Vec::new(),
         answers: AnswerLimit::new(&Key([7; 16])).save(Duration::ZERO),
@@ -51,7 +51,7 @@ fn sockets(count: usize) -> Vec<UdpSocket> {
 }
 
 /// The old process's part, with these sockets.
-fn old(stream: UnixStream, sockets: &[UdpSocket]) -> Result<Vec<Listener>, TakeoverError> {
+fn old(stream: UnixStream, sockets: &[UdpSocket]) -> Result<Vec<Belonging>, TakeoverError> {
     let mut stream = stream;
     let mut line = [0; "takeover\n".len()];
     std::io::Read::read_exact(&mut stream, &mut line).unwrap();
@@ -62,7 +62,7 @@ fn old(stream: UnixStream, sockets: &[UdpSocket]) -> Result<Vec<Listener>, Takeo
 }
 
 /// Both parts; what the old one says in the end.
-fn between(sockets: &[UdpSocket], new: impl FnOnce(UnixStream) + Send) -> Result<Vec<Listener>, TakeoverError> {
+fn between(sockets: &[UdpSocket], new: impl FnOnce(UnixStream) + Send) -> Result<Vec<Belonging>, TakeoverError> {
     let (one, other) = UnixStream::pair().unwrap();
     thread::scope(|scope| {
         scope.spawn(|| new(other));

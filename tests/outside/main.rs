@@ -24,6 +24,7 @@ mod harness_itself;
 mod latching;
 mod offers;
 mod ports;
+mod process;
 mod refusals;
 mod sipp;
 mod sizes;

@@ -145,7 +145,7 @@ impl Drop for Daemon {
 
 /// What the kernel tells of a process.
 #[derive(Clone, Copy, Debug)]
-pub struct Process(u32);
+pub struct Process(pub u32);
 
 impl Process {
     /// How many descriptors it has open.
@@ -155,9 +155,14 @@ impl Process {
 
     /// Its resident memory in kB.
     pub fn memory(self) -> u64 {
+        self.status("VmRSS").trim_end_matches(" kB").parse().unwrap()
+    }
+
+    /// What `/proc/PID/status` has behind `name:`.
+    pub fn status(self, name: &str) -> String {
         let status = fs::read_to_string(format!("/proc/{}/status", self.0)).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-        line.trim().trim_end_matches(" kB").parse().unwrap()
+        let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+        line.unwrap().trim().replace('\t', " ")
     }
 }
 

@@ -38,13 +38,22 @@ pub fn isolated<Test: FnOnce()>(test: Test) {
 
 /// The same for a test that calls these programs.
 pub fn isolated_with<Test: FnOnce()>(programs: &[&str], test: Test) {
+    isolated_by(&["-rn", "-n"], programs, test);
+}
+
+/// The same for a test that needs other users than root: without a namespace of users.
+pub fn isolated_with_users<Test: FnOnce()>(test: Test) {
+    isolated_by(&["-n"], &[], test);
+}
+
+fn isolated_by<Test: FnOnce()>(ways: &[&'static str], programs: &[&str], test: Test) {
     if env::var_os(INSIDE).is_some() {
         await_network(ADDRESSES4[0], ADDRESSES4[1]);
         await_network(ADDRESSES6[0], ADDRESSES6[1]);
         return test();
     }
     let name = test_name::<Test>();
-    let Some(unshare) = find_unshare() else {
+    let Some(unshare) = find_unshare(ways) else {
         return skip(
             &name,
             "the right to make network namespaces: unshare (util-linux), as root or with user namespaces",
@@ -106,8 +115,8 @@ fn say(line: &str) {
 }
 
 /// The options with which a namespace can be had here.
-fn find_unshare() -> Option<&'static str> {
-    ["-rn", "-n"].into_iter().find(|options| {
+fn find_unshare(ways: &[&'static str]) -> Option<&'static str> {
+    ways.iter().copied().find(|options| {
         let quiet = || Stdio::null();
         let probe = Command::new("unshare").args([options, "true"]).stdout(quiet()).stderr(quiet()).status();
         probe.is_ok_and(|status| status.success())

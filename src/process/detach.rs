@@ -1,0 +1,128 @@
+//! `--daemon`: out of the shell, but not before the start has succeeded.
+//!
+//! The program starts itself once more and waits for one byte from it. The new
+//! process does all of the start with the standard error of the shell, so that
+//! every error is seen there, whenever it comes; its exit status becomes that of
+//! the first process. The byte comes when nothing can fail any more. So nothing
+//! is forked that has threads, and nothing is left to be told after that.
+
+use std::env;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::process::{CommandExt, parent_id};
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitCode, Stdio};
+
+use nix::errno::Errno;
+use nix::unistd::{dup2_stderr, dup2_stdin, dup2_stdout, setsid};
+
+/// Tells the new process who waits for it, by the number of that process: in an
+/// environment that somebody else inherits it means nothing.
+const WAITING: &str = "SIPPROXY64_WAITING";
+/// The byte that says "started".
+const STARTED: u8 = b'+';
+
+/// Which of the two processes this one is.
+#[derive(Debug)]
+pub enum Side {
+    /// The one that the shell waits for, when all is said: this is its exit status.
+    Shell(ExitCode),
+    /// The daemon.
+    Daemon(Detached),
+}
+
+/// Leaves the shell: in the first process when the daemon has started or cannot,
+/// in the daemon at once. With `keep_stderr` the daemon's standard error stays
+/// what it is, as the log goes there.
+///
+/// # Errors
+/// Where the system starts no process, or has no /dev/null or no session for it.
+pub fn leave_shell(keep_stderr: bool) -> io::Result<Side> {
+    match Detached::here(keep_stderr)? {
+        Some(detached) => Ok(Side::Daemon(detached)),
+        None => Ok(Side::Shell(start()?)),
+    }
+}
+
+/// Starts this program once more and waits until it has started. The exit status
+/// is 0 then, else that of the other one.
+fn start() -> io::Result<ExitCode> {
+    let mut arguments = env::args_os();
+    let name = arguments.next().unwrap_or_else(|| "sipproxy64".into());
+    let mut child = Command::new(program()?)
+        .arg0(name)
+        .args(arguments)
+        .env(WAITING, std::process::id().to_string())
+        .stdout(Stdio::piped())
+        .spawn()?;
+    if has_started(&mut child) {
+        return Ok(ExitCode::SUCCESS);
+    }
+    // It has said why, unless something killed it.
+    let status = child.wait()?;
+    match status.code().map(u8::try_from) {
+        Some(Ok(code)) if code != 0 => Ok(ExitCode::from(code)),
+        _ => Err(io::Error::other(format!("the detached process ended at the start: {status}"))),
+    }
+}
+
+/// The file of this program, also where its name is gone.
+fn program() -> io::Result<PathBuf> {
+    let path = env::current_exe()?;
+    Ok(if path.exists() { path } else { "/proc/self/exe".into() })
+}
+
+fn has_started(child: &mut Child) -> bool {
+    let mut byte = [0];
+    let read = child.stdout.as_mut().map(|pipe| pipe.read_exact(&mut byte));
+    matches!(read, Some(Ok(()))) && byte == [STARTED]
+}
+
+/// The new process, while the first one waits.
+#[derive(Debug)]
+pub struct Detached {
+    nothing: File,
+    keep_stderr: bool,
+}
+
+impl Detached {
+    /// Whether this process is one that [`start`] made; then it is out of the
+    /// shell's session, so that no terminal ends it.
+    fn here(keep_stderr: bool) -> io::Result<Option<Self>> {
+        if env::var(WAITING).is_ok_and(|waiting| waiting == parent_id().to_string()) {
+            match setsid() {
+                // The leader of a process group has left its shell already.
+                Ok(_) | Err(Errno::EPERM) => {}
+                Err(error) => return Err(error.into()),
+            }
+            let nothing = OpenOptions::new().read(true).write(true).open("/dev/null")?;
+            return Ok(Some(Self { nothing, keep_stderr }));
+        }
+        Ok(None)
+    }
+
+    /// Out of the working directory, which could not be unmounted otherwise.
+    /// Relative paths mean something else from now on.
+    ///
+    /// # Errors
+    /// Where there is no root directory.
+    pub fn leave_directory(&self) -> io::Result<()> {
+        env::set_current_dir("/")
+    }
+
+    /// Tells the process that waits that the start has succeeded, and lets go of
+    /// what it shares with the shell.
+    ///
+    /// # Errors
+    /// Where nobody waits any more.
+    pub fn tell(self) -> io::Result<()> {
+        let told = io::stdout().write_all(&[STARTED]).and_then(|()| io::stdout().flush());
+        told.map_err(|error| io::Error::new(error.kind(), format!("the process that waits is gone ({error})")))?;
+        dup2_stdin(&self.nothing)?;
+        dup2_stdout(&self.nothing)?;
+        if !self.keep_stderr {
+            dup2_stderr(&self.nothing)?;
+        }
+        Ok(())
+    }
+}
