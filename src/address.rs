@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::config::{Config, Key, Map, SIP_PORT, UplinkHost};
 use crate::family::{Family, PerFamily, canonical, canonical_endpoint, is_unicast};
-use crate::text::{Sink, Text, display};
+use crate::text::{Bracketed, Sink, Text, display};
 
 /// Who sent a packet. Those with a number are an index into [`Config::maps`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -260,11 +260,7 @@ pub struct Plainly {
 
 impl Text for Plainly {
     fn write(&self, out: &mut impl Sink) {
-        match self.host {
-            IpAddr::V4(v4) => v4.write(out),
-            IpAddr::V6(v6) => ("[", v6, "]").write(out),
-        }
-        self.port.map(|port| (":", port)).write(out);
+        Bracketed { host: self.host, port: self.port }.write(out);
     }
 }
 

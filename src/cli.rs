@@ -220,7 +220,9 @@ fn in_force(command: &Command, matches: &ArgMatches) -> Vec<String> {
 /// The options as clap sees them. The comments are the text of `--help`.
 #[derive(Debug, Parser)]
 #[command(name = "sipproxy64", version, about, args_override_self = false)]
-#[command(after_help = "See sipproxy64(8) for what each option means, with examples.")]
+#[command(after_help = "\
+`sipproxy64 status` shows what a running one does, see sipproxy64 status --help.
+See sipproxy64(8) for what each option means, with examples.")]
 struct Arguments {
     /// IPv4 listen address
     #[arg(short = 'l', long, value_name = "ADDR[:PORT]", value_parser = values::listen4)]

@@ -13,6 +13,7 @@ use std::time::Duration;
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc::{Receiver, UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::oneshot;
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use tracing::{info, warn};
@@ -29,6 +30,8 @@ use crate::relay::{Notice, Relay, RelayOptions, usual_threads};
 use crate::resolver::{self, Answer};
 use crate::signalling::{BoundSockets, Fault, Output, Parts, Signalling};
 use crate::socket::{BindError, SocketOptions};
+use crate::status::gather::Gatherer;
+use crate::status::{Snapshot, text};
 use crate::takeover::TakeoverError;
 use crate::takeover::new::Predecessor;
 use crate::takeover::old::Successor;
@@ -148,11 +151,13 @@ fn run_after(old: &mut Option<Predecessor>, options: Options, detached: Option<D
                 .map_err(DaemonError::system("leave the shell"))?;
         }
         info!("ready");
+        let gatherer = Gatherer::new(clock);
         if let Some(succession) = succession {
             succession.complete(&mut belongings);
         }
         let (prepared, successors) = unbounded_channel();
-        let daemon = Daemon { signalling, clock, signals, belongings, prepared, preparing: false, leaving: false };
+        let daemon =
+            Daemon { signalling, clock, signals, belongings, prepared, preparing: false, leaving: false, gatherer };
         daemon.serve(Incoming { notices, answers: found, faults, requests, successors }).await
     });
     // A look-up may hang in the system's resolver; nobody waits for it any more.
@@ -256,6 +261,7 @@ struct Daemon {
     preparing: bool,
     /// SIGHUP came: the SIP sockets are closed, media goes on.
     leaving: bool,
+    gatherer: Gatherer,
 }
 
 impl Daemon {
@@ -267,7 +273,7 @@ impl Daemon {
         while !(self.leaving && self.signalling.is_idle()) {
             let deadline = self.deadline();
             tokio::select! {
-                Some(notice) = incoming.notices.recv() => self.signalling.notice(notice),
+                Some(notice) = incoming.notices.recv() => self.notice(notice),
                 Some(Answer { side, addresses }) = incoming.answers.recv() => self.signalling.set_uplink(side, addresses),
                 Some(request) = next(&mut incoming.requests) => self.request(request),
                 () = sleep_until(deadline) => self.signalling.timers(),
@@ -296,12 +302,10 @@ impl Daemon {
     }
 
     /// Answers a client of the control socket.
-    fn request(&mut self, request: Request) {
-        let Request { verb, client } = request;
+    fn request(&mut self, Request { verb, client }: Request) {
         match verb {
-            Verb::Status | Verb::StatusJson => {
-                client.answer(format!("calls now: {}\n", self.signalling.sessions()).into_bytes());
-            }
+            Verb::Status => self.tell(client, |snapshot| text::status(snapshot).into_bytes()),
+            Verb::StatusJson => self.tell(client, Snapshot::json),
             Verb::Takeover if self.preparing => {
                 client.answer(b"error: another process is about to take over\n".to_vec());
             }
@@ -331,6 +335,25 @@ impl Daemon {
                 false
             }
         }
+    }
+
+    /// Tells a client what this daemon is doing.
+    fn tell(&self, client: Client, write: fn(&Snapshot) -> Vec<u8>) {
+        let (asking, gathered) = oneshot::channel();
+        self.gatherer.gather(&self.signalling, self.leaving, asking);
+        tokio::spawn(async move {
+            if let Ok(snapshot) = gathered.await {
+                client.answer(write(&snapshot));
+            }
+        });
+    }
+
+    /// Takes in what a relay thread tells.
+    fn notice(&self, notice: Notice) {
+        if let Notice::Ended(ending) = &notice {
+            self.gatherer.ended(ending);
+        }
+        self.signalling.notice(notice);
     }
 
     fn leave(&mut self) {

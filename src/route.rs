@@ -60,7 +60,7 @@ pub struct RouteUri {
 
 impl RouteUri {
     fn read(text: &[u8], span: Span) -> Option<Self> {
-        let uri = Uri::parse(span.of(text))?.shifted(span.start);
+        let uri = Uri::within(text, span)?;
         let endpoint = Numeric::of(text, &uri).map(|target| target.endpoint());
         Some(Self { span, endpoint, loose: uri.parameter(text, b"lr").is_some() })
     }

@@ -42,7 +42,7 @@ use self::shared::Shared;
 pub use self::sockets::{BoundSockets, SipSocket};
 pub use self::trouble::Trouble;
 use self::worker::{Beginning, Order, Worker};
-use crate::address::Directory;
+use crate::address::{Directory, Source};
 use crate::clock::Clock;
 use crate::config::{Config, Map};
 use crate::family::Family;
@@ -349,6 +349,11 @@ impl Signalling {
     /// When a side's uplink was last heard, likewise.
     pub fn uplink_heard(&self, side: Family) -> Option<Duration> {
         self.heard.uplink(side)
+    }
+
+    /// Who would send from an address.
+    pub fn source(&self, address: SocketAddr) -> Source {
+        self.directory.source(address)
     }
 
     /// Where a side's uplink is now, as far as it is known.

@@ -6,6 +6,7 @@
 //! be added, and [`SCHEMA`] grows where one changes its meaning or goes away.
 
 pub mod command;
+pub mod gather;
 pub mod text;
 mod watch;
 
@@ -153,7 +154,7 @@ pub struct Party {
 /// A limit, and how near it is.
 #[derive(Clone, Debug, Serialize)]
 pub struct Limit {
-    /// `calls`, `calls_of_one_source`, `streams_of_strangers`, `port_pairs` or `descriptors`.
+    /// `calls`, `calls_of_one_source`, `streams_of_strangers` or `port_pairs`.
     pub name: &'static str,
     /// So much there is now.
     pub now: u64,
@@ -172,6 +173,10 @@ pub struct Messages {
     pub answered: u64,
     /// Of these, that came to nothing.
     pub dropped: u64,
+    /// Of these, line ends and the like that keep a NAT open.
+    pub keep_alives: u64,
+    /// Dropped unread under overload, and not counted above.
+    pub shed: u64,
 }
 
 /// Something that went wrong, and how often.

@@ -81,6 +81,101 @@ impl Text for [u8] {
     }
 }
 
+/// A few bytes put together on the stack: one copy into the message, where its
+/// parts would take one each. What finds no room is left out; the last segment of
+/// an IPv6 address may take three bytes more than it fills.
+struct Piece<const ROOM: usize> {
+    bytes: [u8; ROOM],
+    length: usize,
+}
+
+impl<const ROOM: usize> Piece<ROOM> {
+    fn new() -> Self {
+        Self { bytes: [0; ROOM], length: 0 }
+    }
+
+    fn push(&mut self, byte: u8) {
+        if let Some(place) = self.bytes.get_mut(self.length) {
+            *place = byte;
+            self.length += 1;
+        }
+    }
+
+    fn as_bytes(&self) -> &[u8] {
+        self.bytes.get(..self.length).unwrap_or_default()
+    }
+
+    fn push_number(&mut self, number: u16) {
+        for place in [10_000, 1000, 100, 10, 1] {
+            if number >= place || place == 1 {
+                // A remainder of ten is a digit.
+                self.push(b'0' | (number / place % 10) as u8);
+            }
+        }
+    }
+
+    fn push_v4(&mut self, address: Ipv4Addr) {
+        for (index, octet) in address.octets().into_iter().enumerate() {
+            if index > 0 {
+                self.push(b'.');
+            }
+            self.push_number(octet.into());
+        }
+    }
+
+    fn push_v6(&mut self, address: Ipv6Addr, separator: u8) {
+        if let Some(v4) = address.to_ipv4_mapped() {
+            for byte in [separator, separator, b'f', b'f', b'f', b'f', separator] {
+                self.push(byte);
+            }
+            return self.push_v4(v4);
+        }
+        let segments = address.segments();
+        let (gap, behind) = longest_zeros(&segments);
+        self.push_segments(segments.get(..gap).unwrap_or_default(), separator);
+        if gap < behind {
+            self.push(separator);
+            self.push(separator);
+            self.push_segments(segments.get(behind..).unwrap_or_default(), separator);
+        }
+    }
+
+    fn push_segments(&mut self, segments: &[u16], separator: u8) {
+        for (index, &segment) in segments.iter().enumerate() {
+            if index > 0 {
+                self.push(separator);
+            }
+            self.push_hex(segment);
+        }
+    }
+
+    /// A number in hex digits, without leading zeros. Takes room for all four.
+    fn push_hex(&mut self, number: u16) {
+        let skipped = number.leading_zeros().min(15) / 4;
+        let [.., a, b, c, d] = (eight_hex_digits(number.into()) << (skipped * 8)).to_be_bytes();
+        if let Some(places) = self.bytes.get_mut(self.length..).and_then(|rest| rest.first_chunk_mut()) {
+            *places = [a, b, c, d];
+            self.length += 4 - skipped as usize;
+        }
+    }
+}
+
+/// Where the first of the longest runs of zero segments begins and ends, one
+/// alone being none (RFC 5952 §4.2); 8 and 8: there is none.
+fn longest_zeros(segments: &[u16; 8]) -> (usize, usize) {
+    let zeros = segments.iter().rev().fold(0u8, |zeros, &segment| zeros << 1 | u8::from(segment == 0));
+    // Each step leaves of every run one less: at last the beginnings of the longest.
+    let (mut runs, mut begins, mut length) = (zeros, 0, 0);
+    while runs != 0 {
+        (begins, runs, length) = (runs, runs & runs >> 1, length + 1);
+    }
+    if length < 2 {
+        return (8, 8);
+    }
+    let begin = begins.trailing_zeros() as usize;
+    (begin, begin + length)
+}
+
 impl Text for u64 {
     fn write(&self, out: &mut impl Sink) {
         let mut digits = [0; 20];
@@ -101,19 +196,18 @@ impl Text for u64 {
 
 impl Text for u32 {
     fn write(&self, out: &mut impl Sink) {
-        u64::from(*self).write(out);
+        match u16::try_from(*self) {
+            Ok(small) => small.write(out),
+            Err(_) => u64::from(*self).write(out),
+        }
     }
 }
 
 impl Text for u16 {
     fn write(&self, out: &mut impl Sink) {
-        u64::from(*self).write(out);
-    }
-}
-
-impl Text for u8 {
-    fn write(&self, out: &mut impl Sink) {
-        u64::from(*self).write(out);
+        let mut piece = Piece::<5>::new();
+        piece.push_number(*self);
+        out.put(piece.as_bytes());
     }
 }
 
@@ -125,70 +219,58 @@ impl Text for usize {
 
 impl Text for Ipv4Addr {
     fn write(&self, out: &mut impl Sink) {
-        let [a, b, c, d] = self.octets();
-        (a, ".", b, ".", c, ".", d).write(out);
+        let mut piece = Piece::<15>::new();
+        piece.push_v4(*self);
+        out.put(piece.as_bytes());
     }
 }
 
 impl Text for Ipv6Addr {
     /// By RFC 5952.
     fn write(&self, out: &mut impl Sink) {
-        write_ipv6(*self, b':', out);
+        let mut piece = Piece::<{ 39 + 3 }>::new();
+        piece.push_v6(*self, b':');
+        out.put(piece.as_bytes());
     }
 }
 
-/// An IPv6 address by RFC 5952, with `separator` for its colons.
-pub fn write_ipv6(address: Ipv6Addr, separator: u8, out: &mut impl Sink) {
-    let segments = address.segments();
-    if let Some(v4) = address.to_ipv4_mapped() {
-        let between = [separator];
-        return (&[separator, separator][..], "ffff", &between[..], v4).write(out);
+/// Address and port with other separators than the usual ones: `2001-db8--1~5060`.
+pub fn write_endpoint(endpoint: SocketAddr, colon: u8, before_port: u8, out: &mut impl Sink) {
+    let mut piece = Piece::<{ 45 + 3 }>::new();
+    match endpoint.ip() {
+        IpAddr::V4(v4) => piece.push_v4(v4),
+        IpAddr::V6(v6) => piece.push_v6(v6, colon),
     }
-    let (zeros, length) = longest_zeros(&segments);
-    let mut index = 0;
-    let mut after_gap = true;
-    while let Some(segment) = segments.get(index) {
-        if length > 1 && index == zeros {
-            out.put(&[separator, separator]);
-            (index, after_gap) = (index.saturating_add(length), true);
-            continue;
-        }
-        if !after_gap {
-            out.put(&[separator]);
-        }
-        write_hex(*segment, out);
-        (index, after_gap) = (index.saturating_add(1), false);
-    }
-}
-
-/// Where the first of the longest runs of zero segments begins, and its length.
-fn longest_zeros(segments: &[u16; 8]) -> (usize, usize) {
-    let (mut best, mut run) = ((0, 0), (0, 0));
-    for (index, &segment) in segments.iter().enumerate() {
-        run = match (segment, run.1) {
-            (0, 0) => (index, 1),
-            (0, length) => (run.0, length + 1),
-            _ => (0, 0),
-        };
-        if run.1 > best.1 {
-            best = run;
-        }
-    }
-    best
-}
-
-/// A number in hex digits, without leading zeros.
-fn write_hex(number: u16, out: &mut impl Sink) {
-    let skipped = (number.leading_zeros() / 4).min(3);
-    for place in (0..4 - skipped).rev() {
-        out.put(&[hex_digit(u64::from(number) >> (place * 4))]);
-    }
+    piece.push(before_port);
+    piece.push_number(endpoint.port());
+    out.put(piece.as_bytes());
 }
 
 /// The digit of the lowest four bits.
 pub fn hex_digit(bits: u64) -> u8 {
     let value = (bits & 15) as u8;
     if value < 10 { b'0' + value } else { b'a' + value - 10 }
+}
+
+/// Sixteen hex digits.
+pub fn hex_digits(number: u64) -> [u8; 16] {
+    let [front, back] = [(number >> 32) as u32, number as u32].map(|half| eight_hex_digits(half).to_be_bytes());
+    let mut digits = [0; 16];
+    let (front_half, back_half) = digits.split_at_mut(8);
+    front_half.copy_from_slice(&front);
+    back_half.copy_from_slice(&back);
+    digits
+}
+
+/// Eight hex digits, all at once: a byte for each, the first one highest.
+fn eight_hex_digits(number: u32) -> u64 {
+    let number = u64::from(number);
+    let number = (number << 16 | number) & 0x0000_ffff_0000_ffff;
+    let number = (number << 8 | number) & 0x00ff_00ff_00ff_00ff;
+    let number = (number << 4 | number) & 0x0f0f_0f0f_0f0f_0f0f;
+    // Ten and more, with six added, reach into the next four bits.
+    let letters = (number + 0x0606_0606_0606_0606) >> 4 & 0x0101_0101_0101_0101;
+    number + 0x3030_3030_3030_3030 + letters * u64::from(b'a' - b'0' - 10)
 }
 
 impl Text for IpAddr {
@@ -202,10 +284,35 @@ impl Text for IpAddr {
 
 impl Text for SocketAddr {
     fn write(&self, out: &mut impl Sink) {
-        match self.ip() {
-            IpAddr::V4(v4) => (v4, ":", self.port()).write(out),
-            IpAddr::V6(v6) => ("[", v6, "]:", self.port()).write(out),
+        Bracketed { host: self.ip(), port: Some(self.port()) }.write(out);
+    }
+}
+
+/// A host, IPv6 in brackets, and a port if there is one.
+#[derive(Clone, Copy, Debug)]
+pub struct Bracketed {
+    /// The host.
+    pub host: IpAddr,
+    /// The port.
+    pub port: Option<u16>,
+}
+
+impl Text for Bracketed {
+    fn write(&self, out: &mut impl Sink) {
+        let mut piece = Piece::<{ 47 + 3 }>::new();
+        match self.host {
+            IpAddr::V4(v4) => piece.push_v4(v4),
+            IpAddr::V6(v6) => {
+                piece.push(b'[');
+                piece.push_v6(v6, b':');
+                piece.push(b']');
+            }
         }
+        if let Some(port) = self.port {
+            piece.push(b':');
+            piece.push_number(port);
+        }
+        out.put(piece.as_bytes());
     }
 }
 
@@ -243,8 +350,17 @@ mod tests {
 
     #[test]
     fn numbers_at_their_ends() {
-        for number in [0, 7, 10, 65_535, u64::MAX] {
+        for number in [0, 7, 10, 65_535, 65_536, u64::MAX] {
             assert_eq!(written(number), number.to_string());
+            assert_eq!(written(number as u32), (number as u32).to_string());
+            assert_eq!(written(number as u16), (number as u16).to_string());
+        }
+    }
+
+    #[test]
+    fn sixteen_hex_digits() {
+        for number in [0, 0x9a, 0x0123_4567_89ab_cdef, u64::MAX] {
+            assert_eq!(hex_digits(number), format!("{number:016x}").as_bytes());
         }
     }
 

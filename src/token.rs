@@ -6,16 +6,14 @@
 //! Each covers the kind of its token and every field with its length.
 
 use std::fmt;
-use std::hash::Hasher;
 use std::net::{IpAddr, SocketAddr};
-
-use siphasher::sip::SipHasher24;
 
 use crate::config::Key;
 use crate::family::canonical_endpoint;
 use crate::scan::number;
 use crate::sip::host::{SIP_PORT, ipv4, ipv6};
-use crate::text::{Sink, Text, display, hex_digit, write_ipv6};
+use crate::siphash::SipHash;
+use crate::text::{Sink, Text, display, hex_digits, write_endpoint};
 
 /// What a MAC proves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,51 +44,54 @@ pub enum Purpose {
 /// assert_eq!(mac(b"a").to_string().len(), 16);
 /// ```
 #[derive(Debug)]
-pub struct Mac(SipHasher24);
+pub struct Mac(SipHash);
 
 impl Mac {
     /// Under `key`, for one purpose.
     pub fn new(key: &Key, purpose: Purpose) -> Self {
-        let mut hasher = SipHasher24::new_with_key(&key.0);
-        hasher.write(&[purpose as u8]);
-        Self(hasher)
+        let mut hash = SipHash::new(&key.0);
+        hash.byte(purpose as u8);
+        Self(hash)
     }
 
     /// Covers bytes as they are.
     #[must_use]
     pub fn bytes(mut self, bytes: &[u8]) -> Self {
-        self.0.write(&(bytes.len() as u64).to_le_bytes());
-        self.0.write(bytes);
+        self.0.word(bytes.len() as u64);
+        self.0.bytes(bytes);
         self
     }
 
     /// Covers a name, in lower case.
     #[must_use]
     pub fn name(mut self, name: &[u8]) -> Self {
-        self.0.write(&(name.len() as u64).to_le_bytes());
-        let mut piece = [0; 32];
-        for chunk in name.chunks(piece.len()) {
-            for (lower, byte) in piece.iter_mut().zip(chunk) {
-                *lower = byte.to_ascii_lowercase();
-            }
-            self.0.write(piece.get(..chunk.len()).unwrap_or_default());
-        }
+        self.0.word(name.len() as u64);
+        name.iter().for_each(|byte| self.0.byte(byte.to_ascii_lowercase()));
         self
     }
 
     /// Covers a number.
     #[must_use]
-    pub fn number(self, number: u64) -> Self {
-        self.bytes(&number.to_le_bytes())
+    pub fn number(mut self, number: u64) -> Self {
+        self.0.word(8);
+        self.0.word(number);
+        self
     }
 
     /// Covers an address, as a number.
     #[must_use]
-    pub fn address(self, address: IpAddr) -> Self {
+    pub fn address(mut self, address: IpAddr) -> Self {
         match address.to_canonical() {
-            IpAddr::V4(v4) => self.bytes(&v4.octets()),
-            IpAddr::V6(v6) => self.bytes(&v6.octets()),
+            IpAddr::V4(v4) => {
+                self.0.word(4);
+                self.0.half_word(u32::from_le_bytes(v4.octets()));
+            }
+            IpAddr::V6(v6) => {
+                self.0.word(16);
+                self.0.bytes(&v6.octets());
+            }
         }
+        self
     }
 
     /// Covers address and port, as numbers.
@@ -125,11 +126,7 @@ impl Seal {
 
 impl Text for Seal {
     fn write(&self, out: &mut impl Sink) {
-        let mut digits = [0; Self::LENGTH];
-        for (place, digit) in (0..16).rev().zip(&mut digits) {
-            *digit = hex_digit(self.0 >> (place * 4));
-        }
-        out.put(&digits);
+        out.put(&hex_digits(self.0));
     }
 }
 
@@ -162,11 +159,7 @@ pub struct Tilde(pub SocketAddr);
 
 impl Text for Tilde {
     fn write(&self, out: &mut impl Sink) {
-        match self.0.ip() {
-            IpAddr::V4(v4) => v4.write(out),
-            IpAddr::V6(v6) => write_ipv6(v6, b'-', out),
-        }
-        ("~", self.0.port()).write(out);
+        write_endpoint(self.0, b'-', b'~', out);
     }
 }
 

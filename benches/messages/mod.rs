@@ -1,6 +1,6 @@
 //! The messages that the benches work on, and a bridge for them.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -58,7 +58,9 @@ pub(crate) fn answer(proxy: &mut Standalone, request: &[u8], sdp: &str) -> Vec<u
 }
 
 pub(crate) fn handle(proxy: &mut Standalone, bytes: &[u8], out: &mut Vec<u8>) -> Outcome {
-    let datagram = Datagram { local: endpoint("192.0.2.1:5060"), remote: endpoint("192.0.2.100:5060"), bytes };
+    let local = SocketAddr::new(Ipv4Addr::new(192, 0, 2, 1).into(), 5060);
+    let remote = SocketAddr::new(Ipv4Addr::new(192, 0, 2, 100).into(), 5060);
+    let datagram = Datagram { local, remote, bytes };
     let outcome = proxy.handle(Duration::ZERO, &datagram, out);
     assert!(matches!(outcome, Outcome::Send { refused: None, .. }), "{outcome:?}");
     while proxy.next_command().is_some() {}

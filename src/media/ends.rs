@@ -9,13 +9,13 @@ use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 
 use serde::{Deserialize, Serialize};
-use siphasher::sip128::{Hasher128, SipHasher24};
 
 use super::command::SessionId;
 use super::table::Signal;
 use crate::config::Key;
 use crate::family::Family;
 use crate::sip::method::Method;
+use crate::siphash::SipHash;
 
 /// A tag on a side of a Call-ID, as a keyed hash: nobody can make two that
 /// collide, and none costs more memory than another.
@@ -72,14 +72,14 @@ impl Ends {
     /// The ends of a message. From has a tag always; where an old one has none
     /// (RFC 2543), that stands for a tag.
     pub fn name(&self, signal: &Signal<'_>) -> Named {
-        let mut call = SipHasher24::new_with_key(&self.key.0);
-        call.write(&(signal.call_id.len() as u64).to_be_bytes());
-        call.write(signal.call_id);
+        let mut call = SipHash::new128(&self.key.0);
+        call.word(signal.call_id.len() as u64);
+        call.bytes(signal.call_id);
         let end = |side: Family, tag: &[u8]| {
             let mut end = call;
-            end.write(&[side as u8]);
-            end.write(tag);
-            End(end.finish128().as_u128())
+            end.byte(side as u8);
+            end.bytes(tag);
+            End(end.finish128())
         };
         let (arriving, leaving) = (signal.arrival, signal.arrival.other());
         let from = signal.from_tag.unwrap_or_default();
@@ -93,7 +93,7 @@ impl Ends {
             None => (Some(end(arriving, from)), to.map(|tag| end(leaving, tag))),
             Some(_) => (to.map(|tag| end(arriving, tag)), Some(end(leaving, from))),
         };
-        Named { call: call.finish128().as_u128(), sender, other }
+        Named { call: call.finish128(), sender, other }
     }
 
     /// The session that a message belongs to.

@@ -8,12 +8,10 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use siphasher::sip::SipHasher24;
-use std::hash::Hasher;
-
 use super::saved::SetAside;
 use crate::config::{PortOrder, PortRange};
 use crate::family::Family;
+use crate::siphash::SipHash;
 
 /// How long the ports of an ended stream rest.
 pub const REST: Duration = Duration::from_secs(5);
@@ -214,23 +212,22 @@ fn rested(queue: &mut VecDeque<(Duration, u16)>, now: Duration) -> Option<u16> {
 /// Numbers that nobody can foresee: SipHash of a counter, under the seed.
 #[derive(Debug)]
 struct Draw {
-    seed: u64,
-    family: u64,
+    key: [u8; 16],
     drawn: u64,
 }
 
 impl Draw {
     fn new(seed: u64, family: Family) -> Self {
-        Self { seed, family: family as u64, drawn: 0 }
+        Self { key: (u128::from(seed) | (family as u128) << 64).to_le_bytes(), drawn: 0 }
     }
 
     /// One of `0..bound`, each with the same chance. The bias of the remainder
     /// is below one in 2^48, as there are fewer than 2^16 pairs.
     fn below(&mut self, bound: usize) -> usize {
         self.drawn = self.drawn.wrapping_add(1);
-        let mut hasher = SipHasher24::new_with_keys(self.seed, self.family);
-        hasher.write_u64(self.drawn);
-        usize::try_from(hasher.finish() % (bound.max(1) as u64)).unwrap_or(0)
+        let mut hash = SipHash::new(&self.key);
+        hash.word(self.drawn);
+        usize::try_from(hash.finish() % (bound.max(1) as u64)).unwrap_or(0)
     }
 }
 

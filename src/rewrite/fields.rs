@@ -55,21 +55,20 @@ fn map_field(
     let mut none = Err(Fault::Value(field.name.name()));
     for value in NameAddrs::new(text, field.value, field.name.is_list()) {
         let value = value.map_err(|_| Fault::Value(field.name.name()))?;
-        readable(text, &value, field)?;
+        match Uri::within(text, value.uri) {
+            Some(uri) => crossing.map_uri(text, &uri, place, value.bracketed, edits),
+            None => readable(value.uri.of(text), field)?,
+        }
         none = Ok(());
-        crossing.map(text, value.uri, place, value.bracketed, edits);
         map_quoted(text, &value, place, crossing, edits);
     }
     none
 }
 
 /// A `sip:` URI that is none could be read in two ways.
-fn readable(text: &[u8], value: &NameAddr, field: &Field) -> Result<(), Fault> {
-    let uri = value.uri.of(text);
-    if Uri::scheme(uri) != Scheme::Sip || Uri::parse(uri).is_some() {
-        return Ok(());
-    }
-    Err(Fault::of_uri(uri, field.name.name()))
+#[cold]
+fn readable(uri: &[u8], field: &Field) -> Result<(), Fault> {
+    if Uri::scheme(uri) == Scheme::Sip { Err(Fault::of_uri(uri, field.name.name())) } else { Ok(()) }
 }
 
 /// URIs in quoted parameters: `pub-gruu`, `temp-gruu` (RFC 5627) and the
@@ -81,6 +80,9 @@ fn map_quoted(text: &[u8], value: &NameAddr, place: Place, crossing: &Crossing<'
         Place::Bare => (&[b"target-uri"], Place::Bare),
         Place::Identity | Place::Elsewhere => return,
     };
+    if value.parameters.is_empty() {
+        return;
+    }
     for parameter in Parameters::new(text, value.parameters) {
         let quoted = parameter.value;
         let holds_uri = names.iter().any(|name| parameter.name.of(text).eq_ignore_ascii_case(name));

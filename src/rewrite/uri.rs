@@ -54,19 +54,25 @@ impl Crossing<'_> {
     /// Maps the URI that stands in `span` of `text`. `bracketed`: it may gain
     /// parameters as it stands, being in brackets or the Request-URI.
     pub fn map(&self, text: &[u8], span: Span, place: Place, bracketed: bool, edits: &mut Edits) {
-        let Some(uri) = Uri::parse(span.of(text)).map(|uri| uri.shifted(span.start)) else { return };
-        let Some(target) = Numeric::of(text, &uri) else { return };
+        if let Some(uri) = Uri::within(text, span) {
+            self.map_uri(text, &uri, place, bracketed, edits);
+        }
+    }
+
+    /// The same of a URI that was read.
+    pub fn map_uri(&self, text: &[u8], uri: &Uri, place: Place, bracketed: bool, edits: &mut Edits) {
+        let Some(target) = Numeric::of(text, uri) else { return };
         let endpoint = SocketAddr::new(target.address, target.port.unwrap_or(SIP_PORT));
         let ours = Family::of(endpoint.ip()) == self.arrival && self.directory.is_ours(endpoint);
         if ours
             && place != Place::Bare
-            && let Some((parameter, token)) = token(text, &uri)
+            && let Some((parameter, token)) = token(text, uri)
         {
-            restore(text, &uri, &target, parameter, &token, place, edits);
-        } else if let Some(plainly) = self.plainly(text, &uri, &target) {
-            self.by_rule_1(text, &uri, &target, plainly, edits);
+            restore(text, uri, &target, parameter, &token, place, edits);
+        } else if let Some(plainly) = self.plainly(text, uri, &target) {
+            self.by_rule_1(text, uri, &target, plainly, edits);
         } else if place != Place::Bare {
-            self.by_token(text, &uri, &target, place, bracketed, edits);
+            self.by_token(text, uri, &target, place, bracketed, edits);
         }
     }
 

@@ -5,8 +5,8 @@ use std::net::IpAddr;
 
 use super::line::{fields, last_field};
 use super::malformed::{Fault, Malformed};
-use crate::scan::{HOSTNAME, Span, number, trim_span};
-use crate::sip::host::ipv4;
+use crate::scan::{HOSTNAME, Span, find, number, trim_span};
+use crate::sip::host::{ipv4, plain_ipv6};
 
 /// What stands in the place of an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,9 +34,9 @@ impl Address {
     /// ```
     pub fn read(text: &[u8]) -> Option<Self> {
         let inside = text.strip_prefix(b"[").and_then(|text| text.strip_suffix(b"]")).unwrap_or(text);
-        if inside.contains(&b':') {
+        if find(inside, b':').is_some() {
             let plain = inside.split(|&byte| byte == b'%').next()?;
-            return std::str::from_utf8(plain).ok()?.parse().ok().map(Self::Numeric);
+            return plain_ipv6(plain).map(|address| Self::Numeric(address.into()));
         }
         if let Some(address) = ipv4(inside) {
             return Some(Self::Numeric(address.into()));

@@ -70,7 +70,10 @@ impl HeaderName {
     pub const USER_AGENT: Self = Self::known("User-Agent");
     pub const VIA: Self = Self::known("Via");
     /// A header field that is not in the table.
-    pub const OTHER: Self = Self(u8::MAX);
+    pub const OTHER: Self = Self(TABLE.len() as u8);
+
+    /// How many there are, [`HeaderName::OTHER`] included.
+    pub const COUNT: usize = TABLE.len() + 1;
 
     /// Those of which a message may have no more than one, where a second one
     /// would be read by some and not by others.
@@ -93,18 +96,27 @@ impl HeaderName {
             let index = usize::from(letter.to_ascii_lowercase().wrapping_sub(b'a'));
             return COMPACT.get(index).copied().unwrap_or(Self::OTHER);
         }
-        let candidates = BY_LENGTH.get(name.len()).copied().unwrap_or_default();
-        let first = name.first().map(u8::to_ascii_lowercase);
-        let named = |index: &&u8| {
-            let row = TABLE.get(usize::from(**index)).map(|row| row.name.as_bytes()).unwrap_or_default();
-            row.first().map(u8::to_ascii_lowercase) == first && row.eq_ignore_ascii_case(name)
-        };
-        candidates.iter().take_while(|index| **index != u8::MAX).find(named).map_or(Self::OTHER, |index| Self(*index))
+        let words = Words::of(name);
+        let mut place = words.place(name.len());
+        loop {
+            let Some(known) = PLACES.get(place % PLACES.len()).and_then(|&index| KNOWN.get(usize::from(index))) else {
+                return Self::OTHER;
+            };
+            if known.is(name, words) {
+                return known.name;
+            }
+            place += 1;
+        }
     }
 
-    /// A bit of its own where a message may have no more than one; else 0.
-    pub fn single_bit(self) -> u16 {
-        SINGLE_BITS.get(usize::from(self.0)).copied().unwrap_or(0)
+    /// Whether a message may have no more than one.
+    pub fn is_single(self) -> bool {
+        IS_SINGLE.get(usize::from(self.0)).copied().unwrap_or(false)
+    }
+
+    /// Its place in a table of [`HeaderName::COUNT`].
+    pub fn index(self) -> usize {
+        usize::from(self.0)
     }
 
     /// Its row.
@@ -140,37 +152,114 @@ impl HeaderName {
     }
 }
 
-/// The bits of [`HeaderName::SINGLE`], by row.
+/// Which of the rows are in [`HeaderName::SINGLE`].
 #[allow(clippy::indexing_slicing)] // const: an index out of bounds does not compile
-static SINGLE_BITS: [u16; TABLE.len()] = {
-    let mut bits = [0; TABLE.len()];
+static IS_SINGLE: [bool; TABLE.len()] = {
+    let mut single = [false; TABLE.len()];
     let mut index = 0;
     while index < HeaderName::SINGLE.len() {
-        bits[HeaderName::SINGLE[index].0 as usize] = 1 << index;
+        single[HeaderName::SINGLE[index].0 as usize] = true;
         index += 1;
     }
-    bits
+    single
 };
 
-/// The longest name in the table is shorter than this.
-const LONGEST: usize = 32;
+/// The first and the last eight bytes of a name, which overlap in a shorter one.
+/// Names are compared and hashed by these, not byte by byte: a message has a dozen.
+#[derive(Clone, Copy)]
+struct Words(u64, u64);
 
-/// How many names of one length there can be.
-const MOST: usize = 16;
+impl Words {
+    #[allow(clippy::indexing_slicing)] // const, where there is no get; the lengths are matched
+    const fn of(name: &[u8]) -> Self {
+        if let (Some(front), Some(back)) = (name.first_chunk::<8>(), name.last_chunk::<8>()) {
+            return Self(u64::from_le_bytes(*front), u64::from_le_bytes(*back));
+        }
+        if let (Some(front), Some(back)) = (name.first_chunk::<4>(), name.last_chunk::<4>()) {
+            return Self(u32::from_le_bytes(*front) as u64, u32::from_le_bytes(*back) as u64);
+        }
+        match name {
+            [a, b, c] => Self(u32::from_le_bytes([*a, *b, *c, 0]) as u64, 0),
+            [a, b] => Self(u16::from_le_bytes([*a, *b]) as u64, 0),
+            _ => Self(0, 0),
+        }
+    }
 
-/// The rows with names of each length, ended by 255.
+    /// Where in [`PLACES`] to begin to look for a name of that length, in any case.
+    const fn place(self, length: usize) -> usize {
+        const LOWER: u64 = u64::from_ne_bytes([0x20; 8]);
+        let mixed = (self.0 | LOWER) ^ (self.1 | LOWER).rotate_left(27) ^ length as u64;
+        (mixed.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 55) as usize
+    }
+
+    /// Whether both are the same but for the case of letters, the one that is
+    /// known in lower case.
+    fn is(self, known: Self) -> bool {
+        let differs = |word: u64, known: u64| {
+            // Of the bytes of a name, letters alone have this bit.
+            let letters = known & u64::from_ne_bytes([0x40; 8]);
+            (word ^ known) & !(letters >> 1)
+        };
+        differs(self.0, known.0) | differs(self.1, known.1) == 0
+    }
+}
+
+/// A name of the table, ready to be compared.
+struct Known {
+    name: HeaderName,
+    words: Words,
+    length: usize,
+}
+
+impl Known {
+    fn is(&self, name: &[u8], words: Words) -> bool {
+        self.length == name.len() && words.is(self.words) && (self.length <= 16 || self.is_within(name))
+    }
+
+    /// What lies between the first and the last eight bytes.
+    fn is_within(&self, name: &[u8]) -> bool {
+        name.eq_ignore_ascii_case(self.name.name().as_bytes())
+    }
+}
+
+/// The names of the table.
 #[allow(clippy::indexing_slicing)] // const: an index out of bounds does not compile
-static BY_LENGTH: [[u8; MOST]; LONGEST] = {
-    let mut rows = [[u8::MAX; MOST]; LONGEST];
-    let mut count = [0; LONGEST];
+static KNOWN: [Known; TABLE.len()] = {
+    let mut known = [const { Known { name: HeaderName::OTHER, words: Words(0, 0), length: 0 } }; TABLE.len()];
     let mut index = 0;
     while index < TABLE.len() {
-        let length = TABLE[index].name.len();
-        rows[length][count[length]] = index as u8;
-        count[length] += 1;
+        let name = TABLE[index].name.as_bytes();
+        let mut lower = [0; LONGEST];
+        let mut at = 0;
+        while at < name.len() {
+            lower[at] = name[at].to_ascii_lowercase();
+            at += 1;
+        }
+        let words = Words::of(lower.split_at(name.len()).0);
+        known[index] = Known { name: HeaderName(index as u8), words, length: name.len() };
         index += 1;
     }
-    rows
+    known
+};
+
+/// The longest name in the table is no longer than this.
+const LONGEST: usize = 32;
+
+/// A hash table of the rows: each stands at its place, or at the next one that is
+/// free. Most are, and hold a number that is no row's.
+#[allow(clippy::indexing_slicing)] // const: an index out of bounds does not compile
+static PLACES: [u8; 512] = {
+    let mut places = [u8::MAX; 512];
+    let mut index = 0;
+    while index < TABLE.len() {
+        let mut place = KNOWN[index].words.place(KNOWN[index].length);
+        while places[place % places.len()] != u8::MAX {
+            place += 1;
+        }
+        places[place % places.len()] = index as u8;
+        index += 1;
+    }
+    places
 };
 
 /// The rows of the compact forms, by letter.
@@ -367,11 +456,21 @@ mod tests {
             "X-Via",
             "Vias",
             "Fro",
+            "From\0",
+            "Call\rID",
+            "P-Asserted-Identitz",
+            "P-Charging-Fxnction-Addresses",
             "Content_Length",
             "A-Name-That-Is-Longer-Than-All-Of-Those-In-The-Table",
         ] {
             assert_eq!(HeaderName::from_name(name.as_bytes()), HeaderName::OTHER, "{name}");
         }
+    }
+
+    #[test]
+    fn names_are_letters_and_dashes() {
+        let other = |byte: u8| !byte.is_ascii_alphabetic() && byte != b'-';
+        assert!(TABLE.iter().all(|row| !row.name.bytes().any(other)));
     }
 
     #[test]

@@ -5,12 +5,12 @@
 //! something is wrong, [`Message::fault`] says the first such thing, and as much
 //! as can be read is still there, since a refusal needs it.
 
-use memchr::{memchr, memchr2};
+use memchr::memchr;
 
 use super::fault::Fault;
 use super::header::HeaderName;
 use super::method::Method;
-use crate::scan::{Scanner, Span, TOKEN, number, trim_span};
+use crate::scan::{Scanner, Span, TOKEN, find, find_control, number, trim_span};
 
 /// The first line of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,7 +44,41 @@ pub struct Field {
 
 /// Room for the header fields of a message, kept from one to the next.
 #[derive(Debug, Default)]
-pub struct Fields(Vec<Field>);
+pub struct Fields {
+    all: Vec<Field>,
+    first: Firsts,
+}
+
+/// The first field of each name, counted from one; 0: there is none.
+#[derive(Debug)]
+struct Firsts([u16; HeaderName::COUNT]);
+
+impl Default for Firsts {
+    fn default() -> Self {
+        Self([0; HeaderName::COUNT])
+    }
+}
+
+impl Fields {
+    fn clear(&mut self) {
+        self.all.clear();
+        self.first = Firsts::default();
+    }
+
+    /// Adds a field; whether it is the first of its name.
+    fn push(&mut self, field: Field) -> bool {
+        self.all.push(field);
+        // Each takes four bytes at least: a datagram has no more than fit.
+        let count = u16::try_from(self.all.len()).unwrap_or(u16::MAX);
+        match self.first.0.get_mut(field.name.index()) {
+            Some(first @ 0) => {
+                *first = count;
+                true
+            }
+            _ => false,
+        }
+    }
+}
 
 /// A message, borrowed from the datagram that holds it.
 ///
@@ -65,6 +99,7 @@ pub struct Message<'a> {
     pub start_line: StartLine,
     /// Its header fields, in order.
     pub fields: &'a [Field],
+    first: &'a Firsts,
     /// Its body: what Content-Length says, or all there is.
     pub body: Span,
     /// The first thing that is wrong with it.
@@ -82,8 +117,8 @@ impl<'a> Message<'a> {
         let first = lines.next_line().ok_or(Fault::StartLine)?;
         let (start_line, other_version, mut fault) = start_line(bytes, first.content)?;
         fault = fault.or(first.broken.then_some(Fault::LineEnd));
-        room.0.clear();
-        let mut ended = false;
+        room.clear();
+        let (mut ended, mut twice) = (false, None);
         while let Some(line) = lines.next_field() {
             if line.content.is_empty() {
                 ended = true;
@@ -91,32 +126,28 @@ impl<'a> Message<'a> {
                 break;
             }
             match field(bytes, line) {
-                Ok(field) => room.0.push(field),
+                Ok(field) if !room.push(field) && field.name.is_single() => twice = twice.or(Some(field.name)),
+                Ok(_) => {}
                 Err(wrong) => fault = fault.or(Some(wrong)),
             }
         }
         if !ended {
             fault = fault.or(Some(Fault::NoEmptyLine));
         }
-        let fields = room.0.as_slice();
+        fault = fault.or(twice.map(|name| Fault::Twice(name.name())));
         let body = Span::new(lines.at, bytes.len());
-        let mut message = Self { bytes, start_line, fields, body, fault, other_version };
-        if let Err(wrong) = message.bound_body() {
+        let (fields, first) = (room.all.as_slice(), &room.first);
+        let mut message = Self { bytes, start_line, fields, first, body, fault, other_version };
+        if twice.is_none()
+            && let Err(wrong) = message.bound_body()
+        {
             message.fault = message.fault.or(Some(wrong));
         }
         Ok(message)
     }
 
-    /// Cuts the body to Content-Length, and looks for fields that stand twice.
+    /// Cuts the body to Content-Length.
     fn bound_body(&mut self) -> Result<(), Fault> {
-        let mut seen = 0;
-        for field in self.fields {
-            let bit = field.name.single_bit();
-            if seen & bit != 0 {
-                return Err(Fault::Twice(field.name.name()));
-            }
-            seen |= bit;
-        }
         let Some(field) = self.first(HeaderName::CONTENT_LENGTH) else { return Ok(()) };
         let length = number(field.value.of(self.bytes)).ok_or(Fault::Value("Content-Length"))?;
         let end = self.body.start.saturating_add(usize::try_from(length).unwrap_or(usize::MAX));
@@ -129,12 +160,15 @@ impl<'a> Message<'a> {
 
     /// The first field of a name.
     pub fn first(&self, name: HeaderName) -> Option<&'a Field> {
-        self.all(name).next()
+        let count = usize::from(*self.first.0.get(name.index())?);
+        self.fields.get(count.checked_sub(1)?)
     }
 
     /// All fields of a name, in order.
     pub fn all(&self, name: HeaderName) -> impl Iterator<Item = &'a Field> + use<'a> {
-        self.fields.iter().filter(move |field| field.name == name)
+        let count = self.first.0.get(name.index()).copied().unwrap_or(0);
+        let from = usize::from(count).checked_sub(1).unwrap_or(self.fields.len());
+        self.fields.get(from..).unwrap_or_default().iter().filter(move |field| field.name == name)
     }
 
     /// The value of the first field of a name.
@@ -205,6 +239,21 @@ impl Lines<'_> {
     fn next_line(&mut self) -> Option<Line> {
         let start = self.at;
         let rest = self.bytes.get(start..).unwrap_or_default();
+        // One pass finds the end and that nothing else is wrong.
+        let length = find_control(rest)?;
+        if rest.get(length..).is_none_or(|end| !end.starts_with(b"\r\n")) {
+            return self.next_odd_line();
+        }
+        self.at = start + length + 2;
+        Some(Line { whole: Span::new(start, self.at), content: Span::new(start, start + length), broken: false })
+    }
+
+    /// The same where something else than CRLF comes first: a tab, a NUL, a CR or
+    /// LF alone.
+    #[cold]
+    fn next_odd_line(&mut self) -> Option<Line> {
+        let start = self.at;
+        let rest = self.bytes.get(start..).unwrap_or_default();
         let length = memchr(b'\n', rest)?;
         let line = rest.get(..length).unwrap_or_default();
         let (content, crlf) = line.strip_suffix(b"\r").map_or((line, false), |content| (content, true));
@@ -233,27 +282,36 @@ impl Lines<'_> {
 /// ends a line or a text, and the next one does not.
 fn has_control(content: &[u8]) -> bool {
     let mut before = b' ';
-    // Hardly any line holds one at all.
-    memchr2(b'\r', 0, content).is_some()
-        && content.iter().any(|&byte| {
-            let bad = byte == b'\r' || (byte == 0 && before != b'\\');
-            before = byte;
-            bad
-        })
+    content.iter().any(|&byte| {
+        let bad = byte == b'\r' || (byte == 0 && before != b'\\');
+        before = byte;
+        bad
+    })
 }
 
 fn field(bytes: &[u8], line: Line) -> Result<Field, Fault> {
     if line.broken {
         return Err(Fault::LineEnd);
     }
-    let mut scanner = Scanner::new(line.content.of(bytes));
+    let content = line.content.of(bytes);
+    let colon = find(content, b':').ok_or(Fault::FieldName)?;
+    let written = content.get(..colon).unwrap_or_default();
+    // A name that is known is a token: only others are looked at byte by byte.
+    let name = match HeaderName::from_name(written) {
+        HeaderName::OTHER => HeaderName::from_name(name_before_blanks(written).ok_or(Fault::FieldName)?),
+        known => known,
+    };
+    let value = Span::new(line.content.start + colon + 1, line.content.end);
+    Ok(Field { name, line: line.whole, value: trim_span(bytes, value) })
+}
+
+/// The token in `text`, behind which blanks may stand.
+#[cold]
+fn name_before_blanks(text: &[u8]) -> Option<&[u8]> {
+    let mut scanner = Scanner::new(text);
     let name = scanner.take_class(&TOKEN);
     scanner.take_while(|byte| matches!(byte, b' ' | b'\t'));
-    if name.is_empty() || !scanner.eat(b':') {
-        return Err(Fault::FieldName);
-    }
-    let value = Span::new(line.content.start.saturating_add(scanner.offset()), line.content.end);
-    Ok(Field { name: HeaderName::from_name(name), line: line.whole, value: trim_span(bytes, value) })
+    (!name.is_empty() && scanner.is_at_end()).then_some(name)
 }
 
 /// Reads the start-line. An error: there is no telling what it is; a fault

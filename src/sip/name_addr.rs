@@ -1,7 +1,7 @@
 //! `name-addr` and `addr-spec` values of header fields (RFC 3261 §20.10, §25.1).
 
 use super::uri::{Parameter, Parameters};
-use crate::scan::{Scanner, Span, is_lws, trim_span};
+use crate::scan::{Class, Scanner, Span, find, has_lws, trim_span};
 
 /// One value: `"Bob" <sip:bob@host;uri-parameter>;parameter`, or without the
 /// brackets, where every parameter belongs to the header field. Spans count from
@@ -33,7 +33,6 @@ impl NameAddr {
 pub struct NameAddrs<'a> {
     text: &'a [u8],
     scanner: Scanner<'a>,
-    offset: usize,
     list: bool,
     more: bool,
 }
@@ -45,8 +44,7 @@ pub struct NotAnAddress;
 impl<'a> NameAddrs<'a> {
     /// Those in `span` of `text`; with `list`, commas separate them.
     pub fn new(text: &'a [u8], span: Span, list: bool) -> Self {
-        let inside = span.of(text);
-        Self { text, scanner: Scanner::new(inside), offset: span.start, list, more: !inside.is_empty() }
+        Self { text, scanner: Scanner::within(text, span), list, more: !span.is_empty() }
     }
 
     fn value(&mut self) -> Result<NameAddr, NotAnAddress> {
@@ -56,18 +54,16 @@ impl<'a> NameAddrs<'a> {
         self.scanner.skip_lws();
         let parameters_start = self.scanner.offset();
         self.parameters()?;
-        let parameters = Span::new(parameters_start, self.scanner.offset()).shifted(self.offset);
-        let whole = Span::new(start, self.scanner.offset()).shifted(self.offset);
+        let end = self.scanner.offset();
         self.more = self.scanner.eat(b',');
-        let uri = uri.shifted(self.offset);
         if uri.is_empty() {
             return Err(NotAnAddress);
         }
         Ok(NameAddr {
-            whole: trim_span(self.text, whole),
+            whole: trim_span(self.text, Span::new(start, end)),
             uri,
             bracketed,
-            parameters: trim_span(self.text, parameters),
+            parameters: trim_span(self.text, Span::new(parameters_start, end)),
         })
     }
 
@@ -77,28 +73,21 @@ impl<'a> NameAddrs<'a> {
         let quoted = scanner.quoted_string().is_some();
         scanner.skip_lws();
         let start = scanner.offset();
-        let ends = |byte: u8| matches!(byte, b'<' | b';' | b'"' | b'>') || (self.list && byte == b',');
-        scanner.take_while(|byte| !ends(byte));
-        if scanner.peek() != Some(b'<') {
-            let text = scanner.offset();
-            let uri = trim_span(self.text, Span::new(start, text).shifted(self.offset));
-            let good = !quoted
-                && !uri.of(self.text).iter().any(|&byte| is_lws(byte))
-                && !matches!(scanner.peek(), Some(b'"' | b'>'));
-            let uri = Span::new(uri.start.saturating_sub(self.offset), uri.end.saturating_sub(self.offset));
+        let name = scanner.take_class(if self.list { &IN_LIST } else { &ALONE });
+        if !scanner.eat(b'<') {
+            let uri = trim_span(self.text, Span::new(start, scanner.offset()));
+            let good = !quoted && !has_lws(uri.of(self.text)) && !matches!(scanner.peek(), Some(b'"' | b'>'));
             return if good { Ok((uri, false)) } else { Err(NotAnAddress) };
         }
         // A comma in a display name without quotes begins another value for some.
-        let name = Span::new(start, scanner.offset());
-        if quoted && !name.is_empty() || scanner.taken_since(start).contains(&b',') {
+        if quoted && !name.is_empty() || name.contains(&b',') {
             return Err(NotAnAddress);
         }
-        scanner.eat(b'<');
         let uri_start = scanner.offset();
-        let uri = scanner.take_while(|byte| byte != b'>');
-        let good = !uri.iter().any(|&byte| is_lws(byte) || byte == b'<');
-        let uri = Span::new(uri_start, scanner.offset());
-        if scanner.eat(b'>') && good { Ok((uri, true)) } else { Err(NotAnAddress) }
+        let uri = scanner.take_to(b'>');
+        let span = Span::new(uri_start, scanner.offset());
+        let good = find(uri, b'<').is_none() && !has_lws(uri);
+        if scanner.eat(b'>') && good { Ok((span, true)) } else { Err(NotAnAddress) }
     }
 
     /// Steps over parameters up to the comma or the end.
@@ -107,23 +96,32 @@ impl<'a> NameAddrs<'a> {
             return Err(NotAnAddress);
         }
         loop {
+            self.scanner.take_class(&IN_PARAMETERS);
             match self.scanner.peek() {
                 None => return Ok(()),
                 Some(b',') if self.list => return Ok(()),
                 // A second value where there is place for one.
                 Some(b',') => return Err(NotAnAddress),
                 Some(b'"') => drop(self.scanner.quoted_string().ok_or(NotAnAddress)?),
-                Some(b'<') => {
-                    self.scanner.take_while(|byte| byte != b'>');
+                Some(_) => {
+                    self.scanner.take_to(b'>');
                     if !self.scanner.eat(b'>') {
                         return Err(NotAnAddress);
                     }
                 }
-                Some(_) => drop(self.scanner.next_byte()),
             }
         }
     }
 }
+
+/// What may stand in a display name without quotes, or in a URI without brackets.
+const ALONE: Class = Class::all_but(b"<;\">");
+
+/// The same where a comma begins another value.
+const IN_LIST: Class = Class::all_but(b"<;\">,");
+
+/// What may stand in parameters outside of quotes and brackets.
+const IN_PARAMETERS: Class = Class::all_but(b",\"<");
 
 impl Iterator for NameAddrs<'_> {
     type Item = Result<NameAddr, NotAnAddress>;

@@ -1,7 +1,7 @@
 //! SIP URIs (RFC 3261 §19.1).
 
 use super::host::HostPort;
-use crate::scan::{SCHEME, Scanner, Span};
+use crate::scan::{Class, PARAMETER, PARAMETER_NAME, SCHEME, Scanner, Span, find};
 
 /// What the scheme of a URI means to a proxy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,44 +57,51 @@ pub struct Parameter {
 impl Uri {
     /// What scheme `text` begins with.
     pub fn scheme(text: &[u8]) -> Scheme {
+        if behind_sip(text).is_some() {
+            return Scheme::Sip;
+        }
         let mut scanner = Scanner::new(text);
         let name = scanner.take_class(&SCHEME);
         let is = |scheme: &[u8]| name.eq_ignore_ascii_case(scheme);
         match scanner.peek() {
-            Some(b':') if is(b"sip") || is(b"sips") => Scheme::Sip,
             Some(b':') if is(b"tel") || is(b"urn") => Scheme::Named,
             Some(b':') if name.first().is_some_and(u8::is_ascii_alphabetic) => Scheme::Other,
             _ => Scheme::Missing,
         }
     }
 
-    /// Reads a whole `sip:` or `sips:` URI.
+    /// Reads `text`, if it is a whole `sip:` or `sips:` URI.
     pub fn parse(text: &[u8]) -> Option<Self> {
-        if Self::scheme(text) != Scheme::Sip || !text.iter().all(|&byte| is_allowed(byte)) {
-            return None;
-        }
-        let mut scanner = Scanner::new(text);
-        scanner.take_while(|byte| byte != b':');
-        scanner.eat(b':');
-        let start = scanner.offset();
+        Self::within(text, Span::new(0, text.len()))
+    }
+
+    /// Reads the URI that stands in `span` of `text`; spans count from the start
+    /// of `text`.
+    pub fn within(text: &[u8], span: Span) -> Option<Self> {
+        let start = span.start + behind_sip(span.of(text))?;
+        let end = span.end;
         // A user may hold semicolons and question marks, but no raw "@": the first one ends it.
-        let user = scanner.rest().iter().position(|&byte| byte == b'@').filter(|_| !host_comes_first(scanner.rest()));
-        if user.is_some() {
-            scanner.take_while(|byte| byte != b'@');
-            scanner.eat(b'@');
-        }
-        let user = user.map(|length| Span::new(start, start.saturating_add(length)));
-        if user.is_some_and(Span::is_empty) {
+        let behind_scheme = Span::new(start, end).of(text);
+        let user = find(behind_scheme, b'@').filter(|&length| !host_comes_first(behind_scheme, length));
+        let user = user.map(|length| Span::new(start, start + length));
+        if user.is_some_and(|user| !ALLOWED.all(user.of(text))) {
             return None;
         }
+        let host_start = user.map_or(start, |user| user.end + 1);
+        let mut scanner = Scanner::within(text, Span::new(host_start, end));
         let at = HostPort::scan(&mut scanner, false)?;
         let parameters_start = scanner.offset();
-        if !matches!(scanner.peek(), None | Some(b';' | b'?')) {
+        // Nothing is left of most.
+        if scanner.is_at_end() {
+            let parameters = Span::new(end, end);
+            return Some(Self { start: span.start, user, at, parameters, end });
+        }
+        if !matches!(scanner.peek(), Some(b';' | b'?')) || !ALLOWED.all(scanner.rest()) {
             return None;
         }
-        let parameters = scanner.take_while(|byte| byte != b'?');
-        let parameters = Span::new(parameters_start, parameters_start.saturating_add(parameters.len()));
-        Some(Self { start: 0, user, at, parameters, end: text.len() })
+        scanner.take_to(b'?');
+        let parameters = Span::new(parameters_start, scanner.offset());
+        Some(Self { start: span.start, user, at, parameters, end })
     }
 
     /// Whether headers stand behind the parameters.
@@ -104,56 +111,47 @@ impl Uri {
 
     /// Its parameters, in order.
     pub fn parameters<'a>(&self, text: &'a [u8]) -> Parameters<'a> {
-        Parameters { scanner: Scanner::new(self.parameters.of(text)), offset: self.parameters.start }
+        Parameters::new(text, self.parameters)
     }
 
     /// The last parameter of a name, which is given in lower case.
     pub fn parameter(&self, text: &[u8], name: &[u8]) -> Option<Parameter> {
         self.parameters(text).filter(|parameter| parameter.name.of(text).eq_ignore_ascii_case(name)).last()
     }
+}
 
-    /// The same, found in a text that begins `offset` bytes later.
-    #[must_use]
-    pub fn shifted(self, offset: usize) -> Self {
-        Self {
-            start: self.start.saturating_add(offset),
-            user: self.user.map(|user| user.shifted(offset)),
-            at: self.at.shifted(offset),
-            parameters: self.parameters.shifted(offset),
-            end: self.end.saturating_add(offset),
-        }
+/// How long `sip:` or `sips:` is, if `text` begins with it.
+fn behind_sip(text: &[u8]) -> Option<usize> {
+    match text {
+        [b's' | b'S', b'i' | b'I', b'p' | b'P', b':', ..] => Some(4),
+        [b's' | b'S', b'i' | b'I', b'p' | b'P', b's' | b'S', b':', ..] => Some(5),
+        _ => None,
     }
 }
 
 /// Whether the `@` that is found lies in the headers of a URI without a user,
 /// as in `sip:192.0.2.1?Replaces=a@b`, which should have been escaped there: what
 /// comes before the question mark is then a host with its parameters.
-fn host_comes_first(text: &[u8]) -> bool {
-    let mut scanner = Scanner::new(text);
-    let before = scanner.take_while(|byte| byte != b'@' && byte != b'?');
-    if scanner.peek() != Some(b'?') {
-        return false;
-    }
-    let mut host = Scanner::new(before);
+fn host_comes_first(text: &[u8], at: usize) -> bool {
+    let before = text.get(..at).unwrap_or_default();
+    let Some(question) = find(before, b'?') else { return false };
+    let mut host = Scanner::within(before, Span::new(0, question));
     HostPort::scan(&mut host, false).is_some_and(|at| at.address.is_some()) && matches!(host.peek(), None | Some(b';'))
 }
 
-/// Nothing that would end a URI where it stands in a message.
-fn is_allowed(byte: u8) -> bool {
-    byte > b' ' && byte != 0x7f && !matches!(byte, b'<' | b'>' | b'"')
-}
+/// What may stand in a URI: nothing that would end it where it stands in a message.
+const ALLOWED: Class = Class::above_blank_but(b"<>\"\x7f");
 
 /// The parameters of a URI or of a header field value, one after the other.
 #[derive(Clone, Debug)]
 pub struct Parameters<'a> {
     scanner: Scanner<'a>,
-    offset: usize,
 }
 
 impl<'a> Parameters<'a> {
     /// Those in `span` of `text`, each behind a semicolon.
     pub fn new(text: &'a [u8], span: Span) -> Self {
-        Self { scanner: Scanner::new(span.of(text)), offset: span.start }
+        Self { scanner: Scanner::within(text, span) }
     }
 }
 
@@ -163,15 +161,17 @@ impl Iterator for Parameters<'_> {
     fn next(&mut self) -> Option<Parameter> {
         let scanner = &mut self.scanner;
         // What stands between a parameter and the next semicolon belongs to neither.
-        scanner.take_while(|byte| byte != b';');
+        if scanner.peek()? != b';' {
+            scanner.take_to(b';');
+        }
         let start = scanner.offset();
         if !scanner.eat(b';') {
             return None;
         }
         scanner.skip_lws();
         let name_start = scanner.offset();
-        let name = scanner.take_while(|byte| !matches!(byte, b';' | b'=') && !crate::scan::is_lws(byte));
-        let name = Span::new(name_start, name_start.saturating_add(name.len()));
+        scanner.take_class(&PARAMETER_NAME);
+        let name = Span::new(name_start, scanner.offset());
         let mut end = name.end;
         let mut value = Span::new(end, end);
         let mut ahead = scanner.clone();
@@ -180,18 +180,13 @@ impl Iterator for Parameters<'_> {
             ahead.skip_lws();
             let value_start = ahead.offset();
             if ahead.quoted_string().is_none() {
-                ahead.take_while(|byte| byte != b';' && !crate::scan::is_lws(byte));
+                ahead.take_class(&PARAMETER);
             }
             value = Span::new(value_start, ahead.offset());
             end = value.end;
             *scanner = ahead;
         }
-        let offset = self.offset;
-        Some(Parameter {
-            whole: Span::new(start, end).shifted(offset),
-            name: name.shifted(offset),
-            value: value.shifted(offset),
-        })
+        Some(Parameter { whole: Span::new(start, end), name, value })
     }
 }
 

@@ -8,7 +8,7 @@ use super::header::HeaderName;
 use super::host::{HostPort, SIP_PORT, address};
 use super::message::{Field, Message};
 use super::uri::{Parameter, Parameters};
-use crate::scan::{Scanner, Span, TOKEN, number, trim, trim_span};
+use crate::scan::{Class, Scanner, Span, TOKEN, find, number, trim, trim_span};
 
 /// One Via value. Spans count from the start of the message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,31 +49,18 @@ impl Via {
 
     /// Reads the value in `span`, which is part of `field`.
     fn parse(text: &[u8], span: Span, field: Field) -> Option<Self> {
-        let inside = span.of(text);
-        let mut scanner = Scanner::new(inside);
-        if !scanner.take_class(&TOKEN).eq_ignore_ascii_case(b"SIP") {
-            return None;
-        }
-        slash(&mut scanner)?;
-        let version = scanner.take_class(&TOKEN);
-        if version.is_empty() {
-            return None;
-        }
-        let other_version = version != b"2.0";
-        slash(&mut scanner)?;
-        let transport_start = scanner.offset();
-        let transport = scanner.take_class(&TOKEN);
-        let transport = Span::new(transport_start, transport_start.saturating_add(transport.len())).shifted(span.start);
+        let mut scanner = Scanner::within(text, span);
+        let (transport, other_version) = sent_protocol(&mut scanner)?;
         let blank = scanner.take_while(crate::scan::is_lws);
         if transport.is_empty() || blank.is_empty() {
             return None;
         }
-        let sent_by = HostPort::scan(&mut scanner, true)?.shifted(span.start);
+        let sent_by = HostPort::scan(&mut scanner, true)?;
         scanner.skip_lws();
         if !matches!(scanner.peek(), None | Some(b';')) {
             return None;
         }
-        let parameters = Span::new(scanner.offset(), inside.len()).shifted(span.start);
+        let parameters = Span::new(scanner.offset(), span.end);
         let (branch, received, rport) = (None, None, None);
         let mut via = Self { whole: span, field, transport, sent_by, other_version, branch, received, rport };
         let mut end = parameters.start;
@@ -102,6 +89,23 @@ impl Via {
         }
         .then_some(())
     }
+}
+
+/// `protocol-name SLASH protocol-version SLASH transport`: where the transport
+/// stands, and whether the version is another than 2.0.
+fn sent_protocol(scanner: &mut Scanner<'_>) -> Option<(Span, bool)> {
+    if !scanner.take_class(&TOKEN).eq_ignore_ascii_case(b"SIP") {
+        return None;
+    }
+    slash(scanner)?;
+    let version = scanner.take_class(&TOKEN);
+    if version.is_empty() {
+        return None;
+    }
+    slash(scanner)?;
+    let start = scanner.offset();
+    scanner.take_class(&TOKEN);
+    Some((Span::new(start, scanner.offset()), version != b"2.0"))
 }
 
 fn slash(scanner: &mut Scanner<'_>) -> Option<()> {
@@ -169,25 +173,28 @@ pub fn has_empty_value(message: &Message<'_>) -> bool {
 
 /// The first value of a list and what stands behind its comma.
 fn split_at_comma(text: &[u8], span: Span) -> (Span, Option<Span>) {
-    let mut scanner = Scanner::new(span.of(text));
+    // Most hold one value.
+    if find(span.of(text), b',').is_none() {
+        return (trim_span(text, span), None);
+    }
+    let mut scanner = Scanner::within(text, span);
     loop {
+        scanner.take_class(&BETWEEN_COMMAS);
         match scanner.peek() {
-            None => return (trim_span(text, span), None),
             Some(b',') => {
-                let comma = span.start.saturating_add(scanner.offset());
-                let behind = Span::new(comma.saturating_add(1), span.end);
+                let comma = scanner.offset();
+                let behind = Span::new(comma + 1, span.end);
                 return (trim_span(text, Span::new(span.start, comma)), Some(trim_span(text, behind)));
             }
-            Some(b'"') => {
-                // A quote that does not end hides every comma behind it.
-                if scanner.quoted_string().is_none() {
-                    return (trim_span(text, span), None);
-                }
-            }
-            Some(_) => drop(scanner.next_byte()),
+            // A quote that does not end hides every comma behind it.
+            Some(_) if scanner.quoted_string().is_some() => {}
+            _ => return (trim_span(text, span), None),
         }
     }
 }
+
+/// What may stand in a Via outside of quotes.
+const BETWEEN_COMMAS: Class = Class::all_but(b",\"");
 
 #[cfg(test)]
 mod tests {

@@ -12,7 +12,12 @@ use crate::control::{self, AskError, Place};
 
 /// The options as clap sees them. The comments are the text of `--help`.
 #[derive(Debug, Parser)]
-#[command(name = "sipproxy64 status", version, about = "Shows what a running sipproxy64 does")]
+#[command(
+    name = "sipproxy64 status",
+    bin_name = "sipproxy64 status",
+    version,
+    about = "Shows what a running sipproxy64 does"
+)]
 #[command(after_help = "See sipproxy64(8) for what it shows, and the fields of --json.")]
 struct Arguments {
     /// For programs: one object of JSON

@@ -146,16 +146,16 @@ pub fn in_words(limit: &str) -> &str {
         "calls_of_one_source" => "calls of one stranger, the busiest",
         "streams_of_strangers" => "media streams of all strangers",
         "port_pairs" => "media port pairs",
-        "descriptors" => "open files",
         other => other,
     }
 }
 
 fn trouble_in_words(kind: &str) -> &str {
     match kind {
-        "dropped" => "dropped",
-        "refused" => "refused",
         "unsent" => "could not be sent",
+        "too_big" => "sent again",
+        "ports" => "media port not to be had",
+        "circling" => "dropped",
         other => other,
     }
 }
@@ -291,7 +291,13 @@ mod tests {
                 Limit { name: "calls", now: 1, most: 8192 },
                 Limit { name: "streams_of_strangers", now: u64::from(u32::MAX), most: u64::from(u32::MAX) },
             ],
-            messages: Messages { received: 10_000_000_000, forwarded: 5, answered: 6, dropped: 7 },
+            messages: Messages {
+                received: 10_000_000_000,
+                forwarded: 5,
+                answered: 6,
+                dropped: 7,
+                ..Messages::default()
+            },
             troubles: vec![Trouble { kind: "dropped", reason: "not SIP: ".repeat(20), count: u64::from(u32::MAX) }],
             media: vec![Media { family: "IPv4", packets: 1000, bytes: 172_000, lost: 3, refused: 0 }],
             ended: Ended::default(),

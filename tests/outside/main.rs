@@ -29,6 +29,7 @@ mod refusals;
 mod sipp;
 mod sizes;
 mod start;
+mod status;
 mod strangers;
 mod telephones;
 mod uplink;

@@ -38,7 +38,7 @@ impl Message {
         let (head, body) = text.split_once("\r\n\r\n").ok_or("no empty line behind the header")?;
         let lines: Vec<&str> = head.split("\r\n").collect();
         let message = Self::from_parts(&lines, body.to_owned())?;
-        match message.find("Content-Length").map(str::parse) {
+        match message.find("Content-Length").map(str::parse::<usize>) {
             Some(Ok(length)) if body.len() == length => Ok(message),
             Some(Ok(length)) => Err(format!("Content-Length {length}, but the body has {}", body.len())),
             Some(Err(_)) => Err("Content-Length is no number".to_owned()),

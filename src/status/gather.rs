@@ -1,0 +1,395 @@
+//! How a snapshot is gathered, without holding up anybody.
+//!
+//! The signalling is looked at in short pieces; the relay threads are asked for
+//! their figures, which come when they come. Whoever asks meanwhile, or a moment
+//! later, gets the same snapshot: many who look cost no more than one.
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, UNIX_EPOCH};
+
+use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+
+use super::text::hears;
+use super::{
+    Call, CallState, Ended, Kind, Leg, Limit, Media, Messages, Party, SCHEMA, Snapshot, State, Trouble as Told,
+};
+use crate::address::Source;
+use crate::clock::Clock;
+use crate::config::{Plain, Uplink, UplinkHost};
+use crate::escaped::Escaped;
+use crate::family::{Family, PerFamily};
+use crate::media::command::{End, SessionId};
+use crate::media::view::{CallState as Stage, CallView, Nearness};
+use crate::observer::time_of_day;
+use crate::proxy::Reason;
+use crate::relay::{Ending, SessionFigures, StreamFigures};
+use crate::signalling::{Signalling, Trouble};
+
+/// Calls looked at in one go: some tens of microseconds.
+const PIECE: usize = 64;
+/// How long the relay threads may take; then the snapshot is without their figures.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// How long a snapshot is good enough for whoever asks next.
+const FRESH: Duration = Duration::from_millis(250);
+/// As much of a Call-ID as anybody reads.
+const CALL_ID: usize = 128;
+
+/// Who gets the snapshot when it is there.
+pub type Asking = oneshot::Sender<Arc<Snapshot>>;
+
+/// Gathers snapshots of this daemon.
+#[derive(Debug)]
+pub struct Gatherer {
+    clock: Clock,
+    shared: Arc<Mutex<Shared>>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    past: Past,
+    /// The last snapshot, and when it was made.
+    last: Option<(Duration, Arc<Snapshot>)>,
+    /// Who waits for the one that is being gathered.
+    waiting: Option<Vec<Asking>>,
+}
+
+/// What ended calls have counted.
+#[derive(Clone, Copy, Debug, Default)]
+struct Past {
+    ended: Ended,
+    media: PerFamily<Sums>,
+    /// What was told last: counts never go back.
+    told: PerFamily<Sums>,
+}
+
+/// Media that came from one side.
+#[derive(Clone, Copy, Debug, Default)]
+struct Sums {
+    packets: u64,
+    bytes: u64,
+    lost: u64,
+    refused: u64,
+}
+
+impl Gatherer {
+    /// Nothing has ended yet.
+    pub fn new(clock: Clock) -> Self {
+        Self { clock, shared: Arc::default() }
+    }
+
+    /// A call has ended.
+    pub fn ended(&self, ending: &Ending) {
+        let past = &mut lock(&self.shared).past;
+        let count = match ending.obituary.end {
+            End::Bye(_) => Some(&mut past.ended.hung_up),
+            End::Failed(_) => Some(&mut past.ended.failed),
+            End::Silence(_) => Some(&mut past.ended.silent),
+            End::Shutdown => None,
+        };
+        if let Some(count) = count {
+            *count = count.saturating_add(1);
+        }
+        ending.streams.iter().for_each(|stream| add(&mut past.media, stream));
+    }
+
+    /// Gathers a snapshot for whoever asks. Returns at once; a tokio runtime must
+    /// be there.
+    pub fn gather(&self, signalling: &Signalling, leaving: bool, asking: Asking) {
+        let now = self.clock.now();
+        {
+            let mut shared = lock(&self.shared);
+            if let Some((made, snapshot)) = &shared.last
+                && now.saturating_sub(*made) < FRESH
+            {
+                // Who does not wait any more needs none.
+                let _ = asking.send(Arc::clone(snapshot));
+                return;
+            }
+            if let Some(waiting) = &mut shared.waiting {
+                return waiting.push(asking);
+            }
+            shared.waiting = Some(vec![asking]);
+        }
+        let figures = signalling.with_calls(|_, relay| relay.snapshot());
+        let views = views(now, signalling);
+        let snapshot = without_media(now, signalling, leaving, &views);
+        tokio::spawn(finish(now, snapshot, views, figures, Arc::clone(&self.shared)));
+    }
+}
+
+/// Adds what the relay threads tell, and hands the snapshot out.
+async fn finish(
+    now: Duration,
+    mut snapshot: Snapshot,
+    views: Vec<(CallView, PerFamily<Kind>)>,
+    mut parts: UnboundedReceiver<Vec<SessionFigures>>,
+    shared: Arc<Mutex<Shared>>,
+) {
+    let mut figures: HashMap<SessionId, SessionFigures> = HashMap::new();
+    let all = async {
+        while let Some(part) = parts.recv().await {
+            figures.extend(part.into_iter().map(|session| (session.session, session)));
+        }
+    };
+    // What came in time is shown.
+    let _ = timeout(PATIENCE, all).await;
+    let mut sums = PerFamily::<Sums>::default();
+    figures.values().flat_map(streams).for_each(|stream| add(&mut sums, stream));
+    snapshot.calls = views.iter().map(|(view, kinds)| call(now, view, kinds, figures.get(&view.session))).collect();
+    let mut shared = lock(&shared);
+    (snapshot.media, snapshot.ended) = (shared.past.media(sums), shared.past.ended);
+    let snapshot = Arc::new(snapshot);
+    shared.last = Some((now, Arc::clone(&snapshot)));
+    for asking in shared.waiting.take().into_iter().flatten() {
+        let _ = asking.send(Arc::clone(&snapshot));
+    }
+}
+
+fn lock(shared: &Mutex<Shared>) -> MutexGuard<'_, Shared> {
+    // What is in there is whole after each statement.
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// All calls, oldest first, and who their parties are.
+fn views(now: Duration, signalling: &Signalling) -> Vec<(CallView, PerFamily<Kind>)> {
+    let mut all = Vec::new();
+    let mut after = None;
+    loop {
+        let piece = signalling.look_at_calls(|table, _| table.calls(now, after, PIECE));
+        let Some(last) = piece.last() else { return all };
+        after = Some(last.session);
+        all.extend(piece.into_iter().map(|view| {
+            let kinds = PerFamily::from_fn(|side| match view.parties[side].map(|party| signalling.source(party)) {
+                Some(Source::Phone(_)) => Kind::Phone,
+                Some(Source::Uplink) => Kind::Uplink,
+                Some(Source::Ourselves) => Kind::Ourselves,
+                Some(Source::Generic) | None => Kind::Generic,
+            });
+            (view, kinds)
+        }));
+    }
+}
+
+/// What is known without the relay threads.
+fn without_media(
+    now: Duration,
+    signalling: &Signalling,
+    leaving: bool,
+    views: &[(CallView, PerFamily<Kind>)],
+) -> Snapshot {
+    let figures = signalling.figures();
+    Snapshot {
+        schema: SCHEMA,
+        version: env!("CARGO_PKG_VERSION"),
+        state: if leaving { State::Leaving } else { State::Running },
+        time: time_of_day().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64(),
+        uptime: now.as_secs_f64(),
+        listen: Family::BOTH.map(|side| signalling.config().listen[side].to_string()),
+        calls: Vec::with_capacity(views.len()),
+        parties: parties(now, signalling),
+        limits: limits(now, signalling),
+        messages: Messages {
+            received: figures.received,
+            forwarded: figures.forwarded,
+            answered: figures.answered,
+            dropped: figures.dropped,
+            keep_alives: figures.keep_alives,
+            shed: figures.shed,
+        },
+        troubles: troubles(signalling),
+        media: Vec::new(),
+        ended: Ended::default(),
+    }
+}
+
+fn parties(now: Duration, signalling: &Signalling) -> Vec<Party> {
+    let ago = |heard: Option<Duration>| heard.map(|heard| now.saturating_sub(heard).as_secs_f64());
+    let config = signalling.config();
+    let uplink = |side: Family| {
+        let Uplink { host, port, written } = config.uplinks[side].as_ref()?;
+        let known = match host {
+            UplinkHost::Address(_) => &[],
+            UplinkHost::Name(_) => signalling.uplink_addresses(side),
+        };
+        Some(Party {
+            kind: Kind::Uplink,
+            address: written.clone(),
+            family: name(side),
+            stands_for: known.iter().map(|&ip| Plain((ip, *port).into()).to_string()).collect(),
+            last_heard: ago(signalling.uplink_heard(side)),
+        })
+    };
+    let phones = config.maps.iter().enumerate().map(|(index, map)| Party {
+        kind: Kind::Phone,
+        address: Plain(map.phone).to_string(),
+        family: name(Family::of(map.phone.ip())),
+        stands_for: vec![Plain(map.fake).to_string()],
+        last_heard: ago(signalling.phone_heard(index)),
+    });
+    Family::BOTH.into_iter().filter_map(uplink).chain(phones).collect()
+}
+
+fn limits(now: Duration, signalling: &Signalling) -> Vec<Limit> {
+    let (limits, usage) = signalling.look_at_calls(|table, _| (table.limits(), table.usage(now)));
+    let used = [usage.answered, usage.held, usage.ringing, usage.resting, usage.taken, usage.lost];
+    let port_pairs = Nearness { now: used.into_iter().sum(), most: usage.pairs };
+    let limit = |name, Nearness { now, most }| Limit { name, now: now as u64, most: most as u64 };
+    vec![
+        limit("calls", limits.calls),
+        limit("calls_of_one_source", limits.calls_of_one_source),
+        limit("streams_of_strangers", limits.streams_of_strangers),
+        limit("port_pairs", port_pairs),
+    ]
+}
+
+/// Counts of one kind with the same words are one.
+fn troubles(signalling: &Signalling) -> Vec<Told> {
+    let mut told: Vec<Told> = signalling
+        .troubles()
+        .into_iter()
+        // An answer, and no trouble.
+        .filter(|(trouble, _)| *trouble != Trouble::Refused(Reason::Options))
+        .map(|(trouble, count)| {
+            let errno = |errno| io::Error::from_raw_os_error(errno).to_string();
+            let (kind, reason) = match trouble {
+                Trouble::Dropped(reason) => ("dropped", reason.to_string()),
+                Trouble::Refused(reason) => ("refused", reason.to_string()),
+                Trouble::Unsent(error) => ("unsent", errno(error)),
+                Trouble::TooBig => ("too_big", "too big for its path, sent again in smaller fragments".to_owned()),
+                Trouble::Unbound(error) => ("ports", errno(error)),
+                Trouble::Circling => ("circling", "came back to ourselves over and over".to_owned()),
+            };
+            Told { kind, reason, count }
+        })
+        .collect();
+    told.sort_by(|one, other| (one.kind, &one.reason).cmp(&(other.kind, &other.reason)));
+    told.dedup_by(|again, first| {
+        let same = (again.kind, &again.reason) == (first.kind, &first.reason);
+        if same {
+            first.count = first.count.saturating_add(again.count);
+        }
+        same
+    });
+    told.sort_by_key(|told| std::cmp::Reverse(told.count));
+    told
+}
+
+fn call(now: Duration, view: &CallView, kinds: &PerFamily<Kind>, figures: Option<&SessionFigures>) -> Call {
+    let state = match view.state {
+        Stage::Trying => CallState::Trying,
+        Stage::Ringing => CallState::Ringing,
+        Stage::Answered => CallState::Answered,
+        Stage::Held => CallState::Held,
+    };
+    let age = view.age.as_secs_f64();
+    let (mut caller, mut callee) =
+        (leg(now, view, view.caller, kinds, figures), leg(now, view, view.caller.other(), kinds, figures));
+    caller.hears = hears(&callee, "callee", state, age);
+    callee.hears = hears(&caller, "caller", state, age);
+    Call {
+        id: view.session.0,
+        call_id: Escaped(&view.call_id, CALL_ID).to_string(),
+        state,
+        age,
+        caller,
+        callee,
+        streams: view.streams.len(),
+    }
+}
+
+/// All streams' legs on one side as one.
+fn leg(now: Duration, view: &CallView, side: Family, kinds: &PerFamily<Kind>, figures: Option<&SessionFigures>) -> Leg {
+    let mut leg = Leg {
+        family: name(side),
+        address: view.parties[side].map(|party| party.to_string()),
+        kind: kinds[side],
+        port: None,
+        destination: None,
+        packets: 0,
+        bytes: 0,
+        lost: 0,
+        jitter_ms: None,
+        silent: None,
+        sent: 0,
+        refused: 0,
+        failed: 0,
+        hears: String::new(),
+    };
+    let mut heard = None;
+    for stream in figures.into_iter().flat_map(streams) {
+        let (report, failures) = (&stream.legs[side], &stream.failures[side]);
+        leg.packets = leg.packets.saturating_add(report.packets);
+        leg.bytes = leg.bytes.saturating_add(report.bytes);
+        leg.lost = leg.lost.saturating_add(report.lost);
+        leg.sent = leg.sent.saturating_add(report.sent);
+        leg.refused = leg.refused.saturating_add(report.refused);
+        leg.failed = leg.failed.saturating_add(failures.unreachable).saturating_add(failures.unsent);
+        leg.jitter_ms = [leg.jitter_ms, report.jitter.map(f64::from)].into_iter().flatten().reduce(f64::max);
+        heard = heard.max(report.last_heard);
+        leg.port = leg.port.or_else(|| stream.ports[side].map(|port| port.to_string()));
+        leg.destination = leg.destination.or_else(|| report.destination.map(|to| to.to_string()));
+    }
+    leg.silent = heard.map(|heard| now.saturating_sub(heard).as_secs_f64());
+    leg
+}
+
+/// The streams of a session, those that were closed too.
+fn streams(session: &SessionFigures) -> impl Iterator<Item = &StreamFigures> {
+    session.streams.iter().chain(&session.closed)
+}
+
+fn add(sums: &mut PerFamily<Sums>, stream: &StreamFigures) {
+    for side in Family::BOTH {
+        let (sums, report) = (&mut sums[side], &stream.legs[side]);
+        sums.packets = sums.packets.saturating_add(report.packets);
+        sums.bytes = sums.bytes.saturating_add(report.bytes);
+        sums.lost = sums.lost.saturating_add(report.lost);
+        sums.refused = sums.refused.saturating_add(report.refused);
+    }
+}
+
+impl Past {
+    /// All media since the start, with that of the calls there are. Where a call
+    /// ends at this very moment it may be in neither: what was told stays told.
+    fn media(&mut self, now: PerFamily<Sums>) -> Vec<Media> {
+        let media = Family::BOTH.map(|side| {
+            let (told, past, now) = (&mut self.told[side], self.media[side], now[side]);
+            *told = Sums {
+                packets: told.packets.max(past.packets.saturating_add(now.packets)),
+                bytes: told.bytes.max(past.bytes.saturating_add(now.bytes)),
+                lost: told.lost.max(past.lost.saturating_add(now.lost)),
+                refused: told.refused.max(past.refused.saturating_add(now.refused)),
+            };
+            let Sums { packets, bytes, lost, refused } = *told;
+            Media { family: name(side), packets, bytes, lost, refused }
+        });
+        media.into()
+    }
+}
+
+fn name(side: Family) -> &'static str {
+    match side {
+        Family::V4 => "IPv4",
+        Family::V6 => "IPv6",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_never_go_back_where_a_call_ends_in_between() {
+        let mut past = Past::default();
+        let sums = |packets| PerFamily::new(Sums { packets, ..Sums::default() }, Sums::default());
+        assert_eq!(past.media(sums(500))[0].packets, 500);
+        // Its end was not told yet, and its streams are gone.
+        assert_eq!(past.media(sums(0))[0].packets, 500);
+        past.media = sums(510);
+        assert_eq!(past.media(sums(1))[0].packets, 511);
+    }
+}
