@@ -28,6 +28,7 @@ use crate::family::Family;
 use crate::process::{Account, Detached, PidFileError, UserError};
 use crate::relay::{Notice, Relay, RelayOptions, usual_threads};
 use crate::resolver::{self, Answer};
+use crate::service::ServiceManager;
 use crate::signalling::{BoundSockets, Fault, Output, Parts, Signalling};
 use crate::socket::{BindError, SocketOptions};
 use crate::status::gather::Gatherer;
@@ -144,6 +145,9 @@ fn run_after(old: &mut Option<Predecessor>, options: Options, detached: Option<D
         resolver::start(&config, &answers);
         let serve = |control: &mut Control| control.serve().map_err(DaemonError::system("watch the control socket"));
         let requests = belongings.control.as_mut().map(serve).transpose()?;
+        let service = ServiceManager::of_environment();
+        // Before the process that waits ends: systemd asks who the main process is then.
+        service.ready("SIP and media cross");
         if let Some(detached) = detached {
             detached
                 .leave_directory()
@@ -156,8 +160,8 @@ fn run_after(old: &mut Option<Predecessor>, options: Options, detached: Option<D
             succession.complete(&mut belongings);
         }
         let (prepared, successors) = unbounded_channel();
-        let daemon =
-            Daemon { signalling, clock, signals, belongings, prepared, preparing: false, leaving: false, gatherer };
+        let (preparing, leaving) = (false, false);
+        let daemon = Daemon { signalling, clock, signals, service, belongings, prepared, preparing, leaving, gatherer };
         daemon.serve(Incoming { notices, answers: found, faults, requests, successors }).await
     });
     // A look-up may hang in the system's resolver; nobody waits for it any more.
@@ -253,6 +257,7 @@ struct Daemon {
     signalling: Signalling,
     clock: Clock,
     signals: Signals,
+    service: ServiceManager,
     /// They go away as soon as another daemon may start.
     belongings: Belongings,
     /// Where it comes out that a process is ready to take over.
@@ -284,12 +289,14 @@ impl Daemon {
                     }
                 }
                 Some(fault) = incoming.faults.recv() => return Err(fault.into()),
+                () = self.service.beat() => {}
                 _ = minute.tick() => self.signalling.every_minute(),
                 _ = self.signals.hang_up.recv() => self.leave(),
                 _ = self.signals.terminate.recv() => break,
                 _ = self.signals.interrupt.recv() => break,
             }
         }
+        self.service.stopping();
         info!(calls_cut_off = self.signalling.sessions(), "stopped");
         Ok(())
     }
@@ -360,6 +367,7 @@ impl Daemon {
         if !self.leaving {
             self.leaving = true;
             self.signalling.stop_listening();
+            self.service.status("SIP sockets closed; media is relayed until the last call ends");
             // For the daemon that starts meanwhile.
             self.belongings = Belongings::default();
             info!(calls = self.signalling.sessions(), "SIP sockets closed; media is relayed until the last call ends");

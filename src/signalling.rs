@@ -16,6 +16,8 @@
 //!   [`Signalling::phone_heard`], [`Signalling::look_at_calls`];
 //! - *who looks at messages*: [`Parts::observer`].
 
+mod backlog;
+mod batch;
 mod counters;
 mod large;
 mod shared;

@@ -17,7 +17,7 @@ struct Place {
 }
 
 /// What only the shell may name.
-const OF_THE_SHELL: [&str; 17] = [
+const OF_THE_SHELL: [&str; 18] = [
     "tokio::",
     "socket2::",
     "nix::",
@@ -27,6 +27,7 @@ const OF_THE_SHELL: [&str; 17] = [
     "tracing_subscriber::",
     "syslog_tracing::",
     "getrandom::",
+    "sd_notify::",
     "UdpSocket",
     "TcpStream",
     "TcpListener",

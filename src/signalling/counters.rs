@@ -43,13 +43,19 @@ pub struct Figures {
 impl Counters {
     /// Counts what became of a datagram.
     pub(super) fn count(&self, outcome: Outcome) {
-        increment(&self.received);
-        increment(match outcome {
+        add(&self.received, 1);
+        let kind = match outcome {
             Outcome::Send { refused: None, .. } => &self.forwarded,
             Outcome::Send { refused: Some(_), .. } => &self.answered,
             Outcome::Drop(Reason::KeepAlive) => &self.keep_alives,
             Outcome::Drop(_) => &self.dropped,
-        });
+        };
+        add(kind, 1);
+    }
+
+    /// Counts requests that were dropped unread.
+    pub(super) fn shed(&self, requests: u64) {
+        add(&self.shed, requests);
     }
 
     /// Adds what was counted to `figures`.
@@ -67,9 +73,9 @@ impl Counters {
     }
 }
 
-/// One more. The thread is the only writer, so that this needs no locked instruction.
-fn increment(counter: &AtomicU64) {
-    counter.store(counter.load(Relaxed).wrapping_add(1), Relaxed);
+/// So many more. The thread is the only writer, so that this needs no locked instruction.
+fn add(counter: &AtomicU64, more: u64) {
+    counter.store(counter.load(Relaxed).wrapping_add(more), Relaxed);
 }
 
 /// When each phone and uplink was last heard: in seconds since the start, plus

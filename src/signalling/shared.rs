@@ -136,7 +136,12 @@ impl Shared {
 
     /// Counts a trouble, and logs it if a line about it is due.
     pub(super) fn trouble(&self, now: Duration, trouble: Trouble) {
-        let due = lock(&self.troubles).count(now, trouble);
+        self.troubles_of(now, trouble, 1);
+    }
+
+    /// Counts a trouble that came so many times, and logs it likewise.
+    pub(super) fn troubles_of(&self, now: Duration, trouble: Trouble, times: u64) {
+        let due = lock(&self.troubles).count(now, trouble, times);
         if let Some(count) = due {
             trouble.log(count);
             if trouble.is_about_ports() {

@@ -156,11 +156,12 @@ impl SipSockets {
         removed
     }
 
-    /// Waits until sockets are readable or the thread is woken; gives the number
-    /// of `events` that say which.
-    pub(super) fn wait(&self, events: &mut [EpollEvent]) -> io::Result<usize> {
+    /// Looks which sockets are readable and whether the thread is woken, and with
+    /// `idle` waits until there is something; gives the number of `events` that tell.
+    pub(super) fn wait(&self, events: &mut [EpollEvent], idle: bool) -> io::Result<usize> {
+        let timeout = if idle { EpollTimeout::NONE } else { EpollTimeout::ZERO };
         loop {
-            match self.epoll.wait(events, EpollTimeout::NONE) {
+            match self.epoll.wait(events, timeout) {
                 Err(Errno::EINTR) => {}
                 ready => return Ok(ready?),
             }
@@ -186,11 +187,9 @@ impl SipSockets {
         self.get(key).map(|socket| (socket.socket.as_raw_fd(), socket.address))
     }
 
-    /// Sends out of the socket at `from`.
-    pub(super) fn send(&self, from: SocketAddr, to: SocketAddr, message: &[u8]) -> io::Result<()> {
-        let socket = self.places.get(&from).and_then(|&key| self.get(key));
-        let SipSocket { socket, .. } = socket.ok_or(io::ErrorKind::AddrNotAvailable)?;
-        socket.send_to(message, to).map(|_| ())
+    /// The key of the socket to send from at an address.
+    pub(super) fn place(&self, from: SocketAddr) -> Option<usize> {
+        self.places.get(&from).copied()
     }
 }
 
@@ -220,7 +219,7 @@ mod tests {
 
     fn next(sockets: &SipSockets, buffer: &mut [u8]) -> (usize, SocketAddr, SocketAddr) {
         let mut events = [EpollEvent::empty(); 8];
-        assert!(sockets.wait(&mut events).unwrap() > 0);
+        assert!(sockets.wait(&mut events, true).unwrap() > 0);
         let Ready::Socket { key, failing: false } = SipSockets::ready(events[0]) else { panic!() };
         let socket = sockets.get(key).unwrap();
         let (length, remote) = socket.socket.recv_from(buffer).unwrap();
@@ -238,7 +237,8 @@ mod tests {
                 peer.send_to(&vec![b'x'; length], address).unwrap();
                 assert_eq!(next(&sockets, &mut buffer), (length, address, there));
             }
-            sockets.send(address, there, b"answer").unwrap();
+            let from = sockets.place(address).and_then(|key| sockets.get(key)).unwrap();
+            from.socket.send_to(b"answer", there).unwrap();
             let (length, from) = peer.recv_from(&mut buffer).unwrap();
             assert_eq!((&buffer[..length], from), (&b"answer"[..], address));
         }
@@ -251,7 +251,7 @@ mod tests {
         assert!(UdpSocket::bind(address).is_err());
         assert_eq!(sockets.remove(Some(&addresses[..1])).len(), 1);
         assert!(UdpSocket::bind(address).is_ok());
-        assert!(sockets.send(address, address, b"x").is_err());
+        assert_eq!(sockets.place(address), None);
         assert!(sockets.get(0).is_none() && sockets.get(1).is_some());
         assert_eq!(sockets.remove(None).len(), 2);
     }

@@ -38,11 +38,12 @@ impl<K: Eq + Hash + Copy> Tally<K> {
         Self { kinds: HashMap::new() }
     }
 
-    /// It happened. If a line about it is due: how often since the last one.
-    pub(super) fn count(&mut self, now: Duration, kind: K) -> Option<u64> {
+    /// It happened so many times. If a line about it is due: how often since the
+    /// last one.
+    pub(super) fn count(&mut self, now: Duration, kind: K, times: u64) -> Option<u64> {
         let count = self.kinds.entry(kind).or_default();
-        count.total = count.total.saturating_add(1);
-        count.untold = count.untold.saturating_add(1);
+        count.total = count.total.saturating_add(times);
+        count.untold = count.untold.saturating_add(times);
         count.tell(now)
     }
 
@@ -65,14 +66,14 @@ mod tests {
     fn a_flood_gives_one_line_a_minute_and_loses_no_count() {
         let mut tally = Tally::new();
         let at = Duration::from_secs;
-        assert_eq!(tally.count(at(1), "drop"), Some(1));
-        assert_eq!(tally.count(at(2), "drop"), None);
-        assert_eq!(tally.count(at(3), "drop"), None);
-        assert_eq!(tally.count(at(3), "other"), Some(1));
+        assert_eq!(tally.count(at(1), "drop", 1), Some(1));
+        assert_eq!(tally.count(at(2), "drop", 1), None);
+        assert_eq!(tally.count(at(3), "drop", 1), None);
+        assert_eq!(tally.count(at(3), "other", 1), Some(1));
         assert_eq!(tally.due(at(30)).count(), 0);
         assert_eq!(tally.due(at(61)).collect::<Vec<_>>(), [("drop", 2)]);
-        assert_eq!(tally.count(at(62), "drop"), None);
-        assert_eq!(tally.count(at(121), "drop"), Some(2));
+        assert_eq!(tally.count(at(62), "drop", 1), None);
+        assert_eq!(tally.count(at(121), "drop", 1), Some(2));
         assert!(tally.totals().any(|total| total == ("drop", 5)));
     }
 }

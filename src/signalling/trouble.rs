@@ -23,6 +23,8 @@ pub enum Trouble {
     Unbound(i32),
     /// A message came back to ourselves over and over.
     Circling,
+    /// A request that begins something was dropped, as more came than is handled.
+    Overload,
 }
 
 impl Trouble {
@@ -52,6 +54,9 @@ impl Trouble {
             Self::Unbound(libc::EADDRINUSE) => info!(count, "media ports are another program's; took others"),
             Self::Unbound(errno) => {
                 warn!(count, error = %io::Error::from_raw_os_error(errno), "media ports could not be bound");
+            }
+            Self::Overload => {
+                warn!(count, "more SIP messages than this machine handles: dropped requests that begin something");
             }
             Self::Circling => warn!(count, "messages dropped: they came back to ourselves over and over"),
         }

@@ -1,24 +1,28 @@
 //! One SIP thread.
 //!
 //! A level-triggered epoll loop around a [`Proxy`]: datagrams in, what the proxy
-//! decides out. What goes to a socket of ours is handled at once, on this thread,
+//! decides out, both in batches; a message waits for those before it and no longer. What goes to a socket of ours is handled at once, on this thread,
 //! instead of being sent. Only messages that say something of media, and our own
 //! answers, touch what threads share.
 
 use std::io;
 use std::mem;
 use std::net::SocketAddr;
+use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, TryRecvError};
 use std::time::Duration;
 
+use nix::errno::Errno;
 use nix::sys::epoll::EpollEvent;
 use nix::sys::eventfd::EventFd;
 use tokio::sync::mpsc::UnboundedSender;
 use tracing::{Level, debug, enabled, error, trace};
 
+use super::backlog::Backlog;
+use super::batch::{BATCH, Inbox, Leaving, Outbox};
 use super::counters::{Counters, LastHeard};
-use super::large::{ErrorReader, is_large};
+use super::large::{ErrorReader, Sent, is_large};
 use super::shared::Shared;
 use super::sockets::{Ready, SipSocket, SipSockets};
 use super::trouble::{Decision, Trouble, call_id, start_line};
@@ -31,12 +35,10 @@ use crate::observer::{Crossed, Fate, Observer, time_of_day};
 use crate::paper;
 use crate::proxy::{Datagram, Outcome, Proxy, Reason};
 
-/// The largest datagram of UDP with its header.
-const DATAGRAM: usize = 65_535;
+/// The most bytes that the log shows of a message.
+const SHOWN: usize = 65_535;
 /// SIP sockets served at a waking.
 const EVENTS: usize = 64;
-/// Datagrams taken from one socket before the others get their turn.
-const BURST: usize = 16;
 /// How often one datagram may come in at a socket of ours again.
 const MOST_PASSES: usize = 8;
 
@@ -73,10 +75,7 @@ pub(super) struct Beginning {
 pub(super) struct Worker {
     proxy: Proxy,
     sockets: SipSockets,
-    /// What was received.
-    incoming: Box<[u8]>,
-    /// What is to be sent.
-    outgoing: Vec<u8>,
+    backlog: Backlog,
     /// What was to be sent and comes in again.
     returning: Vec<u8>,
     errors: ErrorReader,
@@ -98,9 +97,8 @@ impl Worker {
         Ok(Self {
             proxy: Proxy::new(directory),
             sockets: SipSockets::new(&wake)?,
-            incoming: vec![0; DATAGRAM].into_boxed_slice(),
-            outgoing: Vec::with_capacity(DATAGRAM),
-            returning: Vec::with_capacity(DATAGRAM),
+            backlog: Backlog::new(),
+            returning: Vec::new(),
             errors: ErrorReader::new(),
             heard,
             shared,
@@ -124,11 +122,19 @@ impl Worker {
 
     fn serve(&mut self) -> Result<(), Fault> {
         let mut events = [EpollEvent::empty(); EVENTS];
+        let (mut inbox, mut outbox) = (Inbox::new(), Outbox::new());
         loop {
-            let ready = self.sockets.wait(&mut events).map_err(|error| Fault { what: "wait for SIP", error })?;
+            let ready = self.sockets.wait(&mut events, self.backlog.is_empty());
+            let ready = ready.map_err(|error| Fault { what: "wait for SIP", error })?;
             let events = events.get(..ready).unwrap_or_default();
+            let mut written = Ok(());
             if events.iter().any(|&event| SipSockets::ready(event) == Ready::Woken) {
                 let _ = self.wake.read();
+                // What was received before the orders is handled before them.
+                while !self.backlog.is_empty() {
+                    written = written.and(self.work_off(&mut outbox));
+                }
+                self.send(&mut outbox);
                 if !self.carry_out_orders() {
                     return Ok(());
                 }
@@ -136,11 +142,14 @@ impl Worker {
             for &event in events {
                 if let Ready::Socket { key, failing } = SipSockets::ready(event) {
                     if failing {
-                        self.read_errors(key);
+                        self.read_errors(key, &mut outbox);
                     }
-                    self.receive(key).map_err(|error| Fault { what: "write to standard output", error })?;
+                    written = written.and(self.receive(key, &mut inbox, &mut outbox));
                 }
             }
+            written = written.and(self.work_off(&mut outbox));
+            self.send(&mut outbox);
+            written.map_err(|error| Fault { what: "write to standard output", error })?;
         }
     }
 
@@ -170,77 +179,144 @@ impl Worker {
         }
     }
 
-    /// Handles what waits at a socket, but only so much that the others get
-    /// their turn. Fails only where stdout does.
-    fn receive(&mut self, key: usize) -> io::Result<()> {
-        let mut incoming = mem::take(&mut self.incoming);
-        let mut result = Ok(());
-        for _ in 0..BURST {
-            let Some(SipSocket { address: local, socket }) = self.sockets.get(key) else { break };
-            // Errors are those of single packets (a bad checksum): nothing that stays.
-            let Ok((length, remote)) = socket.recv_from(&mut incoming) else { break };
-            let bytes = incoming.get(..length).unwrap_or_default();
-            let datagram = Datagram { local: *local, remote, bytes };
-            result = result.and(self.datagram(&datagram));
+    /// Takes in what waits at a socket. A few datagrams are handled at once; where
+    /// more are there, they get in line. Fails only where stdout does.
+    fn receive(&mut self, key: usize, inbox: &mut Inbox, outbox: &mut Outbox) -> io::Result<()> {
+        let Some(socket) = self.sockets.get(key) else { return Ok(()) };
+        let (local, socket) = (socket.address, socket.socket.as_raw_fd());
+        let family = Family::of(local.ip());
+        loop {
+            let count = inbox.receive(socket, family);
+            let datagrams = (0..count).map_while(|index| inbox.get(index));
+            if count < BATCH && self.backlog.is_empty() {
+                return datagrams
+                    .into_iter()
+                    .try_for_each(|(remote, bytes)| self.datagram(&Datagram { local, remote, bytes }, outbox));
+            }
+            datagrams.for_each(|(remote, bytes)| self.backlog.push(local, remote, bytes));
+            self.shed();
+            if count < BATCH || !self.backlog.has_room() {
+                return Ok(());
+            }
         }
-        self.incoming = incoming;
-        result
+    }
+
+    /// Drops what begins something where too much waits.
+    fn shed(&mut self) {
+        let dropped = self.backlog.shed();
+        if dropped > 0 {
+            let dropped = u64::try_from(dropped).unwrap_or(u64::MAX);
+            self.counters.shed(dropped);
+            self.shared.troubles_of(self.clock.now(), Trouble::Overload, dropped);
+        }
+    }
+
+    /// Handles some of what waits; then sockets get their turn again.
+    fn work_off(&mut self, outbox: &mut Outbox) -> io::Result<()> {
+        let mut written = Ok(());
+        for _ in 0..BATCH {
+            let Some(waiting) = self.backlog.pop() else { break };
+            let datagram = Datagram { local: waiting.local, remote: waiting.remote, bytes: &waiting.bytes };
+            written = written.and(self.datagram(&datagram, outbox));
+            self.backlog.give_back(waiting);
+        }
+        written
     }
 
     /// Takes in what ICMP says of messages; one that was too big for its path is
     /// sent again, once, now that the kernel knows what that carries.
-    fn read_errors(&mut self, key: usize) {
+    fn read_errors(&mut self, key: usize, outbox: &mut Outbox) {
         let Some((socket, from)) = self.sockets.descriptor(key) else { return };
         while let Some(error) = self.errors.next(socket) {
             let Some(to) = error else { continue };
             // Not in the loop's head: it would hold the lock meanwhile.
             loop {
-                let Some(message) = self.shared.large().take(from, to) else { break };
-                debug!(%from, %to, length = message.bytes.len(), "too big for its path");
+                let Some(Sent { bytes, .. }) = self.shared.large().take(from, to) else { break };
+                debug!(%from, %to, length = bytes.len(), "too big for its path");
                 self.shared.trouble(self.clock.now(), Trouble::TooBig);
-                self.transmit(from, to, &message.bytes);
+                self.push(Leaving { socket: key, to, bytes }, outbox);
             }
         }
     }
 
     /// Handles one datagram, and again as often as it comes back to ourselves.
-    fn datagram(&mut self, datagram: &Datagram<'_>) -> io::Result<()> {
+    fn datagram(&mut self, datagram: &Datagram<'_>, outbox: &mut Outbox) -> io::Result<()> {
         let now = self.clock.now();
         // What we send to ourselves never goes through the network: this sender
         // is forged, perhaps with a Via of ours that it has seen.
         if self.proxy.is_ours(datagram.remote) {
-            return self.record(now, datagram, Outcome::Drop(Reason::NotFromOurselves));
+            return self.record(now, datagram, Outcome::Drop(Reason::NotFromOurselves), &[]);
         }
-        let mut outcome = self.decide(now, datagram)?;
+        let mut out = outbox.room();
+        let mut outcome = self.decide(now, datagram, &mut out)?;
         for _ in 0..MOST_PASSES {
-            let Outcome::Send { from, to, .. } = outcome else { return Ok(()) };
-            self.send(from, to)?;
+            let Outcome::Send { from, to, .. } = outcome else {
+                outbox.give_back(out);
+                return Ok(());
+            };
+            trace!(%from, %to, bytes = %Escaped(&out, SHOWN), "out");
+            if self.output == Output::Paper {
+                paper::sent(&mut io::stdout().lock(), from, to, &out)?;
+            }
             if !self.proxy.is_ours(to) {
+                self.leave(now, from, to, out, outbox);
                 return Ok(());
             }
-            mem::swap(&mut self.outgoing, &mut self.returning);
+            mem::swap(&mut out, &mut self.returning);
             let bytes = mem::take(&mut self.returning);
-            outcome = self.decide(now, &Datagram { local: to, remote: from, bytes: &bytes })?;
+            outcome = self.decide(now, &Datagram { local: to, remote: from, bytes: &bytes }, &mut out)?;
             self.returning = bytes;
         }
+        outbox.give_back(out);
         self.shared.trouble(now, Trouble::Circling);
         Ok(())
     }
 
+    /// Lets a message leave, unless it was only to be printed.
+    fn leave(&mut self, now: Duration, from: SocketAddr, to: SocketAddr, bytes: Vec<u8>, outbox: &mut Outbox) {
+        if self.output == Output::Paper {
+            return outbox.give_back(bytes);
+        }
+        if is_large(from, &bytes) {
+            self.shared.large().keep(from, to, &bytes);
+        }
+        match self.sockets.place(from) {
+            Some(socket) => self.push(Leaving { socket, to, bytes }, outbox),
+            None => self.shared.trouble(now, Trouble::Unsent(Errno::EADDRNOTAVAIL as i32)),
+        }
+    }
+
+    fn push(&self, leaving: Leaving, outbox: &mut Outbox) {
+        if outbox.push(leaving) {
+            self.send(outbox);
+        }
+    }
+
+    /// Gives the system what is to leave.
+    fn send(&self, outbox: &mut Outbox) {
+        outbox.send(
+            |key| self.sockets.descriptor(key).map(|(socket, _)| socket),
+            |leaving, errno| {
+                debug!(to = %leaving.to, %errno, length = leaving.bytes.len(), "not sent");
+                self.shared.trouble(self.clock.now(), Trouble::Unsent(errno as i32));
+            },
+        );
+    }
+
     /// Asks the proxy. When it answers, everything is done that the message needs:
     /// its media ports are open before anybody hears of them.
-    fn decide(&mut self, now: Duration, datagram: &Datagram<'_>) -> io::Result<Outcome> {
-        let outcome = self.proxy.handle(now, datagram, &mut &*self.shared, &mut self.outgoing);
+    fn decide(&mut self, now: Duration, datagram: &Datagram<'_>, out: &mut Vec<u8>) -> io::Result<Outcome> {
+        let outcome = self.proxy.handle(now, datagram, &mut &*self.shared, out);
         self.heard.hear(now, self.proxy.sender(), Family::of(datagram.remote.ip()));
-        self.record(now, datagram, outcome)?;
+        self.record(now, datagram, outcome, out)?;
         Ok(outcome)
     }
 
     /// Logs, counts and shows what became of a datagram.
-    fn record(&mut self, now: Duration, datagram: &Datagram<'_>, outcome: Outcome) -> io::Result<()> {
+    fn record(&self, now: Duration, datagram: &Datagram<'_>, outcome: Outcome, sent: &[u8]) -> io::Result<()> {
         self.counters.count(outcome);
         if let Some(observer) = &self.observer {
-            observer.message(&crossed(datagram, outcome, &self.outgoing));
+            observer.message(&crossed(datagram, outcome, sent));
         }
         if enabled!(Level::DEBUG) {
             debug!(
@@ -251,7 +327,7 @@ impl Worker {
                 call_id = %Escaped(call_id(datagram.bytes), 120),
                 "datagram"
             );
-            trace!(bytes = %Escaped(datagram.bytes, DATAGRAM), "in");
+            trace!(bytes = %Escaped(datagram.bytes, SHOWN), "in");
         }
         let trouble = match outcome {
             Outcome::Send { refused: None, .. } => return Ok(()),
@@ -264,33 +340,6 @@ impl Worker {
         match (self.output, outcome) {
             (Output::Paper, Outcome::Drop(reason)) => paper::dropped(&mut io::stdout().lock(), reason),
             _ => Ok(()),
-        }
-    }
-
-    /// Sends what the proxy wrote, or prints it. What is for a socket of ours
-    /// is only printed.
-    fn send(&mut self, from: SocketAddr, to: SocketAddr) -> io::Result<()> {
-        trace!(%from, %to, bytes = %Escaped(&self.outgoing, DATAGRAM), "out");
-        if self.output == Output::Paper {
-            return paper::sent(&mut io::stdout().lock(), from, to, &self.outgoing);
-        }
-        if self.proxy.is_ours(to) {
-            return Ok(());
-        }
-        if is_large(from, &self.outgoing) {
-            self.shared.large().keep(from, to, &self.outgoing);
-        }
-        self.transmit(from, to, &self.outgoing);
-        Ok(())
-    }
-
-    /// Gives a message to the system.
-    fn transmit(&self, from: SocketAddr, to: SocketAddr, message: &[u8]) {
-        // A first failure may be an error for a datagram before this one.
-        let sent = self.sockets.send(from, to, message).or_else(|_| self.sockets.send(from, to, message));
-        if let Err(error) = sent {
-            debug!(%from, %to, %error, length = message.len(), "not sent");
-            self.shared.trouble(self.clock.now(), Trouble::Unsent(error.raw_os_error().unwrap_or(0)));
         }
     }
 }

@@ -27,6 +27,7 @@ mod ports;
 mod process;
 mod refusals;
 mod restart;
+mod service;
 mod sipp;
 mod sizes;
 mod start;

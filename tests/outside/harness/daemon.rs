@@ -65,7 +65,8 @@ impl Daemon {
         Self::spawn_by(Command::new(PROGRAM), &[&["-v"], options].concat())
     }
 
-    fn spawn_by(mut command: Command, options: &[&str]) -> Self {
+    /// By this command, which need not be ready yet.
+    pub fn spawn_by(mut command: Command, options: &[&str]) -> Self {
         // Beside others at once: the usual control socket is only one.
         let control: &[&str] = if options.contains(&"--control") { &[] } else { &["--control", "none"] };
         let mut child = command
@@ -159,6 +160,11 @@ impl Drop for Daemon {
 pub struct Process(pub u32);
 
 impl Process {
+    /// Its number.
+    pub fn id(self) -> u32 {
+        self.0
+    }
+
     /// How many descriptors it has open.
     pub fn descriptors(self) -> usize {
         fs::read_dir(format!("/proc/{}/fd", self.0)).unwrap().count()

@@ -1,0 +1,191 @@
+//! Datagrams that wait for their turn.
+//!
+//! While more arrives than is handled, all that waits in the kernel is taken in
+//! here, in order. Only so can a request that begins something make way for what
+//! belongs to calls that are there: the kernel drops whatever comes when its queue
+//! is full. What begins something is dropped when too much waits, the oldest first;
+//! its sender has waited longest and will soon try again (RFC 3261 §17.1). Nothing
+//! overtakes anything.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+
+use memchr::memchr;
+
+use crate::scan;
+
+/// So many may wait: a few milliseconds of new calls.
+const MOST: usize = 256;
+/// Buffers larger than this are not kept.
+const USUAL: usize = 4096;
+
+/// A datagram that waits.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    /// Counts up by arrival.
+    number: u64,
+    pub(super) local: SocketAddr,
+    pub(super) remote: SocketAddr,
+    pub(super) bytes: Vec<u8>,
+}
+
+/// Datagrams that wait, in two lines: which one is next is a question of age.
+#[derive(Debug, Default)]
+pub(super) struct Backlog {
+    /// What belongs to something that is there.
+    ongoing: VecDeque<Waiting>,
+    /// What begins something.
+    beginning: VecDeque<Waiting>,
+    last: u64,
+    room: Vec<Vec<u8>>,
+}
+
+impl Backlog {
+    pub(super) fn new() -> Self {
+        Self::default()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.ongoing.is_empty() && self.beginning.is_empty()
+    }
+
+    /// Whether there is room for more without anything that must stay.
+    pub(super) fn has_room(&self) -> bool {
+        self.ongoing.len() < MOST
+    }
+
+    /// One more waits.
+    pub(super) fn push(&mut self, local: SocketAddr, remote: SocketAddr, datagram: &[u8]) {
+        let mut bytes = self.room.pop().unwrap_or_default();
+        bytes.clear();
+        bytes.extend_from_slice(datagram);
+        self.last = self.last.wrapping_add(1);
+        let line = if begins_something(datagram) { &mut self.beginning } else { &mut self.ongoing };
+        line.push_back(Waiting { number: self.last, local, remote, bytes });
+    }
+
+    /// Drops the oldest of what begins something until no more wait than may; how
+    /// many were dropped.
+    pub(super) fn shed(&mut self) -> usize {
+        let mut dropped = 0;
+        while self.ongoing.len().saturating_add(self.beginning.len()) > MOST
+            && let Some(oldest) = self.beginning.pop_front()
+        {
+            self.give_back(oldest);
+            dropped += 1;
+        }
+        dropped
+    }
+
+    /// The one that has waited longest.
+    pub(super) fn pop(&mut self) -> Option<Waiting> {
+        let age = |line: &VecDeque<Waiting>| line.front().map(|waiting| waiting.number);
+        match (age(&self.ongoing), age(&self.beginning)) {
+            (Some(ongoing), Some(beginning)) if beginning < ongoing => self.beginning.pop_front(),
+            (None, _) => self.beginning.pop_front(),
+            _ => self.ongoing.pop_front(),
+        }
+    }
+
+    /// It has been handled.
+    pub(super) fn give_back(&mut self, Waiting { bytes, .. }: Waiting) {
+        if self.room.len() < MOST && bytes.capacity() <= USUAL {
+            self.room.push(bytes);
+        }
+    }
+}
+
+/// Methods that belong to something that is there, whether or not they say so
+/// (RFC 3261 §9, §12.2, §17; RFC 3262, RFC 3311, RFC 6086).
+const ONGOING: [&[u8]; 6] = [b"ACK", b"BYE", b"CANCEL", b"PRACK", b"UPDATE", b"INFO"];
+
+/// Whether a datagram is a request outside of a dialog, or nothing that is known.
+/// A quick look; whoever lies here gains no more than a place in the line.
+fn begins_something(datagram: &[u8]) -> bool {
+    if datagram.starts_with(b"SIP/2.0 ") {
+        return false;
+    }
+    let method = memchr(b' ', datagram).and_then(|end| datagram.get(..end)).unwrap_or_default();
+    !ONGOING.contains(&method) && !has_to_tag(datagram)
+}
+
+/// Whether the To of a message has a tag.
+fn has_to_tag(datagram: &[u8]) -> bool {
+    let mut rest = datagram;
+    while let Some(end) = memchr(b'\n', rest) {
+        let (line, behind) = rest.split_at(end.saturating_add(1));
+        if let [b't' | b'T', tail @ ..] = line {
+            let tail = if let [b'o' | b'O', tail @ ..] = tail { tail } else { tail };
+            if let [b':', value @ ..] = scan::trim(tail) {
+                return memchr::memmem::find(value, b";tag=").is_some();
+            }
+        }
+        if line.len() <= 2 {
+            return false;
+        }
+        rest = behind;
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(start: &str, to: &str) -> Vec<u8> {
+        format!("{start}\r\nVia: SIP/2.0/UDP h\r\nFrom: <sip:a@h>;tag=1\r\n{to}\r\nCall-ID: x\r\n\r\n;tag=body")
+            .into_bytes()
+    }
+
+    #[test]
+    fn what_belongs_to_a_call_is_told_from_what_begins_one() {
+        for (start, to, begins) in [
+            ("INVITE sip:a@b SIP/2.0", "To: <sip:a@b>", true),
+            ("INVITE sip:a@b SIP/2.0", "To: <sip:a@b>;tag=2", false),
+            ("SUBSCRIBE sip:a@b SIP/2.0", "t:<sip:a@b>;tag=2", false),
+            ("REGISTER sip:b SIP/2.0", "TO : <sip:a@b>", true),
+            ("BYE sip:a@b SIP/2.0", "To: <sip:a@b>", false),
+            ("CANCEL sip:a@b SIP/2.0", "To: <sip:a@b>", false),
+            ("SIP/2.0 486 Busy", "To: <sip:a@b>", false),
+            ("NOSUCH", "", true),
+        ] {
+            assert_eq!(begins_something(&message(start, to)), begins, "{start}, {to}");
+        }
+        assert!(begins_something(b"\r\n\r\n") && begins_something(b""));
+    }
+
+    #[test]
+    fn the_oldest_that_begins_something_makes_way_and_nothing_overtakes() {
+        let (local, remote) = ("192.0.2.1:5060".parse().unwrap(), "192.0.2.9:5060".parse().unwrap());
+        let mut backlog = Backlog::new();
+        let invite = |number| message(&format!("INVITE sip:{number}@b SIP/2.0"), "To: <sip:a@b>");
+        let bye = |number| message(&format!("BYE sip:{number}@b SIP/2.0"), "To: <sip:a@b>;tag=2");
+        for number in 0..200 {
+            backlog.push(local, remote, &invite(number));
+            backlog.push(local, remote, &bye(number));
+        }
+        assert_eq!(backlog.shed(), 400 - MOST);
+        let mut left = Vec::new();
+        while let Some(waiting) = backlog.pop() {
+            left.push(waiting.bytes.clone());
+            backlog.give_back(waiting);
+        }
+        let first_kept = 200 - (MOST - 200);
+        let expected = (0..200).flat_map(|number| {
+            let kept = (number >= first_kept).then(|| invite(number));
+            kept.into_iter().chain([bye(number)])
+        });
+        assert!(left.into_iter().eq(expected));
+        assert!(backlog.is_empty() && backlog.has_room());
+    }
+
+    #[test]
+    fn calls_alone_are_left_to_wait_in_the_kernel() {
+        let (local, remote) = ("192.0.2.1:5060".parse().unwrap(), "192.0.2.9:5060".parse().unwrap());
+        let mut backlog = Backlog::new();
+        for _ in 0..MOST {
+            backlog.push(local, remote, b"SIP/2.0 200 OK\r\n\r\n");
+        }
+        assert_eq!((backlog.shed(), backlog.has_room()), (0, false));
+    }
+}

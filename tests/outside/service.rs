@@ -1,0 +1,112 @@
+//! What a service manager hears (sd_notify(3)). It is a socket of the test here.
+
+use std::fs;
+use std::os::unix::net::UnixDatagram;
+use std::path::PathBuf;
+use std::process::{self, Command};
+
+use crate::harness::PATIENCE;
+use crate::harness::daemon::{Daemon, PROGRAM};
+use crate::harness::namespace::isolated;
+use crate::harness::picture::OPTIONS;
+
+/// The socket of a service manager.
+struct Manager {
+    socket: UnixDatagram,
+    path: PathBuf,
+}
+
+impl Manager {
+    fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("sipproxy64-{name}-{}", process::id()));
+        let socket = UnixDatagram::bind(&path).unwrap();
+        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        Self { socket, path }
+    }
+
+    /// Starts the daemon, which is to say this often that it is alive.
+    fn start(&self, watchdog_microseconds: Option<&str>) -> Daemon {
+        let mut command = Command::new(PROGRAM);
+        command.env("NOTIFY_SOCKET", &self.path);
+        if let Some(period) = watchdog_microseconds {
+            command.env("WATCHDOG_USEC", period);
+        }
+        Daemon::spawn_by(command, &OPTIONS)
+    }
+
+    /// The lines of the next message.
+    fn hear(&self) -> Vec<String> {
+        let mut buffer = [0; 4096];
+        let length = self.socket.recv(&mut buffer).expect("the manager is told nothing");
+        std::str::from_utf8(&buffer[..length]).unwrap().lines().map(str::to_owned).collect()
+    }
+
+    /// Asserts that the next message has this line.
+    fn expect(&self, line: &str) -> Vec<String> {
+        let heard = self.hear();
+        assert!(heard.iter().any(|said| said == line), "{line} expected, heard {heard:?}");
+        heard
+    }
+}
+
+impl Drop for Manager {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+#[test]
+fn a_service_manager_hears_of_start_and_end() {
+    isolated(|| {
+        let manager = Manager::new("ends");
+        let mut daemon = manager.start(None);
+        let ready = manager.expect("READY=1");
+        assert!(ready.contains(&format!("MAINPID={}", daemon.process().id())), "{ready:?}");
+        daemon.signal("TERM");
+        manager.expect("STOPPING=1");
+        assert!(daemon.wait().success());
+    });
+}
+
+/// A daemon that waits for its calls to end is not stopping yet: the manager
+/// would end it when its patience is over.
+#[test]
+fn a_service_manager_hears_that_calls_are_waited_for() {
+    isolated(|| {
+        let manager = Manager::new("leaves");
+        let mut daemon = manager.start(None);
+        manager.expect("READY=1");
+        daemon.signal("HUP");
+        manager.expect("STATUS=SIP sockets closed; media is relayed until the last call ends");
+        manager.expect("STOPPING=1");
+        assert!(daemon.wait().success());
+    });
+}
+
+#[test]
+fn a_service_manager_hears_that_it_is_alive() {
+    isolated(|| {
+        let manager = Manager::new("alive");
+        let mut daemon = manager.start(Some("200000"));
+        manager.expect("READY=1");
+        for _ in 0..3 {
+            manager.expect("WATCHDOG=1");
+        }
+        daemon.signal("TERM");
+        while !manager.hear().contains(&"STOPPING=1".to_owned()) {}
+        assert!(daemon.wait().success());
+    });
+}
+
+/// A manager that is gone is no reason to refuse calls.
+#[test]
+fn a_service_manager_may_be_gone() {
+    isolated(|| {
+        let manager = Manager::new("gone");
+        fs::remove_file(&manager.path).unwrap();
+        let mut daemon = manager.start(None);
+        daemon.await_line("the service manager cannot be told of our state");
+        daemon.signal("TERM");
+        assert!(daemon.wait().success());
+    });
+}
