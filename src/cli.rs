@@ -41,6 +41,8 @@ pub struct Options {
     pub freebind: bool,
     /// The DSCP of relayed media, 0 to 63 (RFC 2474 §3); `None`: as the system has it.
     pub dscp: Option<u8>,
+    /// How long media packets may wait for others; zero: none waits.
+    pub batch: Duration,
     /// Where `sipproxy64 status` asks this daemon.
     pub control: control::Place,
     /// Leave the shell once the start has succeeded.
@@ -168,12 +170,13 @@ impl Options {
         let log = arguments.log.unwrap_or(if daemon { Destination::Syslog } else { Destination::Stderr });
         let file = from_file.path().map(absolute);
         let pid_file = arguments.pid_file.as_deref().map(absolute);
-        let Arguments { freebind, dscp, secret, takeover, user, .. } = arguments;
+        let Arguments { freebind, dscp, batch_us, secret, takeover, user, .. } = arguments;
         Ok(Self {
             config,
             mode,
             freebind,
             dscp,
+            batch: batch_us.unwrap_or_default(),
             control,
             daemon,
             pid_file,
@@ -187,6 +190,11 @@ impl Options {
             file,
         })
     }
+}
+
+/// The options as clap sees them: what the completions of shells are made from.
+pub fn command() -> Command {
+    Arguments::command()
 }
 
 fn matches(command: &mut Command, arguments: Vec<OsString>) -> Result<ArgMatches, Complaint> {
@@ -279,6 +287,10 @@ struct Arguments {
     /// DSCP of relayed media, 46 for EF [default: as the system has it]
     #[arg(long, value_name = "N", value_parser = values::dscp, allow_negative_numbers = true)]
     dscp: Option<u8>,
+
+    /// Microseconds that media packets may wait for others, to save processor time [default: 0]
+    #[arg(long, value_name = "N", value_parser = values::batch, allow_negative_numbers = true)]
+    batch_us: Option<Duration>,
 
     /// Let nobody but uplinks and phones ask phones for their password
     #[arg(long)]

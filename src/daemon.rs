@@ -3,6 +3,7 @@
 mod belongings;
 mod handover;
 pub(crate) mod limits;
+mod reload;
 
 use std::future::pending;
 use std::io;
@@ -22,12 +23,12 @@ use self::belongings::{Belongings, Places};
 use self::handover::Heir;
 use crate::cli::{Mode, Options};
 use crate::clock::Clock;
-use crate::config::{Config, Plain, Uplink};
+use crate::config::{Config, Plain, Uplink, UplinkHost};
 use crate::control::{self, Client, Control, ControlError, Request, Verb};
 use crate::family::Family;
 use crate::process::{Account, Detached, PidFileError, UserError};
 use crate::relay::{Notice, Relay, RelayOptions, usual_threads};
-use crate::resolver::{self, Answer};
+use crate::resolver::{Answer, Resolver};
 use crate::service::ServiceManager;
 use crate::signalling::{BoundSockets, Fault, Output, Parts, Signalling};
 use crate::socket::{BindError, SocketOptions};
@@ -110,7 +111,7 @@ fn run_after(old: &mut Option<Predecessor>, options: Options, detached: Option<D
     let places = Places::of(&options);
     let mut belongings = Belongings::make(&options, old.as_ref().map_or(&[], |old| &old.offer().belongings))?;
     let clock = old.as_ref().map_or_else(Clock::start, |old| Clock::resume(old.offer().clock));
-    let config = Arc::new(config_after(old.as_ref(), options.config, options.secret.is_some()));
+    let config = Arc::new(config_after(old.as_ref(), options.config.clone(), options.secret.is_some()));
     let output = if matches!(options.mode, Mode::Print) { Output::Paper } else { Output::Network };
     limits::raise_files(&config);
     let socket_options = SocketOptions { freebind: options.freebind, dscp: options.dscp };
@@ -121,7 +122,7 @@ fn run_after(old: &mut Option<Predecessor>, options: Options, detached: Option<D
     if let Some(user) = &options.user {
         give_up_rights(user, belongings.control.as_ref())?;
     }
-    let relay_options = RelayOptions { threads: usual_threads(), tap: None };
+    let relay_options = RelayOptions { threads: usual_threads(), batch: options.batch, tap: None };
     let (relay, notices) = Relay::start(clock, &relay_options).map_err(DaemonError::system("start the relay"))?;
     let runtime = runtime().map_err(DaemonError::system("start the runtime"))?;
     summary(&config);
@@ -138,11 +139,11 @@ fn run_after(old: &mut Option<Predecessor>, options: Options, detached: Option<D
             }
             Some(old) => {
                 let heir = Heir { signalling: &mut signalling, sockets, places, belongings: &mut belongings };
-                let socket = options.takeover.unwrap_or_default();
+                let socket = options.takeover.clone().unwrap_or_default();
                 Some(heir.take(old).map_err(|error| DaemonError::Takeover { socket, error })?)
             }
         };
-        resolver::start(&config, &answers);
+        let resolver = Resolver::start(&config, answers);
         let serve = |control: &mut Control| control.serve().map_err(DaemonError::system("watch the control socket"));
         let requests = belongings.control.as_mut().map(serve).transpose()?;
         let service = ServiceManager::of_environment();
@@ -157,11 +158,24 @@ fn run_after(old: &mut Option<Predecessor>, options: Options, detached: Option<D
         info!("ready");
         let gatherer = Gatherer::new(clock);
         if let Some(succession) = succession {
+            gatherer.resume(succession.past);
             succession.complete(&mut belongings);
         }
         let (prepared, successors) = unbounded_channel();
         let (preparing, leaving) = (false, false);
-        let daemon = Daemon { signalling, clock, signals, service, belongings, prepared, preparing, leaving, gatherer };
+        let daemon = Daemon {
+            signalling,
+            clock,
+            signals,
+            options,
+            resolver,
+            service,
+            belongings,
+            prepared,
+            preparing,
+            leaving,
+            gatherer,
+        };
         daemon.serve(Incoming { notices, answers: found, faults, requests, successors }).await
     });
     // A look-up may hang in the system's resolver; nobody waits for it any more.
@@ -196,7 +210,7 @@ fn runtime() -> io::Result<Runtime> {
 
 /// What the daemon will do, for the log.
 fn summary(config: &Config) {
-    let uplink = |side: Family| config.uplinks[side].as_ref().map_or("none", |Uplink { written, .. }| written);
+    let uplink = |side| written(config, side);
     let (low, high) = config.rtp_ports.bounds();
     info!(
         version = env!("CARGO_PKG_VERSION"),
@@ -217,11 +231,17 @@ fn summary(config: &Config) {
     }
 }
 
-/// The signals that end a daemon.
+/// The uplink of a side, for the log.
+fn written(config: &Config, side: Family) -> &str {
+    config.uplinks[side].as_ref().map_or("none", |Uplink { written, .. }| written)
+}
+
+/// The signals that end a daemon, or let it read its options again.
 struct Signals {
     terminate: Signal,
     interrupt: Signal,
     hang_up: Signal,
+    user2: Signal,
 }
 
 impl Signals {
@@ -230,6 +250,7 @@ impl Signals {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
             hang_up: signal(SignalKind::hangup())?,
+            user2: signal(SignalKind::user_defined2())?,
         })
     }
 }
@@ -257,6 +278,9 @@ struct Daemon {
     signalling: Signalling,
     clock: Clock,
     signals: Signals,
+    /// As they were at the start.
+    options: Options,
+    resolver: Resolver,
     service: ServiceManager,
     /// They go away as soon as another daemon may start.
     belongings: Belongings,
@@ -279,7 +303,7 @@ impl Daemon {
             let deadline = self.deadline();
             tokio::select! {
                 Some(notice) = incoming.notices.recv() => self.notice(notice),
-                Some(Answer { side, addresses }) = incoming.answers.recv() => self.signalling.set_uplink(side, addresses),
+                Some(answer) = incoming.answers.recv() => self.uplink_found(answer),
                 Some(request) = next(&mut incoming.requests) => self.request(request),
                 () = sleep_until(deadline) => self.signalling.timers(),
                 () = self.signalling.sooner() => {}
@@ -292,6 +316,7 @@ impl Daemon {
                 () = self.service.beat() => {}
                 _ = minute.tick() => self.signalling.every_minute(),
                 _ = self.signals.hang_up.recv() => self.leave(),
+                _ = self.signals.user2.recv() => self.reload(),
                 _ = self.signals.terminate.recv() => break,
                 _ = self.signals.interrupt.recv() => break,
             }
@@ -341,6 +366,14 @@ impl Daemon {
                 warn!(%error, "no takeover; this process goes on");
                 false
             }
+        }
+    }
+
+    fn uplink_found(&mut self, Answer { side, name, addresses }: Answer) {
+        let uplink = self.signalling.config().uplinks[side].as_ref();
+        // It may have been looked up for an uplink of before a reload.
+        if uplink.is_some_and(|uplink| uplink.host == UplinkHost::Name(name)) {
+            self.signalling.set_uplink(side, addresses);
         }
     }
 

@@ -13,7 +13,9 @@ mod icmp;
 mod key;
 mod leg;
 mod order;
+mod port;
 mod relayed;
+mod silences;
 mod slab;
 mod sockets;
 mod tap;
@@ -65,6 +67,8 @@ pub enum Notice {
 pub struct RelayOptions {
     /// So many threads, at least one.
     pub threads: usize,
+    /// How long packets may wait for others, so that fewer wakings do; zero: none waits.
+    pub batch: Duration,
     /// Who is shown each packet.
     pub tap: Option<Arc<dyn Tap>>,
 }
@@ -274,7 +278,7 @@ impl Thread {
     ) -> io::Result<Self> {
         let wake = Arc::new(EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?);
         let (orders, incoming) = mpsc::channel();
-        let worker = Worker::new(Arc::clone(&wake), incoming, notices, clock, options.tap.clone())?;
+        let worker = Worker::new(Arc::clone(&wake), incoming, notices, clock, options)?;
         let handle = thread::Builder::new().name(format!("relay{number}")).spawn(move || worker.run())?;
         Ok(Self { orders: Some(orders), wake, unread: false, streams: 0, handle: Some(handle) })
     }

@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use tokio::net::lookup_host;
 use tokio::sync::mpsc::UnboundedSender;
+use tokio::task::JoinHandle;
 use tokio::time::sleep;
 use tracing::{info, warn};
 
 use crate::config::{Config, Uplink, UplinkHost};
-use crate::family::Family;
+use crate::family::{Family, PerFamily};
 
 /// How long an answer is good for.
 const PAUSE: Duration = Duration::from_secs(60);
@@ -21,17 +22,52 @@ const FIRST_PAUSE: Duration = Duration::from_secs(5);
 pub struct Answer {
     /// The side.
     pub side: Family,
+    /// What was looked up: by now another uplink may be in its place.
+    pub name: String,
     /// In the order in which the system prefers them.
     pub addresses: Vec<IpAddr>,
 }
 
-/// Starts a task for each uplink that is a name; each tells every change. A
-/// tokio runtime must be there.
-pub fn start(config: &Config, answers: &UnboundedSender<Answer>) {
-    for (side, uplink) in config.uplinks.iter() {
-        if let Some(Uplink { host: UplinkHost::Name(name), port, .. }) = uplink {
-            tokio::spawn(keep_looking(side, name.clone(), *port, answers.clone()));
+/// The tasks that look, one for each uplink that is a name. They end when this
+/// is dropped.
+#[derive(Debug)]
+pub struct Resolver {
+    tasks: PerFamily<Option<JoinHandle<()>>>,
+    answers: UnboundedSender<Answer>,
+}
+
+impl Resolver {
+    /// Starts to look; each change is told. A tokio runtime must be there.
+    pub fn start(config: &Config, answers: UnboundedSender<Answer>) -> Self {
+        let task = |side| start(side, config, &answers);
+        Self { tasks: PerFamily::from_fn(task), answers }
+    }
+
+    /// Looks for the uplinks of `new` from now on, where they are others than those of `old`.
+    pub fn follow(&mut self, old: &Config, new: &Config) {
+        for side in Family::BOTH {
+            if old.uplinks[side] != new.uplinks[side] {
+                let next = start(side, new, &self.answers);
+                if let Some(task) = std::mem::replace(&mut self.tasks[side], next) {
+                    task.abort();
+                }
+            }
         }
+    }
+}
+
+impl Drop for Resolver {
+    fn drop(&mut self) {
+        self.tasks.iter().filter_map(|(_, task)| task.as_ref()).for_each(JoinHandle::abort);
+    }
+}
+
+fn start(side: Family, config: &Config, answers: &UnboundedSender<Answer>) -> Option<JoinHandle<()>> {
+    match &config.uplinks[side] {
+        Some(Uplink { host: UplinkHost::Name(name), port, .. }) => {
+            Some(tokio::spawn(keep_looking(side, name.clone(), *port, answers.clone())))
+        }
+        _ => None,
     }
 }
 
@@ -42,7 +78,7 @@ async fn keep_looking(side: Family, name: String, port: u16, answers: UnboundedS
             Ok(addresses) => {
                 if let Some(addresses) = known.found(addresses) {
                     info!(%name, %side, ?addresses, "uplink found");
-                    if answers.send(Answer { side, addresses }).is_err() {
+                    if answers.send(Answer { side, name: name.clone(), addresses }).is_err() {
                         return;
                     }
                 }

@@ -38,8 +38,8 @@ use std::time::Duration;
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
-pub use self::counters::Figures;
 use self::counters::{Counters, LastHeard};
+pub use self::counters::{Figures, Heard};
 use self::shared::Shared;
 pub use self::sockets::{BoundSockets, SipSocket};
 pub use self::trouble::Trouble;
@@ -114,6 +114,8 @@ pub struct Signalling {
     heard: Arc<LastHeard>,
     clock: Clock,
     options: SocketOptions,
+    /// What the processes before this one counted.
+    before: Figures,
     /// The addresses were given up, for good or for now.
     released: bool,
 }
@@ -140,7 +142,8 @@ impl Signalling {
         shared.read_local_addresses();
         let heard = Arc::new(LastHeard::new(&config));
         let directory = Arc::new(Directory::new(config));
-        let mut signalling = Self { threads: Vec::new(), shared, directory, heard, clock, options, released: false };
+        let (threads, before, released) = (Vec::new(), Figures::default(), false);
+        let mut signalling = Self { threads, shared, directory, heard, clock, options, before, released };
         for number in 0..output.threads() {
             let thread = signalling.start_thread(number, output, observer.clone(), faults.clone())?;
             signalling.threads.push(thread);
@@ -330,9 +333,21 @@ impl Signalling {
         self.shared.read_local_addresses();
     }
 
-    /// What was counted since the start.
+    /// When phones and uplinks were last heard, to be told to another process.
+    pub fn save_heard(&self) -> Heard {
+        self.heard.save(self.config())
+    }
+
+    /// Goes on with what another process counted and heard.
+    pub fn resume_counts(&mut self, figures: Figures, heard: &Heard) {
+        self.before = figures;
+        self.heard = Arc::new(LastHeard::resumed(self.config(), heard));
+        self.readdress();
+    }
+
+    /// What was counted since the start, in this process and those before.
     pub fn figures(&self) -> Figures {
-        let mut figures = Figures::default();
+        let mut figures = self.before;
         self.threads.iter().for_each(|thread| thread.counters.add_to(&mut figures));
         figures
     }

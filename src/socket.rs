@@ -191,8 +191,8 @@ fn prepare_sip(socket: &Socket, ip: IpAddr) -> io::Result<()> {
 }
 
 fn prepare_media(socket: &Socket, ip: IpAddr, dscp: Option<u8>) -> io::Result<()> {
-    // A media socket is never connected; only so do ICMP errors reach it, for
-    // the line at the end of the call ("nobody there").
+    // A media socket is not always connected; only so do ICMP errors reach it
+    // then, for the line at the end of the call ("nobody there").
     match ip {
         IpAddr::V4(_) => setsockopt(socket, sockopt::Ipv4RecvErr, &true)?,
         IpAddr::V6(_) => setsockopt(socket, sockopt::Ipv6RecvErr, &true)?,

@@ -7,6 +7,7 @@ use std::fs::{self, Permissions};
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Output};
+use std::time::Duration;
 
 use sipproxy64::cli::{Mode, Options};
 use sipproxy64::config::{Key, LatchMode, PortOrder, UplinkHost};
@@ -190,6 +191,8 @@ fn wrong_numbers_and_words() {
         ("--max-calls-per-source many", &format!("--max-calls-per-source many: {calls}")),
         ("--dscp 64", &format!("--dscp 64: {code_point}")),
         ("--dscp EF", &format!("--dscp EF: {code_point}")),
+        ("--batch-us 5001", "--batch-us 5001: write microseconds, from 0 (off) to 5000"),
+        ("--batch-us 1ms", "--batch-us 1ms: write microseconds, from 0 (off) to 5000"),
         ("--latch on", "--latch on: write one of signalled, first, off"),
         ("--log file", "--log file: write one of stderr, syslog"),
     ]);
@@ -255,6 +258,7 @@ fn without_options_there_are_the_documented_defaults() {
     let config = &options.config;
     assert_eq!(options.mode, Mode::Run);
     assert_eq!((options.freebind, options.dscp, options.verbosity), (false, None, 0));
+    assert_eq!(options.batch, Duration::ZERO);
     assert_eq!(options.log, Destination::Stderr);
     assert_eq!(config.rtp_ports.bounds(), (16384, 32767));
     let timeouts = [config.timeouts.rtp, config.timeouts.ringing, config.timeouts.hold];
@@ -270,7 +274,7 @@ fn every_option_arrives() {
     let options = parsed(
         "-u pbx.example -U [2001:db8:456::12]:5070 -m 192.0.2.101=2001:db8::101 --map 2001:db8:6::7=192.0.2.207 \
          --name Proxy.example -p 20000-20099 --rtp-timeout 1 --ringing-timeout 2 --hold-timeout 3 --latch off \
-         --max-calls 4 --max-calls-per-source 5 --dscp 46 -w --lenient --freebind --log syslog -vv",
+         --max-calls 4 --max-calls-per-source 5 --dscp 46 --batch-us 500 -w --lenient --freebind --log syslog -vv",
     );
     let config = &options.config;
     let uplink4 = config.uplinks[Family::V4].as_ref().unwrap();
@@ -285,6 +289,7 @@ fn every_option_arrives() {
     assert_eq!((config.latch, config.wrapper, config.lenient), (LatchMode::Off, true, true));
     assert_eq!((config.max_calls, config.max_calls_per_source), (Some(4), 5));
     assert_eq!((options.freebind, options.dscp, options.verbosity), (true, Some(46), 2));
+    assert_eq!(options.batch, Duration::from_micros(500));
     assert_eq!(options.log, Destination::Syslog);
     assert_eq!(parsed("-q").verbosity, -1);
 }

@@ -116,7 +116,8 @@ struct Rig {
 
 impl Rig {
     fn new(threads: usize) -> Self {
-        let (relay, notices) = Relay::start(Clock::start(), &RelayOptions { threads, tap: None }).unwrap();
+        let (relay, notices) =
+            Relay::start(Clock::start(), &RelayOptions { threads, ..RelayOptions::default() }).unwrap();
         Self { relay, notices }
     }
 
@@ -179,6 +180,23 @@ fn fifty_packets_each_way_arrive_from_the_ports_that_were_told() {
         assert_eq!((leg.packets, leg.lost, leg.refused), (100, 0, 0));
         assert_eq!(leg.bytes, 50 * (172 + 8));
     }
+}
+
+#[test]
+fn packets_that_wait_for_others_arrive_all_and_in_order() {
+    let options = RelayOptions { threads: 1, batch: Duration::from_millis(5), ..RelayOptions::default() };
+    let (relay, notices) = Relay::start(Clock::start(), &options).unwrap();
+    let mut rig = Rig { relay, notices };
+    let streams = [rig.stream(1, 1), rig.stream(1, 2)];
+    for sequence in 0..30 {
+        talk(&streams, 3 * sequence);
+        talk(&streams, 3 * sequence + 1);
+        talk(&streams, 3 * sequence + 2);
+        listen(&streams, 3 * sequence);
+        listen(&streams, 3 * sequence + 1);
+        listen(&streams, 3 * sequence + 2);
+    }
+    assert!(rig.close(1).streams.iter().all(|stream| stream.legs[Family::V4].packets == 90));
 }
 
 #[test]
@@ -457,17 +475,17 @@ impl Tap for Notebook {
 #[test]
 fn a_tap_is_shown_what_passes_and_what_is_refused() {
     let notebook = Arc::new(Notebook::default());
-    let options = RelayOptions { threads: 1, tap: Some(notebook.clone()) };
+    let options = RelayOptions { threads: 1, tap: Some(notebook.clone()), ..RelayOptions::default() };
     let (relay, notices) = Relay::start(Clock::start(), &options).unwrap();
     let mut rig = Rig { relay, notices };
     let (parties, ours) = rig.stream(1, 1);
-    let stranger = UdpSocket::bind((LOOPBACK[Family::V4], 0)).unwrap();
+    let stranger = UdpSocket::bind("127.0.0.2:0").unwrap();
     let (phone, peer) = (&parties[Family::V4], &parties[Family::V6]);
     phone.rtcp.send_to(&rtcp(7), beside(ours[Family::V4])).unwrap();
     next(&peer.rtcp);
+    stranger.send_to(&rtp(1, 8)[..20], ours[Family::V4]).unwrap();
     phone.rtp.send_to(&rtp(1, 7), ours[Family::V4]).unwrap();
     next(&peer.rtp);
-    stranger.send_to(&rtp(1, 8)[..20], ours[Family::V4]).unwrap();
     phone.rtp.send_to(&rtp(2, 7), ours[Family::V4]).unwrap();
     next(&peer.rtp);
     rig.close(1);
@@ -475,11 +493,98 @@ fn a_tap_is_shown_what_passes_and_what_is_refused() {
     let sent = Some((ours[Family::V6], address(&peer.rtp)));
     let expected = [
         (address(&phone.rtcp), beside(ours[Family::V4]), Some((beside(ours[Family::V6]), address(&peer.rtcp))), 8),
-        (address(&phone.rtp), ours[Family::V4], sent, 172),
         (address(&stranger), ours[Family::V4], None, 20),
+        (address(&phone.rtp), ours[Family::V4], sent, 172),
         (address(&phone.rtp), ours[Family::V4], sent, 172),
     ];
     assert_eq!(*notebook.0.lock().unwrap(), expected);
+}
+
+/// A stranger in the right family.
+fn stranger(side: Family) -> UdpSocket {
+    UdpSocket::bind((LOOPBACK[side], 0)).unwrap()
+}
+
+#[test]
+fn strangers_are_kept_out_by_the_kernel_while_the_parties_speak() {
+    let mut rig = Rig::new(1);
+    let streams = [rig.stream(1, 1)];
+    let spray = |number| {
+        for side in Family::BOTH {
+            let ours = streams[0].1[side];
+            // A port that hears its party alone answers with ICMP: that is no failure.
+            let _ = stranger(side).send_to(&rtp(number, 8), ours);
+        }
+    };
+    for number in 0..100 {
+        // What the parties hear next is each other.
+        talk(&streams, number);
+        spray(number);
+        listen(&streams, number);
+    }
+    let ending = rig.close(1);
+    for (_, leg) in ending.streams[0].legs.iter() {
+        assert_eq!((leg.packets, leg.lost), (100, 0));
+        // Those of the first two rounds may have come before the latch was sure.
+        assert!(leg.refused <= 2, "{}", leg.refused);
+    }
+}
+
+#[test]
+fn a_party_that_moves_without_a_word_is_followed_after_a_silence() {
+    let mut rig = Rig::new(1);
+    let (parties, ours) = rig.stream(1, 1);
+    let streams = [(parties, ours)];
+    talk(&streams, 1);
+    listen(&streams, 1);
+    let (parties, ours) = &streams[0];
+    let moved = UdpSocket::bind((LOOPBACK[Family::V4], 0)).unwrap();
+    moved.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
+    let mut buffer = [0; 2048];
+    for number in 2.. {
+        // The same SSRC as before, so that this is no other party.
+        let _ = moved.send_to(&rtp(number, 7), ours[Family::V4]);
+        let _ = stranger(Family::V4).send_to(&rtp(number, 8), ours[Family::V4]);
+        parties[Family::V6].rtp.send_to(&rtp(number, 7), ours[Family::V6]).unwrap();
+        // Its time limit is what paces the packets.
+        if moved.recv(&mut buffer).is_ok() {
+            break;
+        }
+        assert!(number < 1000, "never followed");
+    }
+    // From now on that is its place.
+    moved.set_read_timeout(Some(PATIENCE)).unwrap();
+    parties[Family::V6].rtp.send_to(&rtp(2000, 7), ours[Family::V6]).unwrap();
+    while next(&moved).0 != rtp(2000, 7) {}
+    let legs = rig.close(1).streams[0].legs;
+    assert_eq!(legs[Family::V4].learned, moved.local_addr().ok());
+}
+
+#[test]
+fn a_described_move_is_heard_at_once_and_the_old_place_until_then() {
+    let mut rig = Rig::new(1);
+    let mut streams = [rig.stream(1, 1)];
+    for round in 0..20 {
+        talk(&streams, 10 * round);
+        listen(&streams, 10 * round);
+        talk(&streams, 10 * round + 1);
+        listen(&streams, 10 * round + 1);
+        let new = Party::new(Family::V4);
+        rig.relay.describe(StreamId(1), Family::V4, new.description());
+        rig.relay.wake();
+        assert!(rig.heard(1));
+        let (parties, ours) = &mut streams[0];
+        let old = std::mem::replace(&mut parties[Family::V4], new);
+        // In flight.
+        old.rtp.send_to(&rtp(10 * round + 2, 7), ours[Family::V4]).unwrap();
+        assert_eq!(next(&parties[Family::V6].rtp).0, rtp(10 * round + 2, 7));
+        parties[Family::V6].rtp.send_to(&rtp(10 * round + 3, 7), ours[Family::V6]).unwrap();
+        assert_eq!(next(&parties[Family::V4].rtp).0, rtp(10 * round + 3, 7));
+        talk(&streams, 10 * round + 4);
+        listen(&streams, 10 * round + 4);
+        // No more, now that the new place was heard from.
+        let _ = old.rtp.send_to(&rtp(10 * round + 5, 7), streams[0].1[Family::V4]);
+    }
 }
 
 #[test]

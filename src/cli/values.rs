@@ -9,6 +9,9 @@ use crate::family::{Family, is_unicast};
 use crate::logging::Destination;
 use crate::process::{Account, AccountError};
 
+/// A quarter of the time between two packets of a call; more is heard.
+const LONGEST_BATCH: u64 = 5000;
+
 /// The longest timeout, a week: beyond it a slip of the pen is more likely than a wish.
 const LONGEST_TIMEOUT: u64 = 7 * 24 * 3600;
 
@@ -203,6 +206,12 @@ pub fn count(text: &str) -> Result<usize, ValueError> {
 pub fn dscp(text: &str) -> Result<u8, ValueError> {
     let code = number(text).and_then(|code| u8::try_from(code).ok()).filter(|&code| code < 64);
     code.ok_or(ValueError::Number("a code point from 0 to 63, for example 46 for expedited forwarding"))
+}
+
+/// `--batch-us`
+pub fn batch(text: &str) -> Result<Duration, ValueError> {
+    let microseconds = number(text).filter(|&microseconds| microseconds <= LONGEST_BATCH);
+    microseconds.map(Duration::from_micros).ok_or(ValueError::Number("microseconds, from 0 (off) to 5000"))
 }
 
 /// Decimal digits and nothing else.

@@ -18,8 +18,9 @@ use crate::media::table::Table;
 use crate::relay::{DetachedSession, Notice, StreamSockets};
 use crate::signalling::{BoundSockets, Signalling, SipSocket};
 use crate::socket::{BindError, SocketOptions};
+use crate::status::gather::Past;
 use crate::takeover::TakeoverError;
-use crate::takeover::message::{Belonging, Offer, State};
+use crate::takeover::message::{Belonging, Counts, Offer, State};
 use crate::takeover::new::{Inherited, Predecessor};
 use crate::takeover::old::Successor;
 
@@ -93,6 +94,11 @@ impl Daemon {
             table: self.signalling.look_at_calls(|table, _| table.save()),
             relay: sessions.iter().map(|session| Cow::Borrowed(&session.state)).collect(),
             answers: self.signalling.save_answers(),
+            counts: Counts {
+                figures: self.signalling.figures(),
+                heard: self.signalling.save_heard(),
+                past: self.gatherer.save(),
+            },
             uplinks: PerFamily::from_fn(|side| self.uplink(side)),
         }
     }
@@ -177,6 +183,8 @@ pub(super) struct Heir<'a> {
 #[derive(Debug)]
 pub(super) struct Succession {
     inherited: Inherited,
+    /// What ended calls have counted.
+    pub(super) past: Past,
 }
 
 impl Succession {
@@ -210,6 +218,7 @@ impl Heir<'_> {
         let (inherited, state, _) = estate.accept()?;
         let Parts { table, sessions, belongings } = parts;
         let calls = table.sessions();
+        self.signalling.resume_counts(state.counts.figures, &state.counts.heard);
         self.signalling.resume(table, sessions, &state.answers);
         for side in Family::BOTH {
             if let Some((name, addresses)) = &state.uplinks[side]
@@ -226,7 +235,7 @@ impl Heir<'_> {
             }
         }
         info!(calls, "took over all calls");
-        Ok(Succession { inherited })
+        Ok(Succession { inherited, past: state.counts.past })
     }
 
     /// What is what of the descriptors, and whether everything fits.

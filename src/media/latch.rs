@@ -48,15 +48,16 @@ pub const SILENCE: Duration = Duration::from_secs(2);
 /// # Ok::<(), std::net::AddrParseError>(())
 /// ```
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[repr(C, align(64))]
 pub struct Latch {
+    /// Who won the race. All that most packets need, in a cache line of its own.
+    winner: Option<Speaker>,
     mode: LatchMode,
     /// Where the party wants its packets, if it says.
     described: Option<SocketAddr>,
     /// The last address that it did say: coming back to it is no move.
     last_described: Option<SocketAddr>,
     acceptable: [Option<IpAddr>; 2],
-    /// Who won the race.
-    winner: Option<Speaker>,
     /// Who won the race before, and the address described then.
     former: Option<(Option<SocketAddr>, Speaker)>,
     /// The description says nothing of the address any more (the unspecified
@@ -79,11 +80,11 @@ impl Latch {
     /// A latch before any description: only [`LatchMode::First`] lets somebody in.
     pub fn new(mode: LatchMode) -> Self {
         Self {
+            winner: None,
             mode,
             described: None,
             last_described: None,
             acceptable: [None; 2],
-            winner: None,
             former: None,
             reopened: false,
         }
@@ -116,15 +117,21 @@ impl Latch {
 
     /// A packet came from `from`: whether it is let in.
     pub fn hear(&mut self, now: Duration, from: SocketAddr, packet: Packet) -> bool {
-        let from_described = is(self.described, Some(from));
-        if self.mode == LatchMode::Off {
-            return from_described || self.is_acceptable(from);
-        }
         if let Some(winner) = self.winner.as_mut().filter(|winner| same(winner.address, from)) {
             winner.heard = now;
             winner.ssrc = packet.ssrc().or(winner.ssrc);
             winner.by_media |= is_media(packet);
             return true;
+        }
+        self.hear_another(now, from, packet)
+    }
+
+    /// The same, where it is not from the winner.
+    #[cold]
+    fn hear_another(&mut self, now: Duration, from: SocketAddr, packet: Packet) -> bool {
+        let from_described = is(self.described, Some(from));
+        if self.mode == LatchMode::Off {
+            return from_described || self.is_acceptable(from);
         }
         if self.wins(now, from, from_described, packet) {
             let by_media = is_media(packet);
@@ -139,6 +146,16 @@ impl Latch {
         }
         let undecided = self.winner.is_none() && packet == Packet::Other && self.is_acceptable(from);
         from_described || undecided
+    }
+
+    /// The one address that is let in, and the time from which another one may
+    /// be, if nothing comes until then. Whoever filters by it before
+    /// [`Latch::hear`] changes nothing, if it asks again after each description.
+    /// `None`: others are let in as well.
+    pub fn sole_speaker(&self) -> Option<(SocketAddr, Duration)> {
+        let winner = self.winner.filter(|winner| winner.by_media && self.former.is_none() && !self.reopened)?;
+        let described_elsewhere = self.described.is_some() && !is(self.described, Some(winner.address));
+        (!described_elsewhere).then(|| (winner.address, winner.heard.saturating_add(SILENCE)))
     }
 
     /// Where packets for this party go.

@@ -9,11 +9,12 @@ use super::packet::Rtp;
 /// A jump of the sequence number by more than this is a new start (RFC 3550 A.1).
 const MAX_DROPOUT: u16 = 3000;
 
-/// How long timestamps are watched before a clock rate is told from them.
-const WATCH: Duration = Duration::from_secs(2);
+/// How long timestamps are watched before a clock rate is told from them, in microseconds.
+const WATCH: u64 = 2_000_000;
 
 /// Loss and jitter of what one party sends.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[repr(align(64))]
 pub struct Quality {
     source: Option<Source>,
     /// Lost of the sources before.
@@ -74,50 +75,69 @@ impl Quality {
 
     /// Interarrival jitter in milliseconds, where the clock rate is known.
     pub fn jitter(&self) -> Option<f32> {
-        self.jitter.milliseconds
+        self.jitter.milliseconds()
     }
 }
 
-/// The estimator of RFC 3550 A.8, in milliseconds instead of timestamp units.
+/// The estimator of RFC 3550 A.8, in microseconds instead of timestamp units,
+/// as one source may change its clock rate. Whole numbers, without a division.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 struct Jitter {
-    milliseconds: Option<f32>,
+    /// Sixteen times the jitter; `None`: the clock rate was never known.
+    sixteenfold: Option<u64>,
     /// Of the payload type that is measured.
     run: Option<Run>,
 }
 
-/// Packets of one payload type in a row.
+/// Packets of one payload type in a row. Times are in microseconds.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 struct Run {
+    /// The packet before: when it came, and its timestamp.
+    last: (u64, u32),
+    /// What one step of the timestamp takes, in 2^-16 microseconds; 0: not known.
+    tick: u32,
     payload_type: u8,
-    /// The first packet: when it came, and its timestamp.
-    start: (Duration, u32),
-    /// The packet before.
-    last: (Duration, u32),
-    clock_rate: Option<u32>,
+    /// The first packet.
+    start: (u64, u32),
 }
 
 impl Jitter {
     fn receive(&mut self, now: Duration, rtp: Rtp) {
-        let here = (now, rtp.timestamp);
+        let here = (microseconds(now), rtp.timestamp);
         let Some(run) = self.run.as_mut().filter(|run| run.payload_type == rtp.payload_type) else {
-            let clock_rate = static_clock_rate(rtp.payload_type);
-            self.run = Some(Run { payload_type: rtp.payload_type, start: here, last: here, clock_rate });
+            let tick = static_clock_rate(rtp.payload_type).map_or(0, tick);
+            self.run = Some(Run { last: here, tick, payload_type: rtp.payload_type, start: here });
             return;
         };
-        if run.clock_rate.is_none() && now.saturating_sub(run.start.0) >= WATCH {
-            run.clock_rate = watched_clock_rate(run.start, here);
+        if run.tick == 0 && here.0.saturating_sub(run.start.0) >= WATCH {
+            run.tick = watched_clock_rate(run.start, here).map_or(0, tick);
             run.start = here;
         }
         let last = std::mem::replace(&mut run.last, here);
-        let Some(clock_rate) = run.clock_rate else { return };
+        if run.tick == 0 {
+            return;
+        }
         // Later than the packet before, by our clock and by the sender's.
-        let ours = now.saturating_sub(last.0).as_secs_f64();
-        let theirs = f64::from(rtp.timestamp.wrapping_sub(last.1).cast_signed()) / f64::from(clock_rate);
-        let difference = ((ours - theirs).abs() * 1000.0) as f32;
-        let jitter = self.milliseconds.unwrap_or(0.0);
-        self.milliseconds = Some(jitter + (difference - jitter) / 16.0);
+        let ours = here.0.wrapping_sub(last.0).cast_signed();
+        let steps = i64::from(rtp.timestamp.wrapping_sub(last.1).cast_signed());
+        let theirs = steps.wrapping_mul(i64::from(run.tick)) >> 16;
+        let difference = ours.wrapping_sub(theirs).unsigned_abs();
+        let before = self.sixteenfold.unwrap_or(0);
+        self.sixteenfold = Some((before - (before.saturating_add(8) >> 4).min(before)).saturating_add(difference));
     }
+
+    fn milliseconds(self) -> Option<f32> {
+        self.sixteenfold.map(|sixteenfold| sixteenfold as f32 / 16_000.0)
+    }
+}
+
+fn microseconds(time: Duration) -> u64 {
+    time.as_secs().wrapping_mul(1_000_000).wrapping_add(u64::from(time.subsec_micros()))
+}
+
+/// What one step of a clock takes, in 2^-16 microseconds.
+fn tick(clock_rate: u32) -> u32 {
+    u32::try_from((1_000_000 << 16) / u64::from(clock_rate.max(1))).unwrap_or(0)
 }
 
 /// The clock rate of a static payload type (RFC 3551 §6).
@@ -134,8 +154,8 @@ fn static_clock_rate(payload_type: u8) -> Option<u32> {
 }
 
 /// The usual clock rate that timestamps have followed between two packets.
-fn watched_clock_rate(start: (Duration, u32), end: (Duration, u32)) -> Option<u32> {
-    let seconds = end.0.saturating_sub(start.0).as_secs_f64();
+fn watched_clock_rate(start: (u64, u32), end: (u64, u32)) -> Option<u32> {
+    let seconds = end.0.saturating_sub(start.0) as f64 / 1e6;
     let rate = f64::from(end.1.wrapping_sub(start.1)) / seconds;
     let usual = [8_000, 16_000, 24_000, 32_000, 44_100, 48_000, 90_000];
     // 44.1 and 48 kHz are less than a tenth apart.

@@ -1,5 +1,6 @@
 //! What the relay has counted.
 
+use std::io;
 use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
@@ -43,4 +44,13 @@ pub struct Failures {
     pub unsent: u64,
     /// Where the last of these should have gone, and the error number (errno(3)).
     pub last_unsent: Option<(SocketAddr, i32)>,
+}
+
+impl Failures {
+    /// Counts a packet that this system did not take.
+    #[cold]
+    pub(super) fn not_sent(&mut self, to: SocketAddr, error: &io::Error) {
+        self.unsent = self.unsent.saturating_add(1);
+        self.last_unsent = Some((to, error.raw_os_error().unwrap_or(0)));
+    }
 }

@@ -6,6 +6,8 @@ use crate::media::stream::Component;
 
 /// The epoll datum of the eventfd; no [`SocketKey`] comes near it.
 pub(super) const WAKE: u64 = u64::MAX;
+/// That of the timer.
+pub(super) const TIMER: u64 = u64::MAX - 1;
 
 /// Which socket an epoll event speaks of. It outlives the socket, as an event
 /// of the same waking may.
@@ -52,7 +54,7 @@ mod tests {
             for index in [0, 1, 0x3fff_fffe] {
                 for key in SocketKey::all(Key { index, generation }) {
                     assert_eq!(SocketKey::from_datum(key.datum()), key);
-                    assert_ne!(key.datum(), WAKE);
+                    assert!(![WAKE, TIMER].contains(&key.datum()));
                 }
             }
         }

@@ -11,8 +11,8 @@ use super::key::SocketKey;
 use super::sockets::StreamSockets;
 use super::tap::{Passage, Tap};
 use crate::clock::wall_clock;
-use crate::family::PerFamily;
-use crate::media::command::{SessionId, StreamId};
+use crate::family::{Family, PerFamily};
+use crate::media::command::{LegDescription, SessionId, StreamId};
 use crate::media::stream::{Component, Stream};
 
 /// ICMP errors read from a socket before the others get their turn again.
@@ -21,35 +21,72 @@ const ERRORS: usize = 16;
 /// A stream with its sockets.
 #[derive(Debug)]
 pub(super) struct Relayed {
-    pub(super) id: StreamId,
-    pub(super) session: SessionId,
     pub(super) stream: Stream,
     pub(super) sockets: StreamSockets,
+    pub(super) id: StreamId,
+    pub(super) session: SessionId,
     pub(super) failures: PerFamily<Failures>,
 }
 
 impl Relayed {
-    /// Relays one packet of a socket, if one waits.
-    pub(super) fn packet(&mut self, now: Duration, key: SocketKey, buffer: &mut [u8], tap: Option<&dyn Tap>) {
-        let socket = self.sockets.of(key.side, key.component);
+    /// Relays one packet of a socket, if one waits. Where the socket hears its
+    /// party alone from now on: until when at the soonest.
+    pub(super) fn packet(
+        &mut self,
+        now: Duration,
+        key: SocketKey,
+        buffer: &mut [u8],
+        tap: Option<&dyn Tap>,
+    ) -> Option<Duration> {
+        let SocketKey { side, component, .. } = key;
+        let port = self.sockets.of(side, component);
+        let may_connect = port.is_open();
         // An error here is one from ICMP, which this very call takes off the
         // socket, or a packet with a bad checksum: nothing that stays.
-        let Ok((length, from)) = socket.recv_from(buffer) else { return };
-        let Some(packet) = buffer.get(..length) else { return };
-        let to = self.stream.packet(now, key.side, key.component, from, packet);
+        let (length, from) = port.receive(buffer).ok()?;
+        let packet = buffer.get(..length)?;
+        let to = self.stream.packet(now, side, component, from, packet);
         if let Some(tap) = tap {
             self.show(tap, key, from, to, packet);
         }
-        let Some(to) = to else { return };
-        let outgoing = key.side.other();
-        let socket = self.sockets.of(outgoing, key.component);
-        // A first failure may be an ICMP error for a packet before this one.
-        if socket.send_to(packet, to).is_err()
-            && let Err(error) = socket.send_to(packet, to)
+        if let Some(to) = to
+            && let Err(error) = self.sockets.of(side.other(), component).send(packet, to)
         {
-            let failures = &mut self.failures[outgoing];
-            failures.unsent = failures.unsent.saturating_add(1);
-            failures.last_unsent = Some((to, error.raw_os_error().unwrap_or(0)));
+            self.failures[side.other()].not_sent(to, &error);
+        }
+        if may_connect { self.connect(side, component) } else { None }
+    }
+
+    /// Connects a socket, if nobody else is let in.
+    fn connect(&mut self, side: Family, component: Component) -> Option<Duration> {
+        let (party, until) = self.stream.sole_speaker(side, component)?;
+        let port = self.sockets.of_mut(side, component);
+        port.connect(party);
+        // One that was connected before may still have its place.
+        let untimed = port.is_connected() && !std::mem::replace(&mut port.timed, true);
+        untimed.then_some(until)
+    }
+
+    /// The time has come to look at a connected socket: whether others may be
+    /// let in. If not: when to look again.
+    pub(super) fn look_again(&mut self, now: Duration, key: SocketKey) -> Option<Duration> {
+        let SocketKey { side, component, .. } = key;
+        let sole = self.stream.sole_speaker(side, component).map(|(_, until)| until).filter(|&until| until > now);
+        let port = self.sockets.of_mut(side, component);
+        let until = sole.filter(|_| port.is_connected());
+        port.timed = until.is_some();
+        if until.is_none() {
+            port.disconnect();
+        }
+        until
+    }
+
+    /// A leg is described anew, and heard with open ears: even one that is
+    /// described as it was may have become silent for good.
+    pub(super) fn describe(&mut self, side: Family, leg: LegDescription) {
+        self.stream.describe(side, leg);
+        for component in Component::BOTH {
+            self.sockets.of_mut(side, component).disconnect();
         }
     }
 
@@ -81,8 +118,13 @@ impl Relayed {
         }
     }
 
-    /// Gives the stream out.
-    pub(super) fn detach(self) -> (StreamState, StreamSockets) {
+    /// Gives the stream out. Its sockets hear everybody, as new ones do.
+    pub(super) fn detach(mut self) -> (StreamState, StreamSockets) {
+        for side in Family::BOTH {
+            for component in Component::BOTH {
+                self.sockets.of_mut(side, component).disconnect();
+            }
+        }
         (StreamState { id: self.id, stream: self.stream, failures: self.failures }, self.sockets)
     }
 
@@ -100,5 +142,15 @@ impl Relayed {
             legs: PerFamily::from_fn(|side| self.stream.report(side)),
             failures: self.failures,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stream_takes_less_than_four_kilobytes() {
+        assert!(size_of::<Relayed>() <= 2560, "{}", size_of::<Relayed>());
     }
 }

@@ -12,7 +12,8 @@ pub(super) struct Key {
 #[derive(Debug)]
 struct Slot<T> {
     generation: u32,
-    value: Option<T>,
+    /// On its own, so that a slab that grows moves none of them.
+    value: Option<Box<T>>,
 }
 
 /// Values under [`Key`]s.
@@ -33,18 +34,18 @@ impl<T> Slab<T> {
         if let Some(index) = self.free.pop()
             && let Some(slot) = self.slots.get_mut(index as usize)
         {
-            slot.value = Some(value);
+            slot.value = Some(Box::new(value));
             return Key { index, generation: slot.generation };
         }
         let index = u32::try_from(self.slots.len()).unwrap_or(u32::MAX);
-        self.slots.push(Slot { generation: 0, value: Some(value) });
+        self.slots.push(Slot { generation: 0, value: Some(Box::new(value)) });
         Key { index, generation: 0 }
     }
 
     /// The value of a key, unless it was removed.
     pub(super) fn find(&mut self, key: Key) -> Option<&mut T> {
         let slot = self.slots.get_mut(key.index as usize)?;
-        if slot.generation == key.generation { slot.value.as_mut() } else { None }
+        if slot.generation == key.generation { slot.value.as_deref_mut() } else { None }
     }
 
     /// Takes a value out.
@@ -53,7 +54,7 @@ impl<T> Slab<T> {
         let value = slot.value.take()?;
         slot.generation = slot.generation.wrapping_add(1);
         self.free.push(key.index);
-        Some(value)
+        Some(*value)
     }
 }
 

@@ -1,21 +1,19 @@
 //! The four sockets of a stream.
 
 use std::io;
-#[allow(clippy::disallowed_types, reason = "the shell owns sockets")]
-use std::net::UdpSocket;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+use super::port::Port;
 use crate::family::{Family, PerFamily};
 use crate::media::stream::Component;
 use crate::socket::{BindError, SocketOptions, bind_media};
 
 /// RTP and RTCP at one listen address.
-#[allow(clippy::disallowed_types, reason = "the shell owns sockets")]
 #[derive(Debug)]
 struct Pair {
-    rtp: UdpSocket,
-    rtcp: UdpSocket,
+    rtp: Port,
+    rtcp: Port,
     /// Where the first of them is bound.
     address: SocketAddr,
 }
@@ -23,16 +21,15 @@ struct Pair {
 impl Pair {
     fn bind(listen: IpAddr, port: u16, options: SocketOptions) -> Result<Self, BindError> {
         let address = SocketAddr::new(listen, port);
-        let rtp = bind_media(address, options)?;
-        let rtcp = bind_media(SocketAddr::new(listen, port.saturating_add(1)), options)?;
+        let rtp = Port::new(bind_media(address, options)?);
+        let rtcp = Port::new(bind_media(SocketAddr::new(listen, port.saturating_add(1)), options)?);
         Ok(Self { rtp, rtcp, address })
     }
 
-    #[allow(clippy::disallowed_types, reason = "the shell owns sockets")]
     /// Sockets of another process; they are bound and do not block.
     fn adopt(rtp: OwnedFd, rtcp: OwnedFd) -> io::Result<Self> {
-        let rtp: UdpSocket = rtp.into();
-        let address = rtp.local_addr()?;
+        let rtp = Port::from(rtp);
+        let address = rtp.address()?;
         Ok(Self { rtp, rtcp: rtcp.into(), address })
     }
 }
@@ -83,11 +80,18 @@ impl StreamSockets {
     }
 
     /// One of them.
-    #[allow(clippy::disallowed_types, reason = "the shell owns sockets")]
-    pub(super) fn of(&self, side: Family, component: Component) -> &UdpSocket {
+    pub(super) fn of(&self, side: Family, component: Component) -> &Port {
         match component {
             Component::Rtp => &self.0[side].rtp,
             Component::Rtcp => &self.0[side].rtcp,
+        }
+    }
+
+    /// One of them.
+    pub(super) fn of_mut(&mut self, side: Family, component: Component) -> &mut Port {
+        match component {
+            Component::Rtp => &mut self.0[side].rtp,
+            Component::Rtcp => &mut self.0[side].rtcp,
         }
     }
 

@@ -10,6 +10,7 @@ use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, TryRecvError};
+use std::thread;
 use std::time::Duration;
 
 use nix::errno::Errno;
@@ -21,12 +22,13 @@ use tracing::error;
 use super::figures::{SessionFigures, StreamFigures};
 use super::handover::{DetachedSession, SessionState};
 use super::icmp::ErrorReader;
-use super::key::{SocketKey, WAKE};
+use super::key::{SocketKey, TIMER, WAKE};
 use super::order::Order;
 use super::relayed::Relayed;
+use super::silences::Silences;
 use super::slab::{Key, Slab};
 use super::tap::Tap;
-use super::{Ending, Notice, StreamSockets};
+use super::{Ending, Notice, RelayOptions, StreamSockets};
 use crate::clock::Clock;
 use crate::config::LatchMode;
 use crate::family::PerFamily;
@@ -62,6 +64,8 @@ pub(super) struct Worker {
     sessions: HashMap<SessionId, Session>,
     buffer: Box<[u8]>,
     errors: ErrorReader,
+    silences: Silences,
+    batch: Duration,
     tap: Option<Arc<dyn Tap>>,
 }
 
@@ -72,10 +76,12 @@ impl Worker {
         orders: Receiver<Order>,
         notices: UnboundedSender<Notice>,
         clock: Clock,
-        tap: Option<Arc<dyn Tap>>,
+        options: &RelayOptions,
     ) -> io::Result<Self> {
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
         epoll.add(&*wake, EpollEvent::new(EpollFlags::EPOLLIN, WAKE))?;
+        let silences = Silences::new()?;
+        epoll.add(&silences, EpollEvent::new(EpollFlags::EPOLLIN, TIMER))?;
         Ok(Self {
             epoll,
             wake,
@@ -87,7 +93,9 @@ impl Worker {
             sessions: HashMap::new(),
             buffer: vec![0; BUFFER].into_boxed_slice(),
             errors: ErrorReader::new(),
-            tap,
+            silences,
+            batch: options.batch,
+            tap: options.tap.clone(),
         })
     }
 
@@ -106,12 +114,21 @@ impl Worker {
             // after them, and yet stand before the waking in the list.
             if events.iter().any(|event| event.data() == WAKE) {
                 let _ = self.wake.read();
+                if !self.carry_out() {
+                    return;
+                }
             }
-            if !self.carry_out() {
-                return;
+            for &event in events {
+                match event.data() {
+                    WAKE => {}
+                    TIMER => self.look_at_silences(now),
+                    _ => self.packet(now, event),
+                }
             }
-            for &event in events.iter().filter(|event| event.data() != WAKE) {
-                self.packet(now, event);
+            // More come meanwhile, and are taken at one waking. A full list
+            // says that they do not have to be waited for.
+            if !self.batch.is_zero() && events.len() < EVENTS {
+                thread::sleep(self.batch);
             }
         }
     }
@@ -123,7 +140,19 @@ impl Worker {
         if event.events().contains(EpollFlags::EPOLLERR) {
             relayed.read_errors(key, &mut self.errors);
         }
-        relayed.packet(now, key, &mut self.buffer, self.tap.as_deref());
+        if let Some(until) = relayed.packet(now, key, &mut self.buffer, self.tap.as_deref()) {
+            self.silences.add(now, until, key);
+        }
+    }
+
+    /// Opens the connected sockets whose party is silent.
+    fn look_at_silences(&mut self, now: Duration) {
+        while let Some(key) = self.silences.due(now) {
+            if let Some(until) = self.streams.find(key.stream).and_then(|relayed| relayed.look_again(now, key)) {
+                self.silences.add(now, until, key);
+            }
+        }
+        self.silences.went_off(now);
     }
 
     /// Carries out what the signalling ordered; `false`: the handle is gone.
@@ -145,7 +174,7 @@ impl Worker {
             Order::Open { session, stream, latch, sockets } => self.open(session, stream, latch, *sockets),
             Order::Describe { stream, side, leg } => {
                 if let Some(relayed) = self.keys.get(&stream).and_then(|&key| self.streams.find(key)) {
-                    relayed.stream.describe(side, leg);
+                    relayed.describe(side, leg);
                 }
             }
             Order::Query { session } => self.answer(session),

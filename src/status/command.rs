@@ -44,6 +44,11 @@ enum StatusError {
     Terminal(#[from] io::Error),
 }
 
+/// The options as clap sees them: what the completions of shells are made from.
+pub fn command() -> clap::Command {
+    <Arguments as clap::CommandFactory>::command()
+}
+
 /// Runs the subcommand, if `arguments` (the first is the program's name) ask for it.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Option<ExitCode> {
     let mut arguments = arguments.into_iter();

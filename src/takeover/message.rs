@@ -12,6 +12,8 @@ use crate::family::PerFamily;
 use crate::limit::SavedLimit;
 use crate::media::saved::Saved;
 use crate::relay::SessionState;
+use crate::signalling::{Figures, Heard};
+use crate::status::gather::Past;
 
 /// What the old process has, as far as the new one must know it to prepare.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -60,8 +62,21 @@ pub struct State<'a> {
     pub relay: Vec<Cow<'a, SessionState>>,
     /// Whom it has answered.
     pub answers: SavedLimit,
+    /// What it counted and whom it heard, for who looks at the status.
+    pub counts: Counts,
     /// Each side's uplink that is a name, and where it was found.
     pub uplinks: PerFamily<Option<(String, Vec<IpAddr>)>>,
+}
+
+/// What a daemon counts beside its calls.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Counts {
+    /// SIP messages.
+    pub figures: Figures,
+    /// When phones and uplinks were last heard.
+    pub heard: Heard,
+    /// Calls that have ended.
+    pub past: Past,
 }
 
 impl State<'_> {

@@ -7,7 +7,7 @@ use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::thread;
 
-use super::message::{Belonging, FromNew, FromOld, Offer, State};
+use super::message::{Belonging, Counts, FromNew, FromOld, Offer, State};
 use super::new::Predecessor;
 use super::old::Successor;
 use super::*;
@@ -42,6 +42,7 @@ fn state(sockets: &[UdpSocket]) -> State<'static> {
         table: Table::new(&config()).save(),
         relay: Vec::new(),
         answers: AnswerLimit::new(&Key([7; 16])).save(Duration::ZERO),
+        counts: Counts::default(),
         uplinks: PerFamily::new(None, Some(("sip.example".to_owned(), vec!["2001:db8::9".parse().unwrap()]))),
     }
 }

@@ -38,7 +38,7 @@ fn grant(uplink: &Party, register: &Received) {
 
 /// Registers with the Contact that the phone has, and gives what the uplink
 /// keeps of it.
-fn registered(phone: &Party, uplink: &Party, source: &str) -> String {
+pub fn registered(phone: &Party, uplink: &Party, source: &str) -> String {
     let request = register(phone, PROVIDER, 1).without_body();
     phone.agent.send(&request, LISTEN4);
     let received = uplink.agent.receive_request("REGISTER");
@@ -55,7 +55,7 @@ fn registered(phone: &Party, uplink: &Party, source: &str) -> String {
 }
 
 /// Calls a Contact that was registered, talks, and hangs up.
-fn call_back(uplink: &Party, phone: &Party, contact: &str) {
+pub fn call_back(uplink: &Party, phone: &Party, contact: &str) {
     let target = uri_of(contact);
     let mut call = establish(uplink, phone, target, &next_hop(target).to_string());
     call.assert_talks(uplink, phone, 50);

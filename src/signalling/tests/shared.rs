@@ -11,7 +11,8 @@ fn shared() -> (Shared, tokio::sync::mpsc::UnboundedReceiver<Notice>, PortRange)
     let mut config = Config::new("127.0.0.1:5060".parse().unwrap(), "[::1]:5060".parse().unwrap());
     config.rtp_ports = PortRange::new(41_350, 41_353).unwrap();
     config.latch = LatchMode::Signalled;
-    let (relay, notices) = Relay::start(Clock::start(), &RelayOptions { threads: 1, tap: None }).unwrap();
+    let (relay, notices) =
+        Relay::start(Clock::start(), &RelayOptions { threads: 1, ..RelayOptions::default() }).unwrap();
     (Shared::new(&config, SocketOptions::default(), relay), notices, config.rtp_ports)
 }
 

@@ -1,0 +1,186 @@
+//! The files that ship around the program: service files, scripts, packages.
+
+#![allow(clippy::unwrap_used)] // a test may panic
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::{env, fs};
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn read(file: &str) -> String {
+    fs::read_to_string(root().join(file)).unwrap()
+}
+
+/// A folder of the test's own, removed in the end.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Self {
+        let path = env::temp_dir().join(format!("sipproxy64-{name}-{}", std::process::id()));
+        fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+
+    fn file(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.0.join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, text).unwrap();
+        path
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Runs it where it is installed; in CI that is everywhere.
+fn run(test: &str, command: &mut Command) -> Option<Output> {
+    match command.current_dir(root()).output() {
+        Ok(output) => Some(output),
+        Err(error) => {
+            let program = command.get_program();
+            assert!(env::var("CI").as_deref() != Ok("true"), "{test} would be skipped in CI: {program:?}: {error}");
+            println!("skipped: {test} needs {}", program.display());
+            None
+        }
+    }
+}
+
+fn said(output: &Output) -> String {
+    [&output.stdout, &output.stderr].map(|text| String::from_utf8_lossy(text).into_owned()).concat()
+}
+
+#[test]
+fn scripts_are_sound() {
+    for script in ["etc/sipproxy64.init", "etc/sipproxy64-addresses", "etc/anyip.sh", "openwrt/files/sipproxy64.init"] {
+        let output = run("scripts_are_sound", Command::new("sh").args(["-n", script])).unwrap();
+        assert!(output.status.success(), "{script}: {}", said(&output));
+    }
+}
+
+/// In a root of its own, where the program is what the unit calls.
+#[test]
+fn systemd_finds_nothing_wrong_with_the_units() {
+    let folder = Folder::new("units");
+    for program in ["usr/sbin/sipproxy64", "usr/lib/sipproxy64/sipproxy64-addresses"] {
+        let path = folder.file(program, "#!/bin/sh\n");
+        Command::new("chmod").arg("755").arg(path).status().unwrap();
+    }
+    for unit in ["etc/sipproxy64.service", "etc/sipproxy64-addresses@.service"] {
+        // "verify" wants the programs where the units say they are.
+        let name = Path::new(unit).file_name().unwrap().to_str().unwrap();
+        let text = read(unit).replace("/usr/sbin/sipproxy64", folder.0.join("usr/sbin/sipproxy64").to_str().unwrap());
+        let text = text.replace("/usr/lib/sipproxy64/", &format!("{}/usr/lib/sipproxy64/", folder.0.display()));
+        // Whether the manual page is installed here is not its matter.
+        let path = folder.file(name, &text.replace("Documentation=man:sipproxy64(8)\n", ""));
+        let verify =
+            run("systemd_finds_nothing_wrong_with_the_units", Command::new("systemd-analyze").arg("verify").arg(path));
+        let Some(output) = verify else { return };
+        assert!(output.status.success() && said(&output).trim().is_empty(), "{unit}: {}", said(&output));
+    }
+}
+
+/// `systemd-analyze security` gives 0 (nothing can be done from within) to 10.
+#[test]
+fn the_unit_leaves_little_to_an_intruder() {
+    let arguments = ["security", "--offline=true", "--threshold=19", "etc/sipproxy64.service"];
+    let Some(output) = run("the_unit_leaves_little_to_an_intruder", Command::new("systemd-analyze").args(arguments))
+    else {
+        return;
+    };
+    assert!(output.status.success(), "exposure of 2.0 or more: {}", said(&output));
+}
+
+#[test]
+fn nft_takes_the_firewall_lines() {
+    let check = "nft --check --file etc/sipproxy64.nft";
+    let output = run("nft_takes_the_firewall_lines", Command::new("unshare").args(["-rn", "sh", "-c", check]));
+    let Some(output) = output else { return };
+    assert!(output.status.success(), "{}", said(&output));
+}
+
+/// "add" puts each fake on the interface, once, and "remove" takes off those alone.
+#[test]
+fn addresses_of_the_maps_come_and_go() {
+    let folder = Folder::new("addresses");
+    let config = "listen4 192.0.2.1\n# map 192.0.2.9=2001:db8::9\nmap 192.0.2.101=2001:db8::101\n\
+                  map = 192.0.2.102:5062=[2001:db8::102]:5070 # with ports\nmap [2001:db8:6::7]:5060=192.0.2.207\n\
+                  map 2001:db8:6::8=192.0.2.208:5062\nmap 192.0.2.103=2001:db8::1\n";
+    let config = folder.file("sipproxy64.conf", config);
+    let script = "set -e; ip link set lo up; ip address add 2001:db8::1/64 dev lo
+        show() { ip -o address show dev lo scope global | awk '{ print $4 }' | sort | tr '\\n' ' '; echo; }
+        etc/sipproxy64-addresses add lo \"$0\"; show
+        etc/sipproxy64-addresses add lo \"$0\"; show
+        etc/sipproxy64-addresses remove lo \"$0\"; show";
+    let mut command = Command::new("unshare");
+    command.args(["-rn", "sh", "-c", script]).arg(config).env("SIPPROXY64_STATE", &folder.0);
+    let Some(output) = run("addresses_of_the_maps_come_and_go", &mut command) else { return };
+    let there = "192.0.2.207/32 192.0.2.208/32 2001:db8::1/64 2001:db8::101/128 2001:db8::102/128 ";
+    assert_eq!(said(&output), format!("{there}\n{there}\n2001:db8::1/64 \n"));
+}
+
+/// OpenWrt's own functions, as far as the script calls them, and a file of UCI.
+const OPENWRT: &str = r#"
+config_load() { :; }
+config_get() { eval "$1=\${uci_$3:-}"; }
+config_get_bool() { eval "$1=\${uci_$3:-$4}"; }
+config_list_foreach() { eval "list=\${uci_list_$2:-}"; for item in $list; do $3 "$item" $4; done; }
+procd_open_instance() { :; }
+procd_set_param() { echo "procd: $*"; }
+procd_close_instance() { :; }
+chown() { :; }
+uci_enabled=1 uci_listen4=192.0.2.1 uci_listen6=2001:db8::1 uci_uplink6=2001:db8:456::12 uci_rtp_ports=20000-20999
+uci_no_foreign_challenges=1 uci_lenient=0
+uci_list_map="192.0.2.101=2001:db8::101 192.0.2.102=2001:db8::102"
+. openwrt/files/sipproxy64.init
+CONFIG="$0/sipproxy64.conf" STATE="$0/state" PROG="$1"
+start_service
+"#;
+
+#[test]
+fn openwrt_makes_a_configuration_of_uci() {
+    let folder = Folder::new("openwrt");
+    let program = env!("CARGO_BIN_EXE_sipproxy64");
+    let mut command = Command::new("sh");
+    command.args(["-euc", OPENWRT]).arg(&folder.0).arg(program);
+    let output = run("openwrt_makes_a_configuration_of_uci", &mut command).unwrap();
+    let said = said(&output);
+    assert!(output.status.success(), "{said}");
+    let config = folder.0.join("sipproxy64.conf");
+    assert!(said.contains(&format!("procd: command {program} --config {}", config.display())), "{said}");
+    let wanted = format!(
+        "listen4 192.0.2.1\nlisten6 2001:db8::1\nuplink6 2001:db8:456::12\nrtp-ports 20000-20999\n\
+         no-foreign-challenges\nmap 192.0.2.101=2001:db8::101\nmap 192.0.2.102=2001:db8::102\nsecret {}/state/secret\n",
+        folder.0.display()
+    );
+    assert_eq!(fs::read_to_string(config).unwrap(), wanted);
+}
+
+/// A version is written in three ways: 1.0.0-alpha.1, 1.0.0~alpha.1, 1.0.0_alpha1.
+#[test]
+fn all_packages_have_the_version_of_the_program() {
+    let version = env!("CARGO_PKG_VERSION");
+    let debian = version.replace('-', "~");
+    assert!(read("debian/changelog").starts_with(&format!("sipproxy64 ({debian}) ")), "debian/changelog: {debian}");
+    let openwrt = version.replace("-alpha.", "_alpha").replace("-beta.", "_beta").replace("-rc.", "_rc");
+    assert!(read("openwrt/Makefile").contains(&format!("PKG_VERSION:={openwrt}\n")), "openwrt/Makefile: {openwrt}");
+}
+
+/// What the Makefile of OpenWrt and the Dockerfile take from here is here.
+#[test]
+fn packages_name_files_that_are_there() {
+    let makefile = read("openwrt/Makefile");
+    let copied = makefile.lines().find(|line| line.contains("$(CP)")).unwrap();
+    for file in copied.split_whitespace().filter(|word| word.starts_with("../")) {
+        assert!(root().join("openwrt").join(file).exists(), "openwrt/Makefile: {file}");
+    }
+    for file in makefile.split_whitespace().filter(|word| word.starts_with("./files/")) {
+        assert!(root().join("openwrt").join(file).exists(), "openwrt/Makefile: {file}");
+    }
+    assert!(read("Dockerfile").contains("RUN mkdir -p image/state && etc/build-static image/sipproxy64"));
+}
