@@ -6,6 +6,7 @@
 //! ([`file`]) and is put in front of the arguments ([`merge`]). What an option
 //! means stands in sipproxy64(8).
 
+mod captures;
 pub mod complaint;
 pub mod endpoint;
 pub mod file;
@@ -21,12 +22,15 @@ use std::time::Duration;
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command, CommandFactory, FromArgMatches, Parser};
 
+use self::captures::Captures;
 use self::complaint::Complaint;
 use self::merge::FromFile;
 use crate::config::{Config, Key, LatchMode, Map, Name, PortOrder, PortRange, Timeouts, Uplink};
 use crate::control;
 use crate::family::{Family, PerFamily};
-use crate::logging::Destination;
+use crate::logging::{Destination, Form};
+use crate::metrics;
+use crate::observer::settings::Settings;
 use crate::process::Account;
 use crate::secret;
 
@@ -45,6 +49,10 @@ pub struct Options {
     pub batch: Duration,
     /// Where `sipproxy64 status` asks this daemon.
     pub control: control::Place,
+    /// Where the web server for those who look listens.
+    pub metrics: Option<metrics::Place>,
+    /// Who looks at what crosses.
+    pub observers: Settings,
     /// Leave the shell once the start has succeeded.
     pub daemon: bool,
     /// Where the number of the process is written.
@@ -53,6 +61,8 @@ pub struct Options {
     pub user: Option<Account>,
     /// Where the log goes.
     pub log: Destination,
+    /// What a line of it looks like.
+    pub log_format: Form,
     /// How much is logged: -q is -1, each -v adds 1.
     pub verbosity: i8,
     /// The file of `--secret`.
@@ -164,13 +174,15 @@ impl Options {
         }
         let verbosity = if arguments.quiet { -1 } else { i8::try_from(arguments.verbose).unwrap_or(i8::MAX) };
         let control = arguments.control(&mode);
+        let observers = arguments.captures.settings()?;
         let in_force = in_force(&command, &matches);
         // Test mode and --check answer where they were asked.
         let daemon = arguments.daemon && mode == Mode::Run;
         let log = arguments.log.unwrap_or(if daemon { Destination::Syslog } else { Destination::Stderr });
         let file = from_file.path().map(absolute);
         let pid_file = arguments.pid_file.as_deref().map(absolute);
-        let Arguments { freebind, dscp, batch_us, secret, takeover, user, .. } = arguments;
+        let Arguments { freebind, dscp, batch_us, secret, takeover, user, log_format, metrics, .. } = arguments;
+        let (log_format, metrics) = (log_format.unwrap_or_default(), metrics.filter(|_| mode != Mode::Print));
         Ok(Self {
             config,
             mode,
@@ -178,10 +190,13 @@ impl Options {
             dscp,
             batch: batch_us.unwrap_or_default(),
             control,
+            metrics,
+            observers,
             daemon,
             pid_file,
             user,
             log,
+            log_format,
             verbosity,
             secret,
             takeover,
@@ -320,6 +335,12 @@ struct Arguments {
     #[arg(long, value_name = "PATH")]
     control: Option<OsString>,
 
+    /// Web page and Prometheus metrics at this address; public: before it where others may look
+    #[arg(long, value_name = "ADDR:PORT", value_parser = values::metrics)]
+    metrics: Option<metrics::Place>,
+    #[command(flatten)]
+    captures: Captures,
+
     /// Leave the shell once the start has succeeded
     #[arg(short = 'd', long)]
     daemon: bool,
@@ -335,6 +356,10 @@ struct Arguments {
     /// Where the log goes [default: stderr, with --daemon syslog]
     #[arg(long, value_name = "stderr|syslog", value_parser = values::destination)]
     log: Option<Destination>,
+
+    /// What a line of the log looks like [default: text]
+    #[arg(long, value_name = "text|json", value_parser = values::form)]
+    log_format: Option<Form>,
 
     /// Log more; repeat
     #[arg(short = 'v', long, action = ArgAction::Count)]

@@ -26,13 +26,16 @@ use crate::clock::Clock;
 use crate::config::{Config, Plain, Uplink, UplinkHost};
 use crate::control::{self, Client, Control, ControlError, Request, Verb};
 use crate::family::Family;
+use crate::metrics::{self, Server};
+use crate::observer::settings::{Opened, SettingsError};
+use crate::observer::{Change, Observer};
 use crate::process::{Account, Detached, PidFileError, UserError};
 use crate::relay::{Notice, Relay, RelayOptions, usual_threads};
 use crate::resolver::{Answer, Resolver};
 use crate::service::ServiceManager;
 use crate::signalling::{BoundSockets, Fault, Output, Parts, Signalling};
 use crate::socket::{BindError, SocketOptions};
-use crate::status::gather::Gatherer;
+use crate::status::gather::{Asking, Gatherer};
 use crate::status::{Snapshot, text};
 use crate::takeover::TakeoverError;
 use crate::takeover::new::Predecessor;
@@ -64,6 +67,12 @@ pub enum DaemonError {
         #[source]
         error: TakeoverError,
     },
+    /// The address of `--metrics` cannot be had.
+    #[error(transparent)]
+    Metrics(#[from] metrics::BindError),
+    /// Who looks at messages cannot.
+    #[error(transparent)]
+    Observer(#[from] SettingsError),
     /// The number of the process cannot be written down.
     #[error(transparent)]
     PidFile(#[from] PidFileError),
@@ -119,14 +128,27 @@ fn run_after(old: &mut Option<Predecessor>, options: Options, detached: Option<D
         Some(old) => handover::bind_rest(old, &config, socket_options, output.threads())?,
         None => BoundSockets::bind(&config, socket_options, output.threads())?,
     };
+    let Opened { mut sinks, made } = options.observers.sinks(&config, clock)?;
+    let server = options.metrics.map(Server::bind).transpose()?;
+    sinks.extend(server.iter().map(Server::sink));
     if let Some(user) = &options.user {
-        give_up_rights(user, belongings.control.as_ref())?;
+        give_up_rights(user, belongings.control.as_ref(), &made)?;
     }
-    let relay_options = RelayOptions { threads: usual_threads(), batch: options.batch, tap: None };
+    let (observer, watching) =
+        Observer::start(sinks, clock).map_err(DaemonError::system("start the observer"))?.unzip();
+    let tap = observer.as_ref().and_then(Observer::tap);
+    let relay_options = RelayOptions { threads: usual_threads(), batch: options.batch, tap };
     let (relay, notices) = Relay::start(clock, &relay_options).map_err(DaemonError::system("start the relay"))?;
     let runtime = runtime().map_err(DaemonError::system("start the runtime"))?;
     summary(&config);
-    let parts = Parts { config: Arc::clone(&config), clock, options: socket_options, relay, output, observer: None };
+    let parts = Parts {
+        config: Arc::clone(&config),
+        clock,
+        options: socket_options,
+        relay,
+        output,
+        observer: observer.clone(),
+    };
     let result = runtime.block_on(async {
         let (answers, found) = unbounded_channel();
         let signals = Signals::catch().map_err(DaemonError::system("catch signals"))?;
@@ -155,6 +177,8 @@ fn run_after(old: &mut Option<Predecessor>, options: Options, detached: Option<D
                 .and_then(|()| detached.tell())
                 .map_err(DaemonError::system("leave the shell"))?;
         }
+        let serve = |server: Server| server.serve(&config.names, observer.clone());
+        let onlookers = server.map(serve).transpose().map_err(DaemonError::system("watch the socket of --metrics"))?;
         info!("ready");
         let gatherer = Gatherer::new(clock);
         if let Some(succession) = succession {
@@ -165,6 +189,7 @@ fn run_after(old: &mut Option<Predecessor>, options: Options, detached: Option<D
         let (preparing, leaving) = (false, false);
         let daemon = Daemon {
             signalling,
+            observer,
             clock,
             signals,
             options,
@@ -176,10 +201,14 @@ fn run_after(old: &mut Option<Predecessor>, options: Options, detached: Option<D
             leaving,
             gatherer,
         };
-        daemon.serve(Incoming { notices, answers: found, faults, requests, successors }).await
+        daemon.serve(Incoming { notices, answers: found, faults, requests, successors, onlookers }).await
     });
     // A look-up may hang in the system's resolver; nobody waits for it any more.
     runtime.shutdown_background();
+    // The threads that hand over copies have ended: this is all of them.
+    if let Some(watching) = watching {
+        watching.finish();
+    }
     result
 }
 
@@ -193,7 +222,8 @@ fn config_after(old: Option<&Predecessor>, config: Config, has_secret: bool) -> 
 }
 
 /// Becomes the user of `--user`, who gets the control socket for its own.
-fn give_up_rights(user: &Account, control: Option<&Control>) -> Result<(), UserError> {
+fn give_up_rights(user: &Account, control: Option<&Control>, made: &[PathBuf]) -> Result<(), UserError> {
+    made.iter().try_for_each(|path| user.own(path))?;
     if let Some(control) = control {
         user.own(control.path())?;
         // Where it could not be removed at the end. Only a folder that is ours.
@@ -255,8 +285,8 @@ impl Signals {
     }
 }
 
-/// The next request; where there is no control socket, none ever.
-async fn next(requests: &mut Option<Receiver<Request>>) -> Option<Request> {
+/// The next request; where nobody can ask, none ever.
+async fn next<T>(requests: &mut Option<Receiver<T>>) -> Option<T> {
     match requests {
         Some(requests) => requests.recv().await,
         None => pending().await,
@@ -272,10 +302,14 @@ struct Incoming {
     requests: Option<Receiver<Request>>,
     /// Processes that are ready to take over, or why one is not.
     successors: UnboundedReceiver<Result<Successor, TakeoverError>>,
+    /// Who wants to see what goes on; none without `--metrics`.
+    onlookers: Option<Receiver<Asking>>,
 }
 
 struct Daemon {
     signalling: Signalling,
+    /// Who looks at messages, if anybody.
+    observer: Option<Observer>,
     clock: Clock,
     signals: Signals,
     /// As they were at the start.
@@ -305,6 +339,7 @@ impl Daemon {
                 Some(notice) = incoming.notices.recv() => self.notice(notice),
                 Some(answer) = incoming.answers.recv() => self.uplink_found(answer),
                 Some(request) = next(&mut incoming.requests) => self.request(request),
+                Some(asking) = next(&mut incoming.onlookers) => self.gather(asking),
                 () = sleep_until(deadline) => self.signalling.timers(),
                 () = self.signalling.sooner() => {}
                 Some(successor) = incoming.successors.recv() => {
@@ -373,6 +408,9 @@ impl Daemon {
         let uplink = self.signalling.config().uplinks[side].as_ref();
         // It may have been looked up for an uplink of before a reload.
         if uplink.is_some_and(|uplink| uplink.host == UplinkHost::Name(name)) {
+            if let Some(observer) = &self.observer {
+                observer.change(Change::Uplink(side, addresses.clone()));
+            }
             self.signalling.set_uplink(side, addresses);
         }
     }
@@ -380,12 +418,17 @@ impl Daemon {
     /// Tells a client what this daemon is doing.
     fn tell(&self, client: Client, write: fn(&Snapshot) -> Vec<u8>) {
         let (asking, gathered) = oneshot::channel();
-        self.gatherer.gather(&self.signalling, self.leaving, asking);
+        self.gather(asking);
         tokio::spawn(async move {
             if let Ok(snapshot) = gathered.await {
                 client.answer(write(&snapshot));
             }
         });
+    }
+
+    /// Gathers what is to be seen, for whoever asks.
+    fn gather(&self, asking: Asking) {
+        self.gatherer.gather(&self.signalling, self.leaving, asking);
     }
 
     /// Takes in what a relay thread tells.

@@ -6,14 +6,15 @@
 //!
 //! | layer  | modules | what |
 //! |--------|---------|------|
-//! | shell  | `main` [`cli`] [`check`] [`secret`] [`logging`] [`process`] [`clock`] [`escaped`] [`paper`] [`socket`] [`resolver`] [`observer`] [`signalling`] [`relay`] [`status`] [`control`] [`service`] [`daemon`] [`takeover`] [`transcript`] | sockets, clocks, threads, files, logs |
+//! | shell  | `main` [`cli`] [`check`] [`secret`] [`logging`] [`process`] [`clock`] [`escaped`] [`blank`] [`diff`] [`paper`] [`socket`] [`resolver`] [`observer`] [`hep`] [`pcap`] [`record`] [`signalling`] [`relay`] [`status`] [`metrics`] [`control`] [`service`] [`daemon`] [`takeover`] [`transcript`] | sockets, clocks, threads, files, logs |
 //! | proxy  | [`proxy`] | the daemon without sockets |
-//! | decide | [`route`] [`rewrite`], beside them [`media`] | where a message goes and how it leaves; who may speak on a stream |
+//! | decide | [`route`] [`rewrite`] [`recording`], beside them [`media`] | where a message goes and how it leaves; who may speak on a stream |
 //! | ground | [`family`] [`siphash`] [`config`] [`address`] [`token`] [`limit`] [`branch`] [`target`] [`reason`] [`streams`] [`edit`] | values and bytes |
 //! | read   | [`sip`] [`sdp`] | borrowed views of one datagram |
 //! | text   | [`scan`] [`text`] | character classes and a cursor; writing |
 
 pub mod address;
+pub mod blank;
 pub mod branch;
 pub mod check;
 pub mod cli;
@@ -21,17 +22,23 @@ pub mod clock;
 pub mod config;
 pub mod control;
 pub mod daemon;
+pub mod diff;
 pub mod edit;
 pub mod escaped;
 pub mod family;
+pub mod hep;
 pub mod limit;
 pub mod logging;
 pub mod media;
+pub mod metrics;
 pub mod observer;
 pub mod paper;
+pub mod pcap;
 pub mod process;
 pub mod proxy;
 pub mod reason;
+pub mod record;
+pub mod recording;
 pub mod relay;
 pub mod resolver;
 pub mod rewrite;

@@ -1,14 +1,18 @@
 //! Where the log goes, and how much of it.
 
+mod json;
+
 use std::fmt;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 
 use syslog_tracing::{Facility, Options, Syslog};
-use tracing::{Event, Level, Subscriber};
+use tracing::{Event, Level, Metadata, Subscriber};
 use tracing_subscriber::fmt::format::{self, Format, Full, Writer};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
+
+use self::json::JsonFormat;
 
 /// Where the log goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,10 +23,20 @@ pub enum Destination {
     Syslog,
 }
 
+/// What a line looks like.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Form {
+    /// For people.
+    #[default]
+    Text,
+    /// For programs: an object of JSON.
+    Json,
+}
+
 /// Starts logging, once for the process. `verbosity` is -1 for warnings and
 /// errors, 0 for what an administrator wants to know, 1 for every datagram, 2
 /// for what is in it.
-pub fn start(destination: Destination, verbosity: i8) {
+pub fn start(destination: Destination, form: Form, verbosity: i8) {
     let builder = tracing_subscriber::fmt()
         .with_max_level(level(verbosity))
         .with_target(false)
@@ -31,6 +45,15 @@ pub fn start(destination: Destination, verbosity: i8) {
         .log_internal_errors(false);
     // A second start, which only a test can make, leaves the first as it is.
     let _ = match (destination, syslog(destination)) {
+        (Destination::Syslog, Some(syslog)) if form == Form::Json => {
+            builder.event_format(JsonFormat { prefix: |_| "" }).with_writer(syslog).try_init()
+        }
+        _ if form == Form::Json && stderr_is_journal() => {
+            builder.event_format(JsonFormat { prefix: priority }).with_writer(io::stderr).try_init()
+        }
+        _ if form == Form::Json => {
+            builder.event_format(JsonFormat { prefix: |_| "" }).with_writer(io::stderr).try_init()
+        }
         (Destination::Syslog, Some(syslog)) => builder.without_time().with_level(false).with_writer(syslog).try_init(),
         _ if stderr_is_journal() => builder.event_format(JournalFormat::new()).with_writer(io::stderr).try_init(),
         _ => builder.with_writer(io::stderr).try_init(),
@@ -79,19 +102,19 @@ where
     N: for<'a> FormatFields<'a> + 'static,
 {
     fn format_event(&self, context: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
-        write!(writer, "<{}>", priority(*event.metadata().level()))?;
+        writer.write_str(priority(event.metadata()))?;
         self.rest.format_event(context, writer, event)
     }
 }
 
 /// The priorities of syslog(3), the same as `--log syslog` has.
-fn priority(level: Level) -> u8 {
-    match level {
-        Level::ERROR => 3,
-        Level::WARN => 4,
-        Level::INFO => 5,
-        Level::DEBUG => 6,
-        Level::TRACE => 7,
+fn priority(metadata: &Metadata<'_>) -> &'static str {
+    match *metadata.level() {
+        Level::ERROR => "<3>",
+        Level::WARN => "<4>",
+        Level::INFO => "<5>",
+        Level::DEBUG => "<6>",
+        Level::TRACE => "<7>",
     }
 }
 

@@ -22,7 +22,7 @@ fn main() -> ExitCode {
         Ok(Some(Side::Shell(status))) => return status,
         Err(error) => return exit_code(Err(error), Destination::Stderr, 1),
     };
-    logging::start(log, options.verbosity);
+    logging::start(log, options.log_format, options.verbosity);
     if let Mode::Transcript(files) = &options.mode {
         let ended = transcript::run(options.config, files, &mut io::stdout().lock());
         return exit_code(ended, log, 2);

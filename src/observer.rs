@@ -6,6 +6,8 @@
 //! observer alone, so that a slow disk never holds up a call. Without a sink
 //! there is no observer and nothing is copied.
 
+pub mod settings;
+
 use std::io;
 use std::mem;
 use std::net::{IpAddr, SocketAddr};
@@ -21,6 +23,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::family::Family;
 use crate::reason::Reason;
+use crate::relay::{Passage, Tap};
 
 /// How many copies may wait.
 const MOST_WAITING: usize = 4096;
@@ -64,7 +67,7 @@ pub enum Fate<'a> {
     Dropped(Reason),
 }
 
-/// A media packet that was relayed.
+/// A media packet that came, and what became of it.
 #[derive(Clone, Copy, Debug)]
 pub struct Relayed<'a> {
     /// When.
@@ -73,10 +76,9 @@ pub struct Relayed<'a> {
     pub remote: SocketAddr,
     /// Which of our sockets it came in on.
     pub local: SocketAddr,
-    /// The socket of ours that it left from.
-    pub from: SocketAddr,
-    /// Where it was sent.
-    pub to: SocketAddr,
+    /// The socket of ours that it left from, and where it went; `None`: it was
+    /// not relayed.
+    pub sent: Option<(SocketAddr, SocketAddr)>,
     /// What it holds; the same on both legs.
     pub payload: &'a [u8],
 }
@@ -95,7 +97,7 @@ pub trait Sink: Send {
     /// A message came in.
     fn message(&mut self, crossed: &Crossed<'_>);
 
-    /// A media packet was relayed. Only called where [`Sink::wants_media`].
+    /// A media packet came. Only called where [`Sink::wants_media`].
     fn media(&mut self, _relayed: &Relayed<'_>) {}
 
     /// Whether media packets are to be copied at all.
@@ -138,8 +140,21 @@ struct Shared {
 /// the message that came.
 #[derive(Debug)]
 enum Copied {
-    Message { at: SystemTime, local: SocketAddr, remote: SocketAddr, received: usize, fate: CopiedFate, bytes: Vec<u8> },
-    Media { at: SystemTime, remote: SocketAddr, local: SocketAddr, from: SocketAddr, to: SocketAddr, payload: Vec<u8> },
+    Message {
+        at: SystemTime,
+        local: SocketAddr,
+        remote: SocketAddr,
+        received: usize,
+        fate: CopiedFate,
+        bytes: Vec<u8>,
+    },
+    Media {
+        at: SystemTime,
+        remote: SocketAddr,
+        local: SocketAddr,
+        sent: Option<(SocketAddr, SocketAddr)>,
+        payload: Vec<u8>,
+    },
     Change,
     End,
 }
@@ -184,17 +199,9 @@ impl Observer {
         });
     }
 
-    /// Whether [`Observer::media`] has any use.
-    pub fn wants_media(&self) -> bool {
-        self.shared.media
-    }
-
-    /// Hands over a copy of a media packet.
-    pub fn media(&self, relayed: &Relayed<'_>) {
-        if self.shared.media {
-            let Relayed { at, remote, local, from, to, payload } = *relayed;
-            self.hand_over(payload.len(), || Copied::Media { at, remote, local, from, to, payload: payload.to_vec() });
-        }
+    /// By which the relay hands over media; `None`: nobody looks at it.
+    pub fn tap(&self) -> Option<Arc<dyn Tap>> {
+        self.shared.media.then(|| Arc::new(self.clone()) as Arc<dyn Tap>)
     }
 
     /// Tells what changed.
@@ -215,6 +222,13 @@ impl Observer {
             self.shared.waiting.fetch_sub(length, Ordering::Relaxed);
             self.shared.lost.fetch_add(1, Ordering::Relaxed);
         }
+    }
+}
+
+impl Tap for Observer {
+    fn packet(&self, passage: Passage<'_>) {
+        let Passage { at, from: remote, arrived: local, sent, bytes, .. } = passage;
+        self.hand_over(bytes.len(), || Copied::Media { at, remote, local, sent, payload: bytes.to_vec() });
     }
 }
 
@@ -289,8 +303,8 @@ impl Watcher {
                 self.sinks.iter_mut().for_each(|sink| sink.message(&crossed));
                 self.shared.waiting.fetch_sub(bytes.len(), Ordering::Relaxed);
             }
-            Copied::Media { at, remote, local, from, to, payload } => {
-                let relayed = Relayed { at, remote, local, from, to, payload: &payload };
+            Copied::Media { at, remote, local, sent, payload } => {
+                let relayed = Relayed { at, remote, local, sent, payload: &payload };
                 for sink in self.sinks.iter_mut().filter(|sink| sink.wants_media()) {
                     sink.media(&relayed);
                 }

@@ -36,7 +36,7 @@ use crate::sip::name_addr::tag;
 use crate::streams::{Grant, Wanted};
 
 /// A datagram as it arrived.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Datagram<'a> {
     /// Which of our sockets it came in on.
     pub local: SocketAddr,

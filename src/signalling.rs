@@ -23,6 +23,7 @@ mod large;
 mod shared;
 mod sockets;
 mod tally;
+mod told;
 mod trouble;
 mod worker;
 
@@ -42,7 +43,7 @@ use self::counters::{Counters, LastHeard};
 pub use self::counters::{Figures, Heard};
 use self::shared::Shared;
 pub use self::sockets::{BoundSockets, SipSocket};
-pub use self::trouble::Trouble;
+pub use self::trouble::{Trouble, call_id, start_line};
 use self::worker::{Beginning, Order, Worker};
 use crate::address::{Directory, Source};
 use crate::clock::Clock;

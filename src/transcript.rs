@@ -2,21 +2,25 @@
 //! [`Standalone`] and without sockets.
 //!
 //! A record is a line `>> udp SOURCE -> DESTINATION` and, below it, the bytes as
-//! on the wire up to the next such line. Lines before the first one that begin
-//! with `#` are comments. What is sent to ourselves comes in again at once.
+//! on the wire up to the next such line. A line `>> uplink4 ADDRESS...`, or with
+//! a 6, tells the addresses of an uplink that is a host name. Lines before the
+//! first message that begin with `#` are comments. What is sent to ourselves comes in again at once.
 
 use std::io::{self, Read, Write};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::Config;
+use crate::family::Family;
 use crate::paper;
 use crate::proxy::{Datagram, Outcome, Standalone};
 
 /// What begins the line above a message.
-const RECORD: &[u8] = b">> udp ";
+pub const RECORD: &str = ">> udp ";
+/// What begins a line with the addresses of an uplink.
+const UPLINKS: [(Family, &str); 2] = [(Family::V4, ">> uplink4 "), (Family::V6, ">> uplink6 ")];
 
 /// How often one datagram may come in at a socket of ours again.
 const MOST_PASSES: usize = 8;
@@ -58,11 +62,15 @@ pub fn run(config: Config, files: &[PathBuf], out: &mut dyn Write) -> Result<(),
         let records =
             records(&text).map_err(|(line, what)| TranscriptError::Line { path: path.clone(), line, what })?;
         for record in records {
-            if !config.is_ours(record.local) {
-                let what = format!("{} is no address of this proxy; see --listen4, --listen6 and --map", record.local);
-                return Err(TranscriptError::Line { path: path.clone(), line: record.line, what });
+            match record.what {
+                What::Message(message) if !config.is_ours(message.local) => {
+                    let local = message.local;
+                    let what = format!("{local} is no address of this proxy; see --listen4, --listen6 and --map");
+                    return Err(TranscriptError::Line { path: path.clone(), line: record.line, what });
+                }
+                What::Message(message) => player.play(&message)?,
+                What::Uplink(side, addresses) => player.proxy.set_uplink(side, addresses),
             }
-            player.play(&record)?;
         }
     }
     Ok(())
@@ -77,13 +85,17 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
     std::fs::read(path)
 }
 
-/// One recorded message.
+/// One record of a file.
 #[derive(Debug, PartialEq, Eq)]
 struct Record<'a> {
     line: usize,
-    remote: SocketAddr,
-    local: SocketAddr,
-    bytes: &'a [u8],
+    what: What<'a>,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum What<'a> {
+    Message(Datagram<'a>),
+    Uplink(Family, Vec<IpAddr>),
 }
 
 /// The records of a file; an error names the line.
@@ -93,21 +105,42 @@ fn records(text: &[u8]) -> Result<Vec<Record<'_>>, (usize, String)> {
     for (index, line) in text.split_inclusive(|&byte| byte == b'\n').enumerate() {
         let number = index.saturating_add(1);
         let behind = at + line.len();
-        if let Some(addresses) = line.strip_prefix(RECORD) {
+        if let Some(addresses) = line.strip_prefix(RECORD.as_bytes()) {
             let (remote, local) = addresses_of(addresses).ok_or_else(|| {
                 let what = "write >> udp SOURCE -> DESTINATION, for example >> udp 192.0.2.101:5060 -> 192.0.2.1:5060";
                 (number, what.to_string())
             })?;
-            records.push(Record { line: number, remote, local, bytes: text.get(behind..behind).unwrap_or_default() });
-        } else if let Some(record) = records.last_mut() {
-            let start = at.saturating_sub(record.bytes.len());
-            record.bytes = text.get(start..behind).unwrap_or_default();
+            let bytes = text.get(behind..behind).unwrap_or_default();
+            records.push(Record { line: number, what: What::Message(Datagram { local, remote, bytes }) });
+        } else if let Some((side, uplink)) = uplink_of(line) {
+            let what = "write >> uplink6 ADDRESS..., for example >> uplink6 2001:db8:456::12";
+            let addresses = uplink.ok_or_else(|| (number, what.to_string()))?;
+            records.push(Record { line: number, what: What::Uplink(side, addresses) });
+        } else if let Some(Record { what: What::Message(message), .. }) = records.last_mut() {
+            let start = at.saturating_sub(message.bytes.len());
+            message.bytes = text.get(start..behind).unwrap_or_default();
         } else if !line.starts_with(b"#") && !crate::scan::trim(line).is_empty() {
             return Err((number, "the first message needs a line >> udp SOURCE -> DESTINATION above it".to_string()));
         }
         at = behind;
     }
     Ok(records)
+}
+
+/// The addresses of an uplink, if a line tells them; `None` inside: it is wrong.
+fn uplink_of(line: &[u8]) -> Option<(Family, Option<Vec<IpAddr>>)> {
+    let line = std::str::from_utf8(line).ok()?;
+    let (side, addresses) = UPLINKS.iter().find_map(|(side, start)| Some((*side, line.strip_prefix(start)?)))?;
+    let addresses = addresses.split_whitespace().map(|address| address.parse().ok());
+    let addresses: Option<Vec<IpAddr>> = addresses.collect();
+    let good = |address: &IpAddr| Family::of(*address) == side;
+    Some((side, addresses.filter(|addresses| !addresses.is_empty() && addresses.iter().all(good))))
+}
+
+/// The line that tells the addresses of an uplink.
+pub fn uplink_line(side: Family, addresses: &[IpAddr]) -> String {
+    let start = UPLINKS.iter().find(|(of, _)| *of == side).map_or("", |(_, start)| start.trim_end());
+    addresses.iter().fold(start.to_owned(), |line, address| format!("{line} {address}")) + "\n"
 }
 
 fn addresses_of(text: &[u8]) -> Option<(SocketAddr, SocketAddr)> {
@@ -124,7 +157,7 @@ struct Player<'a> {
 
 impl Player<'_> {
     /// Shows what becomes of one message, and of what comes back to ourselves.
-    fn play(&mut self, record: &Record<'_>) -> io::Result<()> {
+    fn play(&mut self, record: &Datagram<'_>) -> io::Result<()> {
         let (mut local, mut remote) = (record.local, record.remote);
         self.returning.clear();
         self.returning.extend_from_slice(record.bytes);
@@ -157,9 +190,23 @@ mod tests {
     fn a_message_ends_where_the_next_record_begins() {
         let text = b"# why\n>> udp 192.0.2.9:1 -> 192.0.2.1:5060\nA\r\n\r\nbody\n>> udp [2001:db8::9]:2 -> [2001:db8::1]:5060\r\nB";
         let records = records(text).unwrap();
-        let bytes: Vec<_> = records.iter().map(|record| (record.line, record.bytes)).collect();
+        let bytes: Vec<_> = records
+            .iter()
+            .map(|record| match &record.what {
+                What::Message(message) => (record.line, message.bytes),
+                What::Uplink(..) => panic!("no uplink is told"),
+            })
+            .collect();
         assert_eq!(bytes, [(2, &b"A\r\n\r\nbody\n"[..]), (6, &b"B"[..])]);
-        assert_eq!(records[1].remote, "[2001:db8::9]:2".parse().unwrap());
+    }
+
+    #[test]
+    fn the_addresses_of_an_uplink_are_told_in_a_line_of_their_own() {
+        let line = uplink_line(Family::V6, &["2001:db8::12".parse().unwrap(), "2001:db8::13".parse().unwrap()]);
+        assert_eq!(line, ">> uplink6 2001:db8::12 2001:db8::13\n");
+        let told = vec!["2001:db8::12".parse().unwrap(), "2001:db8::13".parse().unwrap()];
+        assert_eq!(records(line.as_bytes()).unwrap()[0].what, What::Uplink(Family::V6, told));
+        assert_eq!(records(b">> uplink6 192.0.2.1\n").unwrap_err().0, 1);
     }
 
     #[test]

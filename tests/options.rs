@@ -213,6 +213,20 @@ fn wrong_ways_of_giving_options() {
 }
 
 #[test]
+fn wrong_captures() {
+    all_said(&[
+        ("--hep-id 3", "--hep-id: it means nothing without --hep HOST; give both or none"),
+        ("--pcap-rtp", "--pcap-rtp: it means nothing without --pcap FILE; give both or none"),
+        ("--pcap x --pcap-size 0", "--pcap-size 0: write megabytes, from 1 to 1000000"),
+        (
+            "--hep 224.0.0.1",
+            "--hep 224.0.0.1: not the address of one host: it is multicast, broadcast, unspecified or reserved",
+        ),
+        ("--hep h --hep-id -1", "--hep-id -1: write a number from 0 to 4294967295"),
+    ]);
+}
+
+#[test]
 fn what_steers_a_terminal_is_escaped() {
     let said = complaint(["-l", "\u{1b}[2J\n", "-L", "::1"]);
     assert!(said.starts_with("--listen4 \\u{1b}[2J\\n: not an IPv4 address"), "{said}");

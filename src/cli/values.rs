@@ -6,7 +6,9 @@ use std::time::Duration;
 use super::endpoint::{Endpoint, EndpointError, Host, parse_port};
 use crate::config::{LatchMode, Map, Name, PortRange, Uplink, UplinkHost};
 use crate::family::{Family, is_unicast};
-use crate::logging::Destination;
+use crate::hep::HEP_PORT;
+use crate::logging::{Destination, Form};
+use crate::metrics::{Place, PlaceError};
 use crate::process::{Account, AccountError};
 
 /// A quarter of the time between two packets of a call; more is heard.
@@ -214,6 +216,29 @@ pub fn batch(text: &str) -> Result<Duration, ValueError> {
     microseconds.map(Duration::from_micros).ok_or(ValueError::Number("microseconds, from 0 (off) to 5000"))
 }
 
+/// `--hep`
+pub fn hep(text: &str) -> Result<Endpoint, ValueError> {
+    let endpoint = Endpoint::parse(text)?;
+    let address = match endpoint.host {
+        Host::Address(address) => Some(SocketAddr::new(address, HEP_PORT)),
+        Host::Name(_) => None,
+    };
+    address.map_or(Ok(()), |address| unicast(address).map(drop))?;
+    Ok(endpoint)
+}
+
+/// `--hep-id`
+pub fn hep_id(text: &str) -> Result<u32, ValueError> {
+    let id = number(text).and_then(|id| u32::try_from(id).ok());
+    id.ok_or(ValueError::Number("a number from 0 to 4294967295"))
+}
+
+/// `--pcap-size`, in bytes
+pub fn megabytes(text: &str) -> Result<u64, ValueError> {
+    let megabytes = number(text).filter(|megabytes| (1..=1_000_000).contains(megabytes));
+    megabytes.map(|megabytes| megabytes * 1_000_000).ok_or(ValueError::Number("megabytes, from 1 to 1000000"))
+}
+
 /// Decimal digits and nothing else.
 fn number(text: &str) -> Option<u64> {
     if text.bytes().all(|byte| byte.is_ascii_digit()) { text.parse().ok() } else { None }
@@ -241,6 +266,26 @@ pub fn destination(text: &str) -> Result<Destination, ValueError> {
         "syslog" => Ok(Destination::Syslog),
         _ => Err(ValueError::Word("stderr, syslog")),
     }
+}
+
+/// What a log line looks like.
+///
+/// # Errors
+/// Another word.
+pub fn form(text: &str) -> Result<Form, ValueError> {
+    match text {
+        "text" => Ok(Form::Text),
+        "json" => Ok(Form::Json),
+        _ => Err(ValueError::Word("text, json")),
+    }
+}
+
+/// Where the web server listens.
+///
+/// # Errors
+/// No address, or one that others reach without the word for it.
+pub fn metrics(text: &str) -> Result<Place, PlaceError> {
+    text.parse()
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ use super::{Daemon, written};
 use crate::cli::Options;
 use crate::config::{Config, Map};
 use crate::family::Family;
+use crate::observer::Change;
 
 /// The options that take effect.
 const RELOADED: [&str; 4] = ["map", "name", "uplink4", "uplink6"];
@@ -37,6 +38,9 @@ impl Daemon {
         // Around the listen addresses that stay.
         config.check().map_err(|error| error.to_string())?;
         self.signalling.reconfigure(Arc::clone(&config)).map_err(|error| error.to_string())?;
+        if let Some(observer) = &self.observer {
+            observer.change(Change::Config(Arc::clone(&config)));
+        }
         self.resolver.follow(&old, &config);
         let missing = |maps: &[Map], from: &[Map]| maps.iter().filter(|map| !from.contains(map)).count();
         info!(

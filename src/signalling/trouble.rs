@@ -77,12 +77,12 @@ impl fmt::Display for Decision {
 }
 
 /// The first line of a datagram.
-pub(super) fn start_line(datagram: &[u8]) -> &[u8] {
+pub fn start_line(datagram: &[u8]) -> &[u8] {
     datagram.split(|&byte| byte == b'\r' || byte == b'\n').next().unwrap_or_default()
 }
 
 /// The Call-ID of a datagram, as far as a log needs it: not folded, before the body.
-pub(super) fn call_id(datagram: &[u8]) -> &[u8] {
+pub fn call_id(datagram: &[u8]) -> &[u8] {
     let lines = datagram.split(|&byte| byte == b'\n').map(<[u8]>::trim_ascii);
     let mut values = lines.take_while(|line| !line.is_empty()).filter_map(|line| {
         let colon = line.iter().position(|&byte| byte == b':')?;

@@ -17,7 +17,7 @@ use nix::errno::Errno;
 use nix::sys::epoll::EpollEvent;
 use nix::sys::eventfd::EventFd;
 use tokio::sync::mpsc::UnboundedSender;
-use tracing::{Level, debug, enabled, error, trace};
+use tracing::{debug, error};
 
 use super::backlog::Backlog;
 use super::batch::{BATCH, Inbox, Leaving, Outbox};
@@ -25,18 +25,16 @@ use super::counters::{Counters, LastHeard};
 use super::large::{ErrorReader, Sent, is_large};
 use super::shared::Shared;
 use super::sockets::{Ready, SipSocket, SipSockets};
-use super::trouble::{Decision, Trouble, call_id, start_line};
+use super::told::tell;
+use super::trouble::Trouble;
 use super::{Fault, Output};
 use crate::address::Directory;
 use crate::clock::Clock;
-use crate::escaped::Escaped;
 use crate::family::Family;
 use crate::observer::{Crossed, Fate, Observer, time_of_day};
 use crate::paper;
 use crate::proxy::{Datagram, Outcome, Proxy, Reason};
 
-/// The most bytes that the log shows of a message.
-const SHOWN: usize = 65_535;
 /// SIP sockets served at a waking.
 const EVENTS: usize = 64;
 /// How often one datagram may come in at a socket of ours again.
@@ -254,7 +252,6 @@ impl Worker {
                 outbox.give_back(out);
                 return Ok(());
             };
-            trace!(%from, %to, bytes = %Escaped(&out, SHOWN), "out");
             if self.output == Output::Paper {
                 paper::sent(&mut io::stdout().lock(), from, to, &out)?;
             }
@@ -318,17 +315,7 @@ impl Worker {
         if let Some(observer) = &self.observer {
             observer.message(&crossed(datagram, outcome, sent));
         }
-        if enabled!(Level::DEBUG) {
-            debug!(
-                from = %datagram.remote,
-                to = %datagram.local,
-                decision = %Decision(outcome),
-                start_line = %Escaped(start_line(datagram.bytes), 120),
-                call_id = %Escaped(call_id(datagram.bytes), 120),
-                "datagram"
-            );
-            trace!(bytes = %Escaped(datagram.bytes, SHOWN), "in");
-        }
+        tell(datagram, outcome, sent);
         let trouble = match outcome {
             Outcome::Send { refused: None, .. } => return Ok(()),
             Outcome::Send { refused: Some(reason), .. } => Trouble::Refused(reason),

@@ -12,6 +12,7 @@ mod dialog;
 mod forwarding;
 mod inverse;
 mod message;
+mod recording;
 mod rights;
 mod robustness;
 mod settings;

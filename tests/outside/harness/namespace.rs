@@ -62,7 +62,9 @@ fn isolated_by<Test: FnOnce()>(ways: &[&'static str], programs: &[&str], test: T
     if let Some(missing) = programs.iter().chain(&["ip"]).find(|program| !is_installed(program)) {
         return skip(
             &name,
-            &format!("{missing} (Debian: iproute2 has ip, sip-tester has sipp, baresip-core has baresip)"),
+            &format!(
+                "{missing} (Debian: iproute2 has ip, sip-tester has sipp, baresip-core has baresip, chromium, sngrep, tmux and tshark those)"
+            ),
         );
     }
     let output = run_inside(unshare, &name);

@@ -1,0 +1,175 @@
+//! Secrets, blanked in everything that people are shown.
+//!
+//! Logs, the status page and its ladder show messages, and a message may carry
+//! what nobody else may know: answers to a challenge, from which a short password
+//! can be guessed (RFC 7616 §5.8), keys of media (RFC 4568), passwords of ICE
+//! (RFC 8839 §5.4) and of URIs (RFC 3261 §19.1.1). It may also be malformed, so
+//! whatever could be read as a secret by somebody is taken for one.
+
+use memchr::memchr;
+
+/// What stands where a secret was.
+const BLANK: &[u8] = b"[blanked]";
+
+/// Header fields whose values are secrets.
+const FIELDS: [&[u8]; 4] =
+    [b"authorization", b"proxy-authorization", b"authentication-info", b"proxy-authentication-info"];
+
+/// Lines of a session description that are secrets from there on (RFC 8866 §5.12,
+/// RFC 4568 §4, RFC 8839 §5.4, RFC 4567 §3.1).
+const LINES: [&[u8]; 4] = [b"k=", b"a=crypto:", b"a=ice-pwd:", b"a=key-mgmt:"];
+
+/// A message with its secrets blanked.
+///
+/// ```
+/// use sipproxy64::blank::blanked;
+/// let shown = blanked(b"Authorization: Digest response=\"0123\"\r\nCSeq: 1 BYE\r\n\r\na=crypto:1 X inline:k\r\n");
+/// assert_eq!(shown, b"Authorization: [blanked]\r\nCSeq: 1 BYE\r\n\r\na=crypto:[blanked]\r\n");
+/// assert_eq!(blanked(b"INVITE sip:bob:pass@192.0.2.1 SIP/2.0"), b"INVITE sip:bob:[blanked]@192.0.2.1 SIP/2.0");
+/// ```
+pub fn blanked(message: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(message.len());
+    let mut rest = message;
+    while !rest.is_empty() {
+        let (line, behind) = line(rest);
+        match secret_part(line) {
+            Some(kept) => {
+                let end = end_of_field(rest);
+                out.extend_from_slice(line.get(..kept).unwrap_or_default());
+                out.extend_from_slice(BLANK);
+                rest = rest.get(end..).unwrap_or_default();
+            }
+            None => {
+                without_passwords(line, &mut out);
+                rest = behind;
+            }
+        }
+    }
+    out
+}
+
+/// The first line, with its end, and what follows. A bare CR is an end too: it is
+/// one to some.
+fn line(bytes: &[u8]) -> (&[u8], &[u8]) {
+    let end = bytes.iter().position(|byte| matches!(byte, b'\r' | b'\n')).map_or(bytes.len(), |end| end + 1);
+    bytes.split_at_checked(end).unwrap_or((bytes, &[]))
+}
+
+/// How much of a line is shown, if the rest is a secret.
+fn secret_part(line: &[u8]) -> Option<usize> {
+    let indent = line.len().saturating_sub(line.trim_ascii_start().len());
+    let text = line.get(indent..)?;
+    for secret in LINES {
+        if text.get(..secret.len()).is_some_and(|start| start.eq_ignore_ascii_case(secret)) {
+            return Some(indent + secret.len());
+        }
+    }
+    let colon = memchr(b':', text)?;
+    let name = text.get(..colon)?.trim_ascii_end();
+    let secret = FIELDS.iter().any(|field| name.eq_ignore_ascii_case(field));
+    let space = usize::from(text.get(colon + 1) == Some(&b' '));
+    secret.then_some(indent + colon + 1 + space)
+}
+
+/// Where a field ends, its line end not included: at a line feed behind which no
+/// continuation follows (RFC 3261 §7.3.1).
+fn end_of_field(bytes: &[u8]) -> usize {
+    let mut from = 0;
+    while let Some(found) = bytes.get(from..).and_then(|rest| memchr(b'\n', rest)) {
+        let feed = from + found;
+        if !matches!(bytes.get(feed + 1), Some(b' ' | b'\t')) {
+            let carriage = feed.checked_sub(1).filter(|&before| bytes.get(before) == Some(&b'\r'));
+            return carriage.unwrap_or(feed);
+        }
+        from = feed + 1;
+    }
+    bytes.len()
+}
+
+/// A line without the passwords of its URIs, and without header fields that a URI
+/// asks for (`?Authorization=`).
+fn without_passwords(line: &[u8], out: &mut Vec<u8>) {
+    let mut rest = line;
+    while let Some((before, from)) =
+        rest.iter().position(|&byte| byte == b':' || byte == b'=').and_then(|at| rest.split_at_checked(at + 1))
+    {
+        out.extend_from_slice(before);
+        rest = from;
+        let secret = if ends_with(before, b"sip:") || ends_with(before, b"sips:") {
+            password(from)
+        } else if ends_with(before, b"authorization=") {
+            Some((0, from.iter().position(|byte| b"&>\" \t\r\n".contains(byte)).unwrap_or(from.len())))
+        } else {
+            None
+        };
+        if let Some((start, end)) = secret {
+            out.extend_from_slice(from.get(..start).unwrap_or_default());
+            out.extend_from_slice(BLANK);
+            rest = from.get(end..).unwrap_or_default();
+        }
+    }
+    out.extend_from_slice(rest);
+}
+
+fn ends_with(bytes: &[u8], end: &[u8]) -> bool {
+    bytes.len().checked_sub(end.len()).and_then(|at| bytes.get(at..)).is_some_and(|tail| tail.eq_ignore_ascii_case(end))
+}
+
+/// Where the password stands in `user:password@host`.
+fn password(uri: &[u8]) -> Option<(usize, usize)> {
+    let at = uri.iter().position(|byte| b"@<>[]\" \t\r\n".contains(byte)).filter(|&at| uri.get(at) == Some(&b'@'))?;
+    let colon = memchr(b':', uri.get(..at)?)?;
+    Some((colon + 1, at))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(message: &str) -> String {
+        String::from_utf8(blanked(message.as_bytes())).unwrap()
+    }
+
+    #[test]
+    fn answers_to_challenges_are_blanked_however_they_are_written() {
+        for secret in [
+            "Authorization: Digest username=\"a\", response=\"SECRET\"\r\n",
+            "AUTHORIZATION : Digest response=SECRET\r\n",
+            "Proxy-Authorization:Digest a=b,\r\n\tresponse=\"SECRET\",\r\n SECRET\r\n",
+            "Proxy-Authorization: Digest x\rresponse=\"SECRET\"\r\n",
+            " authorization: SECRET\n",
+            "Subject: x\rAuthorization: SECRET\r\n",
+            "Authentication-Info: rspauth=\"SECRET\"\r\n",
+            "Refer-To: <sip:a@192.0.2.1?Replaces=1&Authorization=Digest%20SECRET&x=y>\r\n",
+            "Authorization: SECRET",
+        ] {
+            let shown = shown(&format!("INVITE sip:a@192.0.2.1 SIP/2.0\r\n{secret}CSeq: 1 INVITE\r\n\r\n"));
+            assert!(!shown.contains("SECRET") && shown.contains("[blanked]"), "{secret:?}: {shown:?}");
+        }
+    }
+
+    #[test]
+    fn keys_and_passwords_in_descriptions_are_blanked() {
+        let sdp = "v=0\r\na=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:SECRET\r\na=ice-ufrag:abcd\r\na=ice-pwd:SECRET\r\n\
+                   k=clear:SECRET\na=KEY-MGMT:mikey SECRET\r\nm=audio 4000 RTP/SAVP 0\r\n";
+        let expected = "v=0\r\na=crypto:[blanked]\r\na=ice-ufrag:abcd\r\na=ice-pwd:[blanked]\r\n\
+                        k=[blanked]\na=KEY-MGMT:[blanked]\r\nm=audio 4000 RTP/SAVP 0\r\n";
+        assert_eq!(shown(sdp), expected);
+    }
+
+    #[test]
+    fn passwords_of_uris_are_blanked_and_ports_are_not() {
+        assert_eq!(shown("Contact: <SIPS:a:SECRET@192.0.2.1:5061>"), "Contact: <SIPS:a:[blanked]@192.0.2.1:5061>");
+        for plain in ["To: <sip:192.0.2.1:5060>", "To: sip:[2001:db8::1]:5060", "f: \"x:y@z\" <sip:a@b:5060;q=c:d>"] {
+            assert_eq!(shown(plain), plain);
+        }
+    }
+
+    #[test]
+    fn what_is_no_secret_stays_byte_for_byte() {
+        let message =
+            b"\0\xff\r\n\r\nOPTIONS sip:a SIP/2.0\nVia : x\r\n  folded\r\n\r\nWWW-Authenticate: Digest nonce=\"1\"\r\r";
+        assert_eq!(blanked(message), message);
+        assert_eq!(blanked(b""), b"");
+    }
+}

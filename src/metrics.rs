@@ -1,0 +1,227 @@
+//! `--metrics`: a small web server for those who look.
+//!
+//! | path | what |
+//! |------|------|
+//! | `/` | one page that shows what the proxy does, live |
+//! | `/metrics` | figures for Prometheus |
+//! | `/status.json` | the [`Snapshot`], as `sipproxy64 status --json` prints it |
+//! | `/ladders.json`, `/ladder/N.json` | the last messages, see [`ladder`] |
+//!
+//! It answers GET and nothing else. Who a message is for and what it says is
+//! private, so it listens on a loopback address, or where `public:` says that
+//! more is meant. A web page of somebody else cannot read it through a browser:
+//! nothing allows other origins, and a `Host` that is a name somebody chose is
+//! refused (DNS rebinding). Clients are few at a time, requests short, and each
+//! has seconds.
+
+mod exposition;
+mod http;
+pub mod ladder;
+mod page;
+
+use std::io;
+use std::net::{SocketAddr, TcpListener as StdListener};
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc::{Receiver, Sender, channel};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::time::{sleep, timeout};
+use tracing::{debug, info};
+
+use self::http::{Reply, Request};
+use self::ladder::Ladders;
+use crate::config::Name;
+use crate::observer::{Observer, Sink};
+use crate::status::Snapshot;
+use crate::status::gather::Asking;
+
+/// Clients that are served at once; more of them wait for their turn.
+const CLIENTS: usize = 16;
+/// How long a client may take for its request.
+const ASKING: Duration = Duration::from_secs(5);
+/// How long a client may take to read its answer.
+const ANSWERING: Duration = Duration::from_secs(10);
+/// How long the daemon may take for a snapshot.
+const GATHERING: Duration = Duration::from_secs(5);
+/// The pause after the system could not hand out a connection.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Where the server listens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The address and port.
+    pub address: SocketAddr,
+}
+
+/// Why a value of `--metrics` does not do. Each text says what would be right.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PlaceError {
+    /// It is no address.
+    #[error("write a numeric address and a port, as in 127.0.0.1:9064 or [::1]:9064")]
+    Form,
+    /// Others could reach it.
+    #[error(
+        "everybody who reaches this address would see who calls whom; take 127.0.0.1 or [::1], or write public:{0} \
+         if that is meant"
+    )]
+    NotLoopback(SocketAddr),
+}
+
+impl FromStr for Place {
+    type Err = PlaceError;
+
+    fn from_str(text: &str) -> Result<Self, PlaceError> {
+        let (public, address) = text.strip_prefix("public:").map_or((false, text), |address| (true, address));
+        let address: SocketAddr = address.parse().map_err(|_| PlaceError::Form)?;
+        match address.ip().to_canonical().is_loopback() || public {
+            true => Ok(Self { address }),
+            false => Err(PlaceError::NotLoopback(address)),
+        }
+    }
+}
+
+/// The address cannot be had.
+#[derive(Debug, thiserror::Error)]
+#[error("--metrics {address}: {error}; is it taken, or not on an interface?")]
+pub struct BindError {
+    /// The address.
+    pub address: SocketAddr,
+    /// What the system says.
+    #[source]
+    pub error: io::Error,
+}
+
+/// The server, bound and not serving yet.
+#[derive(Debug)]
+pub struct Server {
+    listener: StdListener,
+    ladders: Ladders,
+}
+
+impl Server {
+    /// Binds the address. It needs no tokio runtime yet, so that it can be done
+    /// before rights are dropped.
+    ///
+    /// # Errors
+    ///
+    /// The address cannot be had.
+    pub fn bind(place: Place) -> Result<Self, BindError> {
+        let Place { address } = place;
+        let listener = StdListener::bind(address).map_err(|error| BindError { address, error })?;
+        Ok(Self { listener, ladders: Ladders::default() })
+    }
+
+    /// Who keeps the last messages for it: to be shown all.
+    pub fn sink(&self) -> Box<dyn Sink> {
+        Box::new(self.ladders.clone())
+    }
+
+    /// Serves from now on; a tokio runtime must be there. `names` are hosts of
+    /// ours beside numeric ones; `observer` tells what was lost to captures. Who wants a snapshot comes out of the end that is
+    /// given back.
+    ///
+    /// # Errors
+    ///
+    /// Where the system does not let the socket be watched.
+    pub fn serve(self, names: &[Name], observer: Option<Observer>) -> io::Result<Receiver<Asking>> {
+        let (asking, asked) = channel(CLIENTS);
+        self.listener.set_nonblocking(true)?;
+        let listener = TcpListener::from_std(self.listener)?;
+        info!(address = %listener.local_addr()?, "metrics");
+        let names = names.iter().map(|name| name.host.clone()).collect();
+        let site = Site { names, asking, ladders: self.ladders, observer };
+        tokio::spawn(accept(listener, Arc::new(site)));
+        Ok(asked)
+    }
+}
+
+/// What all clients are shown.
+#[derive(Debug)]
+struct Site {
+    names: Vec<String>,
+    asking: Sender<Asking>,
+    ladders: Ladders,
+    observer: Option<Observer>,
+}
+
+/// Takes in clients, a few at a time.
+async fn accept(listener: TcpListener, site: Arc<Site>) {
+    let places = Arc::new(Semaphore::new(CLIENTS));
+    while let Ok(permit) = Arc::clone(&places).acquire_owned().await {
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                tokio::spawn(serve(stream, Arc::clone(&site), permit));
+            }
+            Err(error) => {
+                debug!(%error, "metrics");
+                sleep(PAUSE).await;
+            }
+        }
+    }
+}
+
+/// One request, one answer.
+async fn serve(stream: TcpStream, site: Arc<Site>, _permit: OwnedSemaphorePermit) {
+    let Ok(Ok(head)) = timeout(ASKING, http::read_head(&stream)).await else { return };
+    let reply = match Request::parse(&head, &site.names) {
+        Ok(request) => site.answer(request).await,
+        Err(refusal) => refusal,
+    };
+    if timeout(ANSWERING, http::write(&stream, &reply)).await.is_err() {
+        debug!("a client of --metrics did not read its answer");
+    }
+}
+
+impl Site {
+    async fn answer(&self, request: Request<'_>) -> Reply {
+        match request.path {
+            "/" => page::page(),
+            "/metrics" => match self.snapshot().await {
+                Some(snapshot) => {
+                    let lost = self.observer.as_ref().map_or(0, Observer::lost);
+                    Reply::new("text/plain; version=0.0.4; charset=utf-8", exposition::write(&snapshot, lost).into())
+                }
+                None => Reply::unavailable(),
+            },
+            "/status.json" => match self.snapshot().await {
+                Some(snapshot) => Reply::json(snapshot.json()),
+                None => Reply::unavailable(),
+            },
+            "/ladders.json" => Reply::json(self.ladders.overview()),
+            path => {
+                let number = path.strip_prefix("/ladder/").and_then(|name| name.strip_suffix(".json"));
+                let ladder = number.and_then(|number| self.ladders.ladder(number.parse().ok()?));
+                ladder.map_or_else(Reply::not_found, Reply::json)
+            }
+        }
+    }
+
+    async fn snapshot(&self) -> Option<Arc<Snapshot>> {
+        let (asking, gathered) = oneshot::channel();
+        self.asking.try_send(asking).ok()?;
+        timeout(GATHERING, gathered).await.ok()?.ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_word_opens_it_to_others() {
+        let place = |text: &str| text.parse::<Place>().map(|place| place.address.to_string());
+        assert_eq!(place("127.0.0.1:9064").as_deref(), Ok("127.0.0.1:9064"));
+        assert_eq!(place("[::1]:9064").as_deref(), Ok("[::1]:9064"));
+        assert_eq!(place("public:0.0.0.0:9064").as_deref(), Ok("0.0.0.0:9064"));
+        for text in ["0.0.0.0:9064", "192.0.2.1:9064", "[::]:9064", "[2001:db8::1]:9064"] {
+            let said = place(text).unwrap_err().to_string();
+            assert!(said.contains(&format!("write public:{text}")), "{said}");
+        }
+        for text in ["9064", "127.0.0.1", "localhost:9064", "public:9064", "::1:9064", ""] {
+            assert_eq!(place(text), Err(PlaceError::Form), "{text}");
+        }
+    }
+}

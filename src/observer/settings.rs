@@ -1,0 +1,76 @@
+//! Who looks, as the options say.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::Sink;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::hep::{Collector, Hep};
+use crate::pcap::{CaptureError, CaptureFile, Pcap};
+use crate::record::{RecordError, Recorder, Recording};
+
+/// What `--hep`, `--pcap` and their companions say.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Settings {
+    /// `--hep`
+    pub hep: Option<Collector>,
+    /// `--pcap`
+    pub pcap: Option<CaptureFile>,
+    /// `--record`
+    pub record: Option<Recording>,
+}
+
+/// Why nobody can look. Each text is one clear line.
+#[derive(Debug, thiserror::Error)]
+pub enum SettingsError {
+    /// The capture file.
+    #[error(transparent)]
+    Capture(#[from] CaptureError),
+    /// The recordings.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+    /// The collector.
+    #[error("--hep: cannot start the thread that looks names up: {0}")]
+    Collector(#[source] io::Error),
+}
+
+impl Settings {
+    /// Opens files and sockets; with the rights to do so.
+    ///
+    /// # Errors
+    /// Where a file cannot be written.
+    pub fn sinks(&self, config: &Arc<Config>, clock: Clock) -> Result<Opened, SettingsError> {
+        let (mut sinks, mut made): (Vec<Box<dyn Sink>>, _) = (Vec::new(), Vec::new());
+        if let Some(file) = &self.pcap {
+            sinks.push(Box::new(Pcap::start(file, Arc::clone(config), clock)?));
+            made.push(file.path.clone());
+        }
+        if let Some(recording) = &self.record {
+            let (recorder, is_new) = Recorder::start(recording, Arc::clone(config), clock)?;
+            sinks.push(Box::new(recorder));
+            made.extend(is_new.then(|| recording.folder.clone()));
+        }
+        if let Some(collector) = &self.hep {
+            let hep = Hep::start(collector, Arc::clone(config), clock).map_err(SettingsError::Collector)?;
+            sinks.push(Box::new(hep));
+        }
+        Ok(Opened { sinks, made })
+    }
+
+    /// The folders in which files are made, renamed and removed while the
+    /// program runs.
+    pub fn folders(&self) -> Vec<PathBuf> {
+        let captures = self.pcap.iter().filter_map(|file| file.path.parent().map(Path::to_owned));
+        captures.chain(self.record.iter().map(|recording| recording.folder.clone())).collect()
+    }
+}
+
+/// Those who look, ready to.
+pub struct Opened {
+    /// They.
+    pub sinks: Vec<Box<dyn Sink>>,
+    /// The files and folders that were made, to belong to who goes on.
+    pub made: Vec<PathBuf>,
+}

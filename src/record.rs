@@ -1,0 +1,362 @@
+//! Recordings of live calls, each a directory like those under `t/`: options, the
+//! messages that came, and what test mode makes of them.
+//!
+//! All messages of a Call-ID go into one directory. They are sealed anew for test
+//! mode (see [`crate::recording`]), secrets are blanked, and whenever there is
+//! time `expected` is written by test mode itself. What the daemon really sent
+//! stands beside it in `sent`, so that a difference shows.
+
+mod writer;
+
+use std::collections::VecDeque;
+use std::fmt::Write as _;
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, ErrorKind, Write};
+use std::net::IpAddr;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tracing::warn;
+
+use self::writer::Writer;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::family::PerFamily;
+use crate::observer::{Change, Crossed, Fate, Sink};
+use crate::paper;
+use crate::reason::Reason;
+use crate::sip::header::HeaderName;
+use crate::sip::message::{Fields, Message};
+use crate::transcript::{self, RECORD, uplink_line};
+
+/// How many directories are kept: of older ones the oldest goes.
+const MOST_CALLS: usize = 200;
+/// How many of them are still written to.
+const MOST_OPEN: usize = 100;
+/// How much of one call is recorded: messages, and bytes.
+const MOST_MESSAGES: usize = 400;
+const MOST_BYTES: usize = 512 * 1024;
+/// How many calls may begin in a second: a flood of strangers must not wear the
+/// disk out, nor push all other calls out of the directory.
+const MOST_A_SECOND: usize = 20;
+/// How often it is told that something was not recorded.
+const PAUSE: Duration = Duration::from_secs(60);
+
+/// The files of a directory.
+const FILES: [&str; 5] = ["options", "input", "expected", "sent", "why"];
+/// How directories are called; a number follows.
+const NAME: &str = "call-";
+/// What stands in `expected` for the version of the program, as in `t/`.
+const VERSION: (&str, &str) = (concat!("SIPproxy64/", env!("CARGO_PKG_VERSION")), "SIPproxy64/<version>");
+
+/// What `--record` says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recording {
+    /// Where the directories of the calls go.
+    pub folder: PathBuf,
+}
+
+/// Why nothing can be recorded.
+#[derive(Debug, thiserror::Error)]
+#[error("--record {}: {error}", folder.display())]
+pub struct RecordError {
+    folder: PathBuf,
+    #[source]
+    error: io::Error,
+}
+
+/// Records calls.
+#[derive(Debug)]
+pub struct Recorder {
+    config: Arc<Config>,
+    clock: Clock,
+    settings: Recording,
+    uplinks: PerFamily<Vec<IpAddr>>,
+    /// Numbers of the directories there are, in order.
+    kept: VecDeque<u32>,
+    /// Calls that are written to, the one that waits longest first.
+    open: VecDeque<Call>,
+    /// The second in which calls began, and how many.
+    begun: (u64, usize),
+    left_out: LeftOut,
+    fields: Fields,
+}
+
+/// A call that is written to.
+#[derive(Debug)]
+struct Call {
+    call_id: Vec<u8>,
+    folder: PathBuf,
+    number: u32,
+    writer: Writer,
+    messages: usize,
+    bytes: usize,
+    /// `expected` is older than `input`.
+    changed: bool,
+}
+
+/// What was not recorded, told now and then.
+#[derive(Debug, Default)]
+struct LeftOut {
+    count: u64,
+    told: Option<Duration>,
+}
+
+impl Recorder {
+    /// Records into a folder, which is made where it is not there; whether it was.
+    ///
+    /// # Errors
+    /// Where the folder cannot be made or read.
+    pub fn start(settings: &Recording, config: Arc<Config>, clock: Clock) -> Result<(Self, bool), RecordError> {
+        let settings = settings.clone();
+        let system = |error| RecordError { folder: settings.folder.clone(), error };
+        let made = match DirBuilder::new().mode(0o700).create(&settings.folder) {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => false,
+            made => made.map(|()| true).map_err(system)?,
+        };
+        let kept = numbers(&settings.folder).map_err(system)?;
+        let recorder = Self {
+            config,
+            clock,
+            settings,
+            uplinks: PerFamily::new(Vec::new(), Vec::new()),
+            kept,
+            open: VecDeque::new(),
+            begun: (0, 0),
+            left_out: LeftOut::default(),
+            fields: Fields::default(),
+        };
+        Ok((recorder, made))
+    }
+
+    fn record(&mut self, crossed: &Crossed<'_>) -> io::Result<()> {
+        let inside = self.config.is_ours(crossed.remote);
+        let call_id = Message::parse(crossed.received, &mut self.fields).ok();
+        let call_id = call_id.and_then(|message| message.value(HeaderName::CALL_ID)).unwrap_or_default().to_vec();
+        let open = self.open.iter().position(|call| call.call_id == call_id);
+        let mut call = match open.and_then(|at| self.open.remove(at)) {
+            Some(call) => call,
+            // The second pass of something that was left out.
+            None if inside => return Ok(()),
+            None => match self.begin(call_id, crossed)? {
+                Some(call) => call,
+                None => return self.leave_out(),
+            },
+        };
+        let result = if call.is_full() { self.leave_out() } else { call.add(crossed, inside) };
+        self.open.push_back(call);
+        if self.open.len() > MOST_OPEN
+            && let Some(mut oldest) = self.open.pop_front()
+        {
+            oldest.write_expected()?;
+        }
+        result
+    }
+
+    /// Begins a directory; `None`: too many have begun a moment ago.
+    fn begin(&mut self, call_id: Vec<u8>, first: &Crossed<'_>) -> io::Result<Option<Call>> {
+        let second = self.clock.now().as_secs();
+        self.begun = if self.begun.0 == second { (second, self.begun.1.saturating_add(1)) } else { (second, 1) };
+        if self.begun.1 > MOST_A_SECOND {
+            return Ok(None);
+        }
+        while self.kept.len() >= MOST_CALLS {
+            let Some(number) = self.kept.pop_front() else { break };
+            self.open.retain(|call| call.number != number);
+            remove(&self.settings.folder.join(name(number)));
+        }
+        let mut number = self.kept.back().map_or(1, |last| last.wrapping_add(1));
+        // One that somebody else has put there is left alone.
+        let folder = loop {
+            let folder = self.settings.folder.join(name(number));
+            match DirBuilder::new().mode(0o700).create(&folder) {
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => number = number.wrapping_add(1),
+                made => break made.map(|()| folder)?,
+            }
+        };
+        self.kept.push_back(number);
+        let writer = Writer::new(&self.config);
+        let (messages, bytes, changed) = (0, 0, false);
+        let mut call = Call { call_id, folder, number, writer, messages, bytes, changed };
+        call.create("options")?.write_all(call.writer.options().as_bytes())?;
+        call.create("input")?;
+        for (side, addresses) in self.uplinks.iter().filter(|(_, addresses)| !addresses.is_empty()) {
+            call.add_uplink(side, addresses)?;
+        }
+        call.create("sent")?;
+        let why = call.writer.title(first.received, first.remote.ip());
+        call.create("why")?.write_all(why.as_bytes())?;
+        Ok(Some(call))
+    }
+
+    fn leave_out(&mut self) -> io::Result<()> {
+        self.left_out.count = self.left_out.count.saturating_add(1);
+        if self.is_due() {
+            warn!(
+                messages = self.left_out.count,
+                "--record: not recorded, of a call that is too long, or of too many calls"
+            );
+            self.left_out.count = 0;
+        }
+        Ok(())
+    }
+
+    fn is_due(&mut self) -> bool {
+        let now = self.clock.now();
+        let due = self.left_out.told.is_none_or(|told| now.saturating_sub(told) >= PAUSE);
+        if due {
+            self.left_out.told = Some(now);
+        }
+        due
+    }
+
+    fn failed(&mut self, error: &io::Error) {
+        if self.is_due() {
+            warn!(folder = %self.settings.folder.display(), %error, "--record: cannot write");
+        }
+    }
+}
+
+impl Sink for Recorder {
+    fn message(&mut self, crossed: &Crossed<'_>) {
+        if !matches!(crossed.fate, Fate::Dropped(Reason::KeepAlive))
+            && let Err(error) = self.record(crossed)
+        {
+            self.failed(&error);
+        }
+    }
+
+    fn change(&mut self, change: &Change) {
+        match change {
+            // Calls that began under other options end here, as far as they go.
+            Change::Config(config) => {
+                self.settle();
+                self.open.clear();
+                self.config = Arc::clone(config);
+            }
+            Change::Uplink(side, addresses) => {
+                self.uplinks[*side].clone_from(addresses);
+                let told = self.open.iter_mut().try_for_each(|call| call.add_uplink(*side, addresses));
+                if let Err(error) = told {
+                    self.failed(&error);
+                }
+            }
+        }
+    }
+
+    fn settle(&mut self) {
+        let written = self.open.iter_mut().try_for_each(Call::write_expected);
+        if let Err(error) = written {
+            self.failed(&error);
+        }
+    }
+}
+
+impl Call {
+    fn is_full(&self) -> bool {
+        self.messages >= MOST_MESSAGES || self.bytes >= MOST_BYTES
+    }
+
+    fn create(&self, file: &str) -> io::Result<File> {
+        OpenOptions::new().write(true).create_new(true).mode(0o600).open(self.folder.join(file))
+    }
+
+    fn append(&self, file: &str, text: &[u8]) -> io::Result<()> {
+        OpenOptions::new().append(true).open(self.folder.join(file))?.write_all(text)
+    }
+
+    /// Adds a message to `input`, unless it is the second pass of one that is
+    /// there, and what became of it to `sent`.
+    fn add(&mut self, crossed: &Crossed<'_>, inside: bool) -> io::Result<()> {
+        if !inside {
+            let (remote, local) = (self.writer.endpoint(crossed.remote), self.writer.endpoint(crossed.local));
+            let mut text = format!("{RECORD}{remote} -> {local}\n").into_bytes();
+            text.extend_from_slice(&self.writer.message(crossed.received, crossed.remote.ip()));
+            if text.last() != Some(&b'\n') {
+                text.push(b'\n');
+            }
+            self.append("input", &text)?;
+            self.messages = self.messages.saturating_add(1);
+            self.bytes = self.bytes.saturating_add(text.len());
+        }
+        let mut text = Vec::new();
+        match crossed.fate {
+            Fate::Dropped(reason) => paper::dropped(&mut text, reason)?,
+            Fate::Sent { from, to, message, .. } => {
+                let message = self.writer.message(message, to.ip());
+                paper::sent(&mut text, self.writer.endpoint(from), self.writer.endpoint(to), &message)?;
+            }
+        }
+        self.append("sent", &without_version(&text))?;
+        self.changed = true;
+        Ok(())
+    }
+
+    fn add_uplink(&mut self, side: crate::family::Family, addresses: &[IpAddr]) -> io::Result<()> {
+        let addresses: Vec<IpAddr> = addresses.iter().map(|&address| self.writer.address(address)).collect();
+        self.append("input", uplink_line(side, &addresses).as_bytes())
+    }
+
+    /// Has test mode say what it makes of `input`.
+    fn write_expected(&mut self) -> io::Result<()> {
+        if !std::mem::take(&mut self.changed) {
+            return Ok(());
+        }
+        let mut printed = Vec::new();
+        let config = self.writer.config().clone();
+        if let Err(error) = transcript::run(config, &[self.folder.join("input")], &mut printed) {
+            // What was recorded stays good to look at.
+            let mut text = String::new();
+            let _ = writeln!(text, "{error}");
+            return fs::write(self.folder.join("expected"), text);
+        }
+        let printed = without_version(&printed);
+        let mut expected = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(self.folder.join("expected"))?;
+        expected.write_all(&printed)
+    }
+}
+
+/// A text with the version of the program left out.
+fn without_version(text: &[u8]) -> Vec<u8> {
+    let (version, place) = (VERSION.0.as_bytes(), VERSION.1.as_bytes());
+    let finder = memchr::memmem::Finder::new(version);
+    let (mut out, mut rest) = (Vec::with_capacity(text.len()), text);
+    while let Some((before, behind)) = finder.find(rest).and_then(|at| rest.split_at_checked(at)) {
+        out.extend_from_slice(before);
+        out.extend_from_slice(place);
+        rest = behind.get(version.len()..).unwrap_or_default();
+    }
+    out.extend_from_slice(rest);
+    out
+}
+
+fn name(number: u32) -> String {
+    format!("{NAME}{number:06}")
+}
+
+/// The numbers of the recordings in a folder, in order.
+fn numbers(folder: &Path) -> io::Result<VecDeque<u32>> {
+    let mut numbers = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let file_name = entry?.file_name();
+        let number = file_name.to_str().and_then(|file_name| file_name.strip_prefix(NAME)?.parse().ok());
+        numbers.extend(number.filter(|&number| file_name.to_str() == Some(&name(number))));
+    }
+    numbers.sort_unstable();
+    Ok(numbers.into())
+}
+
+/// Removes a recording, but nothing else that somebody may have put there.
+fn remove(folder: &Path) {
+    for file in FILES {
+        let _ = fs::remove_file(folder.join(file));
+    }
+    let _ = fs::remove_dir(folder);
+}

@@ -1,0 +1,67 @@
+//! The messages of one recording, as they are written.
+
+use std::net::{IpAddr, SocketAddr};
+
+use crate::blank::blanked;
+use crate::config::{Config, Key};
+use crate::escaped::Escaped;
+use crate::family::Family;
+use crate::recording::command_line::command_line;
+use crate::recording::length::corrected;
+use crate::recording::seals::{Party, reseal};
+
+/// The longest start-line that is shown in `why`.
+const LONGEST_LINE: usize = 100;
+
+/// Writes the messages of one recording.
+#[derive(Debug)]
+pub(super) struct Writer {
+    /// The key of the daemon.
+    key: Key,
+    /// The configuration of test mode, addresses of the recording in it.
+    config: Config,
+}
+
+impl Writer {
+    /// For messages under this configuration.
+    pub(super) fn new(config: &Config) -> Self {
+        let plain = Config::new(config.listen[Family::V4], config.listen[Family::V6]);
+        let test = Config { key: plain.key, port_order: plain.port_order, ..config.clone() };
+        Self { key: config.key, config: test }
+    }
+
+    /// The configuration that the recording is for.
+    pub(super) fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// The options of test mode.
+    pub(super) fn options(&self) -> String {
+        command_line(&self.config)
+    }
+
+    /// What `why` says, from the first message.
+    pub(super) fn title(&mut self, first: &[u8], peer: IpAddr) -> String {
+        let first = self.message(first, peer);
+        let line = first.split(|byte| matches!(byte, b'\r' | b'\n')).find(|line| !line.is_empty()).unwrap_or_default();
+        format!("recorded by sipproxy64 {}: {}\n", env!("CARGO_PKG_VERSION"), Escaped(line, LONGEST_LINE))
+    }
+
+    /// A message from or to `peer`.
+    pub(super) fn message(&mut self, message: &[u8], peer: IpAddr) -> Vec<u8> {
+        let test = Party { key: self.config.key, peer };
+        let mut resealed = message.to_vec();
+        reseal(message, &Party { key: self.key, peer }, &mut resealed, &test);
+        corrected(message, blanked(&resealed))
+    }
+
+    /// An endpoint, in the line above a message.
+    pub(super) fn endpoint(&mut self, endpoint: SocketAddr) -> SocketAddr {
+        endpoint
+    }
+
+    /// An address of an uplink.
+    pub(super) fn address(&mut self, address: IpAddr) -> IpAddr {
+        address
+    }
+}

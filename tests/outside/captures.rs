@@ -1,0 +1,213 @@
+//! Tools that people have look at a call: a collector and sngrep by `--hep`,
+//! tshark by `--pcap`.
+
+use std::fs;
+use std::net::UdpSocket;
+use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::harness::PATIENCE;
+use crate::harness::agent::Agent;
+use crate::harness::daemon::Daemon;
+use crate::harness::namespace::{isolated, isolated_with};
+use crate::harness::picture::{F1, LISTEN4, P1, STRANGER6, X6};
+use crate::harness::talk::{CALLEE, Scene};
+use crate::harness::telephones::Folder;
+
+/// The chunks of a HEP packet, by their type.
+fn chunks(packet: &[u8]) -> Vec<(u16, &[u8])> {
+    let number = |at: usize| u16::from_be_bytes([packet[at], packet[at + 1]]);
+    assert_eq!((&packet[..4], usize::from(number(4))), (&b"HEP3"[..], packet.len()));
+    let (mut at, mut chunks) = (6, Vec::new());
+    while at < packet.len() {
+        let length = usize::from(number(at + 4));
+        chunks.push((number(at + 2), &packet[at + 6..at + length]));
+        at += length;
+    }
+    chunks
+}
+
+/// The next packet at a collector: between which ports, what it is correlated
+/// by, and the first line of the message.
+fn collected(collector: &UdpSocket) -> (String, String, String) {
+    let mut buffer = vec![0; 65_536];
+    let length = collector.recv(&mut buffer).expect("a packet for the collector");
+    let chunks = chunks(&buffer[..length]);
+    let find = |kind| chunks.iter().find(|(of, _)| *of == kind).map(|(_, value)| *value);
+    let number = |kind| u16::from_be_bytes(find(kind).unwrap().try_into().unwrap());
+    let address = |four, six| match (find(four), find(six)) {
+        (Some(four), None) => std::net::Ipv4Addr::from(<[u8; 4]>::try_from(four).unwrap()).to_string(),
+        (None, Some(six)) => format!("[{}]", std::net::Ipv6Addr::from(<[u8; 16]>::try_from(six).unwrap())),
+        other => panic!("addresses of both families, or of none: {other:?}"),
+    };
+    let ends = format!("{}:{} -> {}:{}", address(3, 5), number(7), address(4, 6), number(8));
+    let text = |kind| String::from_utf8_lossy(find(kind).unwrap()).into_owned();
+    (ends, text(17), text(15).lines().next().unwrap().to_owned())
+}
+
+#[test]
+fn a_collector_gets_each_message_as_it_came_and_as_it_left() {
+    isolated(|| {
+        let collector = UdpSocket::bind("127.0.0.1:9060").unwrap();
+        collector.set_read_timeout(Some(PATIENCE)).unwrap();
+        let mut talk = Scene::six_to_four(&["--hep", "127.0.0.1"]).talk();
+        talk.end(CALLEE);
+        let call_id = &talk.ends[CALLEE].dialog.call_id;
+        let came =
+            |message: &str, from: &str, to: &str| (format!("{from} -> {to}"), call_id.clone(), message.to_owned());
+        let invite = collected(&collector);
+        assert_eq!(invite, came("INVITE sip:alice@[2001:db8::101] SIP/2.0", X6, F1));
+        assert_eq!(collected(&collector), came("INVITE sip:alice@192.0.2.101 SIP/2.0", LISTEN4, P1));
+        for answer in ["SIP/2.0 100 Trying", "SIP/2.0 180 Ringing", "SIP/2.0 200 OK"] {
+            assert_eq!(collected(&collector), came(answer, P1, LISTEN4));
+            assert_eq!(collected(&collector), came(answer, F1, X6));
+        }
+    });
+}
+
+#[test]
+fn a_collector_that_is_not_there_disturbs_nobody() {
+    isolated(|| {
+        // Nobody listens there, nobody lives there, and nobody knows that name.
+        for collector in ["127.0.0.1:9", "[2001:db8:dead::1]:9060", "collector.invalid"] {
+            let mut talk = Scene::six_to_four(&["--hep", collector]).talk();
+            talk.assert_talks();
+            talk.end(CALLEE);
+        }
+    });
+}
+
+/// A terminal in which a program runs, to be looked at.
+struct Terminal {
+    socket: String,
+    /// The process in it.
+    process: String,
+}
+
+impl Terminal {
+    fn start(folder: &Folder, command: &str) -> Self {
+        let mut terminal = Self { socket: folder.file("tmux"), process: String::new() };
+        let command = format!("exec {command}");
+        terminal.tmux(&["-f", "/dev/null", "new-session", "-d", "-x", "160", "-y", "50", &command]);
+        terminal.process = terminal.tmux(&["display-message", "-p", "#{pane_pid}"]).trim().to_owned();
+        terminal
+    }
+
+    fn tmux(&self, arguments: &[&str]) -> String {
+        let output =
+            Command::new("tmux").args(["-S", &self.socket]).args(arguments).env("LC_ALL", "C.UTF-8").output().unwrap();
+        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
+    /// The screen, once all of these are on it.
+    fn await_texts(&self, texts: &[&str]) -> String {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let screen = self.tmux(&["capture-pane", "-p"]);
+            let missing = texts.iter().find(|text| !screen.contains(**text));
+            let Some(missing) = missing else { return screen };
+            assert!(Instant::now() < deadline, "`{missing}` is not on the screen:\n{screen}");
+            thread::sleep(Duration::from_millis(50));
+        }
+    }
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        // sngrep outlives its terminal, busily.
+        let _ = Command::new("kill").args(["-KILL", &self.process]).output();
+        let _ = Command::new("tmux").args(["-S", &self.socket, "kill-server"]).output();
+    }
+}
+
+#[test]
+fn sngrep_draws_the_ladder_of_both_families() {
+    isolated_with(&["sngrep", "tmux"], || {
+        let folder = Folder::new("sngrep");
+        let terminal = Terminal::start(&folder, "sngrep -f /dev/null -L udp:127.0.0.1:9060");
+        terminal.await_texts(&["Dialogs: 0"]);
+        let mut talk = Scene::six_to_four(&["--hep", "127.0.0.1:9060"]).talk();
+        talk.end(CALLEE);
+        terminal.await_texts(&["INVITE", "COMPLETED"]);
+        terminal.tmux(&["send-keys", "Enter"]);
+        // Both legs in one ladder: four columns, and each message twice.
+        let ladder = terminal.await_texts(&["192.0.2.101", "192.0.2.1", "2001:db8::101", "2001:db8:9::55", "BYE"]);
+        for message in ["INVITE", "180 Ringing", "200 OK", "ACK", "BYE"] {
+            let times = ladder.matches(message).count();
+            assert!(times >= 2, "{message} is there {times} times:\n{ladder}");
+        }
+    });
+}
+
+/// What tshark says of a capture file: the given fields of each packet that the
+/// filter lets through, a line each.
+fn tshark(file: &str, filter: &str, fields: &[&str]) -> Vec<String> {
+    let mut command = Command::new("tshark");
+    // RTP is found by the descriptions in the SIP messages, as in Wireshark.
+    command.args(["-r", file, "-2", "-Y", filter, "-T", "fields", "-E", "separator=/s"]);
+    command.args(["-o", "ip.check_checksum:TRUE", "-o", "udp.check_checksum:TRUE"]);
+    command.args(fields.iter().flat_map(|field| ["-e", field]));
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).lines().map(|line| line.trim().to_owned()).collect()
+}
+
+#[test]
+fn wireshark_reads_both_legs_of_messages_and_media() {
+    isolated_with(&["tshark"], || {
+        let folder = Folder::new("pcap");
+        let file = folder.file("calls.pcap");
+        let mut talk = Scene::six_to_four(&["--pcap", &file, "--pcap-rtp"]).talk();
+        talk.assert_talks();
+        talk.end(CALLEE);
+        talk.daemon.signal("TERM");
+        assert!(talk.daemon.wait().success());
+
+        assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+        let methods =
+            tshark(&file, "sip.Method", &["ip.src", "ipv6.src", "udp.srcport", "ip.dst", "ipv6.dst", "sip.Method"]);
+        let called: Vec<String> =
+            methods.iter().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
+        let expected = [
+            "2001:db8:9::55 5062 2001:db8::101 INVITE",
+            "192.0.2.1 5060 192.0.2.101 INVITE",
+            "2001:db8:9::55 5062 2001:db8::101 ACK",
+            "192.0.2.1 5060 192.0.2.101 ACK",
+            "192.0.2.101 5060 192.0.2.1 BYE",
+            "2001:db8::101 5060 2001:db8:9::55 BYE",
+        ];
+        assert_eq!(called, expected);
+        let call_ids = tshark(&file, "sip", &["sip.Call-ID"]);
+        assert!(call_ids.iter().all(|id| *id == talk.ends[CALLEE].dialog.call_id), "{call_ids:?}");
+        // Each packet of both parties twice, with the same number in both families.
+        let mut numbers = [
+            tshark(&file, "rtp && ip", &["rtp.ssrc", "rtp.seq"]),
+            tshark(&file, "rtp && ipv6", &["rtp.ssrc", "rtp.seq"]),
+        ];
+        assert!(numbers[0].len() >= 10, "{numbers:?}");
+        numbers.iter_mut().for_each(|numbers| numbers.sort());
+        assert_eq!(numbers[0], numbers[1]);
+        let wrong =
+            "_ws.malformed || ip.checksum.status == 0 || udp.checksum.status == 0 || _ws.expert.severity == error";
+        assert_eq!(tshark(&file, wrong, &["frame.number", "_ws.expert.message"]), Vec::<String>::new());
+    });
+}
+
+#[test]
+fn a_capture_says_why_a_message_went_no_further() {
+    isolated_with(&["tshark"], || {
+        let folder = Folder::new("pcap-refused");
+        let file = folder.file("calls.pcap");
+        let mut daemon = Daemon::start_with(&["--pcap", &file]);
+        let stranger = Agent::bind("stranger", STRANGER6);
+        stranger.send_bytes(b"INVITE sip:bob@[2001:db8:77::77] SIP/2.0\r\n\r\n", "[2001:db8::1]:5060".parse().unwrap());
+        daemon.await_line("decision=");
+        daemon.signal("TERM");
+        assert!(daemon.wait().success());
+        let said = tshark(&file, "udp", &["frame.comment", "frame.packet_flags_direction"]);
+        assert!(matches!(said.as_slice(), [one] if one.starts_with("dropped: not SIP: ")), "{said:?}");
+    });
+}

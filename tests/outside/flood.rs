@@ -1,0 +1,142 @@
+//! A stranger can neither fill the disk nor write the log.
+
+use std::fs::File;
+use std::net::{SocketAddr, UdpSocket};
+use std::process::{Child, Command, Stdio};
+use std::{env, fs, process, thread};
+
+use crate::harness::PATIENCE;
+use crate::harness::daemon::PROGRAM;
+use crate::harness::message::Message;
+use crate::harness::namespace::isolated;
+use crate::harness::picture::{F1, LISTEN4, LISTEN6, OPTIONS};
+
+/// A daemon whose log is a file, at the level that it has without options.
+struct Logged {
+    child: Child,
+    log: std::path::PathBuf,
+}
+
+impl Logged {
+    fn start(more: &[&str]) -> Self {
+        let log = env::temp_dir().join(format!("sipproxy64-flood-{}", process::id()));
+        let child = Command::new(PROGRAM)
+            .args(OPTIONS)
+            .args(["--control", "none"])
+            .args(more)
+            .stdin(Stdio::null())
+            .stderr(File::create(&log).unwrap())
+            .spawn()
+            .unwrap();
+        let logged = Self { child, log };
+        logged.await_text("ready");
+        logged
+    }
+
+    fn text(&self) -> String {
+        String::from_utf8(fs::read(&self.log).unwrap()).expect("a log is text")
+    }
+
+    fn await_text(&self, text: &str) {
+        let deadline = std::time::Instant::now() + PATIENCE;
+        while !self.text().contains(text) {
+            assert!(std::time::Instant::now() < deadline, "the log never said `{text}`: {}", self.text());
+            thread::yield_now();
+        }
+    }
+
+    /// Ends it, and gives its whole log.
+    fn end(mut self) -> String {
+        assert!(Command::new("kill").arg(self.child.id().to_string()).status().unwrap().success());
+        assert!(self.child.wait().unwrap().success());
+        self.text()
+    }
+}
+
+impl Drop for Logged {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        let _ = fs::remove_file(&self.log);
+    }
+}
+
+/// Messages with which something is wrong, each in its own way, and with what no
+/// log may show as it is.
+fn bad_messages() -> Vec<Vec<u8>> {
+    let request = |method: &str, uri: &str, more: &str| {
+        Message::template(&format!(
+            "
+            {method} {uri} SIP/2.0
+            Via: SIP/2.0/UDP 198.51.100.66:5060;branch=z9hG4bKf;rport
+            {more}
+            From: <sip:x@198.51.100.66>;tag=f
+            To: <sip:y@192.0.2.1>
+            Call-ID: f\u{1b}[31m{method}
+            CSeq: 1 {method}
+            Authorization: Digest response=\"5ec2e7\"
+            Content-Length: 0
+            "
+        ))
+        .to_wire()
+    };
+    vec![
+        b"rubbish".to_vec(),
+        b"\x1b[2J\n2026-01-01T00:00:00Z ERROR forged\n".to_vec(),
+        vec![0xff; 1400],
+        request("INVITE", "sip:00441234567890@192.0.2.1", "Max-Forwards: 70"),
+        request("OPTIONS", "sip:a@203.0.113.1", "Max-Forwards: 70"),
+        request("REGISTER", "tel:1", "Max-Forwards: none"),
+        request("INVITE", "http://a", "Max-Forwards: 0"),
+        request("BYE", "sip:a@192.0.2.1", "Proxy-Require: x"),
+        request("ACK", "sip:a@192.0.2.1", "Route: <sip:192.0.2.1;lr>, <sip:203.0.113.5;lr>"),
+        b"SIP/2.0 200 OK\r\nVia: SIP/2.0/UDP 192.0.2.1\r\nFrom: <sip:a@b>\r\nTo: <sip:a@b>\r\nCall-ID: 1\r\nCSeq: 1 BYE\r\n\r\n".to_vec(),
+    ]
+}
+
+/// Sends so many bad messages to all addresses, as fast as it goes.
+fn flood(count: usize) {
+    let messages = bad_messages();
+    let v4 = UdpSocket::bind("198.51.100.66:5060").unwrap();
+    let v6 = UdpSocket::bind("[2001:db8:66::66]:5060").unwrap();
+    let targets: [(&UdpSocket, SocketAddr); 3] =
+        [(&v4, LISTEN4.parse().unwrap()), (&v6, LISTEN6.parse().unwrap()), (&v6, F1.parse().unwrap())];
+    for (message, (socket, to)) in messages.iter().cycle().zip(targets.into_iter().cycle()).take(count) {
+        // What a full buffer does not take is not read either.
+        let _ = socket.send_to(message, to);
+    }
+}
+
+#[test]
+fn a_million_bad_messages_leave_less_than_100_kb_of_log() {
+    isolated(|| {
+        let daemon = Logged::start(&[]);
+        flood(1_000_000);
+        daemon.await_text("not SIP");
+        let log = daemon.end();
+        assert!(log.len() < 100_000, "{} bytes", log.len());
+        assert!(log.contains("dropped") && log.contains("refused"), "{log}");
+        assert!(log.contains("stopped"), "it works on: {log}");
+    });
+}
+
+#[test]
+fn strangers_neither_write_lines_of_their_own_nor_get_secrets_in() {
+    isolated(|| {
+        for more in [&[][..], &["-v"], &["-vv"], &["-vv", "--log-format", "json"]] {
+            let daemon = Logged::start(more);
+            flood(300);
+            daemon.await_text("not SIP");
+            let log = daemon.end();
+            assert!(!log.contains("5ec2e7"), "{more:?}: {log}");
+            assert!(!log.contains('\u{1b}'), "{more:?}: {log}");
+            assert!(!log.lines().any(|line| line.starts_with("2026-01-01")), "{more:?}: {log}");
+            if more.contains(&"json") {
+                let objects = log.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).expect(line));
+                assert!(objects.filter(|event| event["message"] == "message").count() > 5, "{log}");
+            } else if more == ["-vv"] {
+                assert!(log.contains("\n  - REGISTER tel:1 SIP/2.0"), "what was refused is shown: {log}");
+            }
+        }
+    });
+}

@@ -1,0 +1,157 @@
+//! `--record`: what happened live happens again in test mode.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::harness::agent::Agent;
+use crate::harness::call::{establish, ring};
+use crate::harness::daemon::{Daemon, PROGRAM};
+use crate::harness::namespace::isolated;
+use crate::harness::party::Party;
+use crate::harness::picture::{F1, LISTEN4, LISTEN6, NAT4, P1, P2, STRANGER4, U6, X6};
+use crate::harness::telephones::Folder;
+
+/// The recordings in a folder, in order.
+fn recordings(folder: &str) -> Vec<PathBuf> {
+    let mut found: Vec<PathBuf> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    found.sort();
+    found
+}
+
+fn read(recording: &Path, file: &str) -> String {
+    String::from_utf8(fs::read(recording.join(file)).unwrap()).unwrap()
+}
+
+/// What test mode prints for a recording, its version left out as in `t/`.
+fn replayed(recording: &Path) -> String {
+    let options = read(recording, "options");
+    let output =
+        Command::new(PROGRAM).args(options.split_whitespace()).arg("--test").arg(recording.join("input")).output();
+    let output = output.unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap().replace(env!("CARGO_PKG_VERSION"), "<version>")
+}
+
+/// A text in which media ports are not told apart: the daemon takes any, test
+/// mode the first ones.
+fn without_ports(text: &str) -> String {
+    let line = |line: &str| match line.strip_prefix("m=audio ").and_then(|rest| rest.split_once(' ')) {
+        Some((_, rest)) => format!("m=audio PORT {rest}"),
+        None => line.to_owned(),
+    };
+    text.lines().map(line).collect::<Vec<_>>().join("\n")
+}
+
+/// Asserts that test mode does what the daemon did, and gives the recording.
+fn assert_replays(recording: &Path) -> String {
+    let (expected, sent) = (read(recording, "expected"), read(recording, "sent"));
+    assert_eq!(replayed(recording), expected, "{}", recording.display());
+    assert_eq!(without_ports(&expected), without_ports(&sent), "{}", recording.display());
+    for file in ["options", "input", "expected", "sent", "why"] {
+        let mode = fs::metadata(recording.join(file)).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode, 0o600, "{file}");
+    }
+    read(recording, "input")
+}
+
+fn end(mut daemon: Daemon) {
+    daemon.signal("TERM");
+    assert!(daemon.wait().success());
+}
+
+#[test]
+fn recorded_calls_happen_again_in_test_mode() {
+    isolated(|| {
+        let folder = Folder::new("record");
+        let directory = folder.file("calls");
+        let daemon = Daemon::start_with(&["--record", &directory]);
+        let (bob, alice) = (Party::new("bob", X6, 40000), Party::new("alice", P1, 50000));
+        let mut call = establish(&bob, &alice, "sip:alice@[2001:db8::101]", F1);
+        call.assert_talks(&bob, &alice, 2);
+        call.end_by_callee(&bob, &alice);
+        // Two phones of one side: each message passes twice.
+        let two = Party::new("two", P2, 52000);
+        let mut call = establish(&alice, &two, "sip:two@192.0.2.102", LISTEN4);
+        call.end_by_caller(&alice, &two);
+        end(daemon);
+
+        assert_eq!(fs::metadata(&directory).unwrap().permissions().mode() & 0o777, 0o700);
+        let recordings = recordings(&directory);
+        assert_eq!(recordings.len(), 2, "{recordings:?}");
+        let input = assert_replays(&recordings[0]);
+        assert_eq!(input.matches(">> udp ").count(), 7, "each message that came, once:\n{input}");
+        let input = assert_replays(&recordings[1]);
+        assert_eq!(input.matches(">> udp ").count(), 7, "each message that came, once:\n{input}");
+        assert!(read(&recordings[1], "why").contains(": INVITE sip:two@192.0.2.102 SIP/2.0"));
+    });
+}
+
+#[test]
+fn what_was_signed_in_one_call_is_good_in_the_recording_of_another() {
+    isolated(|| {
+        let folder = Folder::new("record-nat");
+        let directory = folder.file("calls");
+        let daemon = Daemon::start_with(&["--record", &directory]);
+        let mut dave = Party::new("dave", NAT4, 50000);
+        dave.contact = "<sip:dave@10.0.0.5:5060>".to_owned();
+        let uplink = Party::new("uplink", U6, 40000);
+        let register = dave.request("REGISTER", "sip:provider.example").without_body();
+        dave.agent.send(&register, LISTEN4);
+        let received = uplink.agent.receive_request("REGISTER");
+        let contact = received.message.value("Contact").to_owned();
+        assert!(contact.contains(";s64=10.0.0.5~5060_203.0.113.9~40123_"), "{contact}");
+        uplink.respond(&received, 200, "OK", "r");
+        dave.agent.receive_response(200, &register);
+        // The call has another Call-ID, and what proves that it may come is in its
+        // Request-URI alone.
+        let ringing = ring(&uplink, &dave, contact.trim_matches(['<', '>']), LISTEN6);
+        assert_eq!(ringing.received.message.request_uri(), "sip:dave@10.0.0.5:5060");
+        end(daemon);
+        let recordings = recordings(&directory);
+        assert_eq!(recordings.len(), 2, "{recordings:?}");
+        recordings.iter().for_each(|recording| drop(assert_replays(recording)));
+    });
+}
+
+#[test]
+fn a_recording_holds_no_secrets() {
+    isolated(|| {
+        let folder = Folder::new("record-secrets");
+        let directory = folder.file("calls");
+        let daemon = Daemon::start_with(&["--record", &directory]);
+        let alice = Party::new("alice", P1, 50000);
+        let uplink = Party::new("uplink", U6, 40000);
+        let sdp = format!("{}a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:SECRET\r\n", alice.media.description());
+        let digest = "Digest username=\"alice\", realm=\"example\", uri=\"sip:provider.example\", response=\"SECRET\"";
+        let invite = alice.request("INVITE", "sip:bob@provider.example").with("Authorization", digest).with_sdp(sdp);
+        alice.agent.send(&invite, LISTEN4);
+        let received = uplink.agent.receive_request("INVITE");
+        assert_eq!(received.message.to_string().matches("SECRET").count(), 2);
+        end(daemon);
+        let recordings = recordings(&directory);
+        assert_replays(&recordings[0]);
+        for file in ["options", "input", "expected", "sent", "why"] {
+            assert!(!read(&recordings[0], file).contains("SECRET"), "{file}");
+        }
+    });
+}
+
+#[test]
+fn a_flood_of_strangers_does_not_fill_the_disk() {
+    isolated(|| {
+        let folder = Folder::new("record-flood");
+        let directory = folder.file("calls");
+        let mut daemon = Daemon::start_quietly(&["--record", &directory]);
+        let stranger = Agent::bind("stranger", STRANGER4);
+        for number in 0..2000 {
+            let text = format!("NONSENSE sip:192.0.2.1 SIP/2.0\r\nCall-ID: {number}\r\n\r\n");
+            stranger.send_bytes(text.as_bytes(), LISTEN4.parse().unwrap());
+        }
+        daemon.await_line("--record: not recorded");
+        end(daemon);
+        let count = recordings(&directory).len();
+        assert!((1..=200).contains(&count), "{count} recordings");
+    });
+}
