@@ -31,6 +31,7 @@ pub struct SipSocket {
     pub socket: UdpSocket,
 }
 
+#[allow(clippy::disallowed_types, reason = "the shell owns sockets")]
 impl SipSocket {
     /// The socket of another process, which was bound to this address there.
     ///
