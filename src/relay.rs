@@ -230,6 +230,11 @@ impl Relay {
         self.streams.len()
     }
 
+    /// Whether threads have orders to read for which they were not woken yet.
+    pub fn has_unread(&self) -> bool {
+        self.threads.iter().any(|thread| thread.unread)
+    }
+
     /// Wakes the threads that have orders to read. Several orders in a row
     /// cost one waking.
     pub fn wake(&mut self) {

@@ -18,8 +18,8 @@ use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use crate::config::Plain;
 use crate::family::Family;
 
-/// What is asked for SIP sockets, in bytes; the kernel gives what
-/// `net.core.rmem_max` allows. A registrar that starts anew gets a burst.
+/// What is asked for SIP sockets, in bytes; without privileges the kernel gives
+/// what `net.core.rmem_max` allows. A registrar that starts anew gets a burst.
 const SIP_RECEIVE_BUFFER: usize = 4 << 20;
 
 /// IP_PMTUDISC_DONT and IPV6_PMTUDISC_DONT.
@@ -186,8 +186,11 @@ fn prepare_sip(socket: &Socket, ip: IpAddr) -> io::Result<()> {
     if ip.is_ipv6() {
         setsockopt(socket, sockopt::Ipv6RecvErr, &true)?;
     }
-    // Less than asked for is no error.
-    socket.set_recv_buffer_size(SIP_RECEIVE_BUFFER)
+    // With the right to it (CAP_NET_ADMIN) also beyond that; less is no error.
+    match setsockopt(socket, sockopt::RcvBufForce, &SIP_RECEIVE_BUFFER) {
+        Ok(()) => Ok(()),
+        Err(_) => socket.set_recv_buffer_size(SIP_RECEIVE_BUFFER),
+    }
 }
 
 fn prepare_media(socket: &Socket, ip: IpAddr, dscp: Option<u8>) -> io::Result<()> {

@@ -22,21 +22,17 @@ const USUAL: usize = 4096;
 /// A datagram that waits.
 #[derive(Debug)]
 pub(super) struct Waiting {
-    /// Counts up by arrival.
-    number: u64,
     pub(super) local: SocketAddr,
     pub(super) remote: SocketAddr,
     pub(super) bytes: Vec<u8>,
+    /// Whether it begins something, once that was asked.
+    begins: Option<bool>,
 }
 
-/// Datagrams that wait, in two lines: which one is next is a question of age.
+/// Datagrams that wait, in the order of their arrival.
 #[derive(Debug, Default)]
 pub(super) struct Backlog {
-    /// What belongs to something that is there.
-    ongoing: VecDeque<Waiting>,
-    /// What begins something.
-    beginning: VecDeque<Waiting>,
-    last: u64,
+    waiting: VecDeque<Waiting>,
     room: Vec<Vec<u8>>,
 }
 
@@ -46,12 +42,12 @@ impl Backlog {
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.ongoing.is_empty() && self.beginning.is_empty()
+        self.waiting.is_empty()
     }
 
-    /// Whether there is room for more without anything that must stay.
+    /// Whether more may come, after [`Backlog::shed`]: not while all that waits must stay.
     pub(super) fn has_room(&self) -> bool {
-        self.ongoing.len() < MOST
+        self.waiting.len() <= MOST
     }
 
     /// One more waits.
@@ -59,39 +55,49 @@ impl Backlog {
         let mut bytes = self.room.pop().unwrap_or_default();
         bytes.clear();
         bytes.extend_from_slice(datagram);
-        self.last = self.last.wrapping_add(1);
-        let line = if begins_something(datagram) { &mut self.beginning } else { &mut self.ongoing };
-        line.push_back(Waiting { number: self.last, local, remote, bytes });
+        self.waiting.push_back(Waiting { local, remote, bytes, begins: None });
     }
 
     /// Drops the oldest of what begins something until no more wait than may; how
     /// many were dropped.
     pub(super) fn shed(&mut self) -> usize {
+        let Self { waiting, room } = self;
+        let excess = waiting.len().saturating_sub(MOST);
         let mut dropped = 0;
-        while self.ongoing.len().saturating_add(self.beginning.len()) > MOST
-            && let Some(oldest) = self.beginning.pop_front()
-        {
-            self.give_back(oldest);
-            dropped += 1;
+        if excess > 0 {
+            waiting.retain_mut(|waiting| {
+                let stays = dropped >= excess || !waiting.begins_something();
+                if !stays {
+                    dropped += 1;
+                    keep(room, std::mem::take(&mut waiting.bytes));
+                }
+                stays
+            });
         }
         dropped
     }
 
     /// The one that has waited longest.
     pub(super) fn pop(&mut self) -> Option<Waiting> {
-        let age = |line: &VecDeque<Waiting>| line.front().map(|waiting| waiting.number);
-        match (age(&self.ongoing), age(&self.beginning)) {
-            (Some(ongoing), Some(beginning)) if beginning < ongoing => self.beginning.pop_front(),
-            (None, _) => self.beginning.pop_front(),
-            _ => self.ongoing.pop_front(),
-        }
+        self.waiting.pop_front()
     }
 
     /// It has been handled.
     pub(super) fn give_back(&mut self, Waiting { bytes, .. }: Waiting) {
-        if self.room.len() < MOST && bytes.capacity() <= USUAL {
-            self.room.push(bytes);
-        }
+        keep(&mut self.room, bytes);
+    }
+}
+
+impl Waiting {
+    fn begins_something(&mut self) -> bool {
+        *self.begins.get_or_insert_with(|| begins_something(&self.bytes))
+    }
+}
+
+/// Keeps a buffer for another datagram.
+fn keep(room: &mut Vec<Vec<u8>>, buffer: Vec<u8>) {
+    if room.len() < MOST && buffer.capacity() <= USUAL {
+        room.push(buffer);
     }
 }
 
@@ -184,8 +190,10 @@ mod tests {
         let (local, remote) = ("192.0.2.1:5060".parse().unwrap(), "192.0.2.9:5060".parse().unwrap());
         let mut backlog = Backlog::new();
         for _ in 0..MOST {
+            assert_eq!((backlog.shed(), backlog.has_room()), (0, true));
             backlog.push(local, remote, b"SIP/2.0 200 OK\r\n\r\n");
         }
+        backlog.push(local, remote, b"SIP/2.0 200 OK\r\n\r\n");
         assert_eq!((backlog.shed(), backlog.has_room()), (0, false));
     }
 }

@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::io;
 use std::net::IpAddr;
 use std::ops::Range;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -37,6 +38,8 @@ pub(super) struct Shared {
     answers: Mutex<AnswerLimit>,
     troubles: Mutex<Tally<Trouble>>,
     large: Mutex<LargeMessages>,
+    /// Relay threads have orders to read and were not woken yet.
+    unwoken: AtomicBool,
     /// The table wants its timers looked at sooner than [`Shared::deadline`] said.
     sooner: Notify,
 }
@@ -78,6 +81,7 @@ impl Shared {
             answers: Mutex::new(AnswerLimit::new(&config.key)),
             troubles: Mutex::new(Tally::new()),
             large: Mutex::new(LargeMessages::default()),
+            unwoken: AtomicBool::new(false),
             sooner: Notify::new(),
         }
     }
@@ -90,7 +94,20 @@ impl Shared {
         let result = act(&mut calls);
         calls.carry_out(now, &mut (0..MOST_TRIES));
         self.leave(now, calls);
+        self.wake_relay();
         result
+    }
+
+    /// Wakes the relay threads that have orders to read; to be called before a
+    /// message leaves that may have asked for something, and once for many. What
+    /// comes to a new socket before waits in it.
+    pub(super) fn wake_relay(&self) {
+        if self.unwoken.load(Ordering::Acquire) {
+            let mut calls = lock(&self.calls);
+            // Under the lock: whoever still sees it waits until they are woken.
+            self.unwoken.store(false, Ordering::Release);
+            calls.relay.wake();
+        }
     }
 
     /// Takes a look at the sessions.
@@ -102,6 +119,9 @@ impl Shared {
     fn leave(&self, now: Duration, mut calls: MutexGuard<'_, Calls>) {
         calls.undelivered.clear();
         let unbound = std::mem::take(&mut calls.unbound);
+        if calls.relay.has_unread() {
+            self.unwoken.store(true, Ordering::Release);
+        }
         let next = calls.table.poll_timeout();
         let sooner = next.is_some_and(|next| calls.armed.is_none_or(|armed| next < armed));
         if sooner {
@@ -228,7 +248,6 @@ impl Calls {
                 Command::Close { session, obituary } => self.relay.close(session, obituary),
             }
         }
-        self.relay.wake();
         complete
     }
 

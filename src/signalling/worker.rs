@@ -37,6 +37,8 @@ use crate::proxy::{Datagram, Outcome, Proxy, Reason};
 
 /// SIP sockets served at a waking.
 const EVENTS: usize = 64;
+/// Batches taken in from a socket before what waits gets its turn.
+const ROUNDS: usize = 16;
 /// How often one datagram may come in at a socket of ours again.
 const MOST_PASSES: usize = 8;
 
@@ -183,20 +185,23 @@ impl Worker {
         let Some(socket) = self.sockets.get(key) else { return Ok(()) };
         let (local, socket) = (socket.address, socket.socket.as_raw_fd());
         let family = Family::of(local.ip());
-        loop {
+        let now = self.clock.now();
+        // However much comes, what waits is worked off between.
+        for _ in 0..ROUNDS {
             let count = inbox.receive(socket, family);
             let datagrams = (0..count).map_while(|index| inbox.get(index));
             if count < BATCH && self.backlog.is_empty() {
                 return datagrams
                     .into_iter()
-                    .try_for_each(|(remote, bytes)| self.datagram(&Datagram { local, remote, bytes }, outbox));
+                    .try_for_each(|(remote, bytes)| self.datagram(now, &Datagram { local, remote, bytes }, outbox));
             }
             datagrams.for_each(|(remote, bytes)| self.backlog.push(local, remote, bytes));
             self.shed();
             if count < BATCH || !self.backlog.has_room() {
-                return Ok(());
+                break;
             }
         }
+        Ok(())
     }
 
     /// Drops what begins something where too much waits.
@@ -212,10 +217,11 @@ impl Worker {
     /// Handles some of what waits; then sockets get their turn again.
     fn work_off(&mut self, outbox: &mut Outbox) -> io::Result<()> {
         let mut written = Ok(());
+        let now = self.clock.now();
         for _ in 0..BATCH {
             let Some(waiting) = self.backlog.pop() else { break };
             let datagram = Datagram { local: waiting.local, remote: waiting.remote, bytes: &waiting.bytes };
-            written = written.and(self.datagram(&datagram, outbox));
+            written = written.and(self.datagram(now, &datagram, outbox));
             self.backlog.give_back(waiting);
         }
         written
@@ -238,8 +244,7 @@ impl Worker {
     }
 
     /// Handles one datagram, and again as often as it comes back to ourselves.
-    fn datagram(&mut self, datagram: &Datagram<'_>, outbox: &mut Outbox) -> io::Result<()> {
-        let now = self.clock.now();
+    fn datagram(&mut self, now: Duration, datagram: &Datagram<'_>, outbox: &mut Outbox) -> io::Result<()> {
         // What we send to ourselves never goes through the network: this sender
         // is forged, perhaps with a Via of ours that it has seen.
         if self.proxy.is_ours(datagram.remote) {
@@ -291,6 +296,7 @@ impl Worker {
 
     /// Gives the system what is to leave.
     fn send(&self, outbox: &mut Outbox) {
+        self.shared.wake_relay();
         outbox.send(
             |key| self.sockets.descriptor(key).map(|(socket, _)| socket),
             |leaving, errno| {

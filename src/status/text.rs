@@ -155,7 +155,7 @@ fn trouble_in_words(kind: &str) -> &str {
         "unsent" => "could not be sent",
         "too_big" => "sent again",
         "ports" => "media port not to be had",
-        "circling" => "dropped",
+        "circling" | "overload" => "dropped",
         other => other,
     }
 }
