@@ -2,6 +2,7 @@
 
 pub(crate) mod limits;
 mod reload;
+pub(crate) mod warnings;
 
 use std::future::pending;
 use std::io;
@@ -14,7 +15,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc::{Receiver, UnboundedReceiver, unbounded_channel};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
-use tracing::info;
+use tracing::{info, warn};
 
 use crate::cli::{Mode, Options};
 use crate::clock::Clock;
@@ -216,6 +217,11 @@ fn summary(config: &Config, sockets: &BoundSockets) {
         max_calls_per_source = config.max_calls_per_source,
         "start"
     );
+    // That of the limit of open files was given when it was raised.
+    let limit = limits::files_advice(config);
+    for warning in warnings::all(config).into_iter().filter(|warning| Some(warning) != limit.as_ref()) {
+        warn!("{warning}");
+    }
     for map in &config.maps {
         info!(phone = %Plain(map.phone), fake = %Plain(map.fake), "map");
     }
