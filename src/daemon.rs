@@ -4,6 +4,7 @@ mod belongings;
 mod handover;
 pub(crate) mod limits;
 mod reload;
+pub(crate) mod warnings;
 
 use std::future::pending;
 use std::io;
@@ -132,12 +133,13 @@ fn run_after(old: &mut Option<Predecessor>, options: Options, detached: Option<D
     let Opened { mut sinks, made } = options.observers.sinks(&config, clock)?;
     let server = options.metrics.map(Server::bind).transpose()?;
     sinks.extend(server.iter().map(Server::sink));
+    let needs = needs(&options);
     if let Some(user) = &options.user {
         give_up_rights(user, belongings.control.as_ref(), &made)?;
     }
     // Before there are threads that could do more.
     if !options.no_sandbox {
-        sandbox::files(&needs(&options, &places));
+        sandbox::files(&needs);
     }
     let (observer, watching) =
         Observer::start(sinks, clock).map_err(DaemonError::system("start the observer"))?.unzip();
@@ -242,15 +244,17 @@ fn give_up_rights(user: &Account, control: Option<&Control>, made: &[PathBuf]) -
 }
 
 /// What is done with files after the start.
-fn needs(options: &Options, places: &Places) -> Needs {
+fn needs(options: &Options) -> Needs {
     let folder = |path: &Path| path.parent().map(Path::to_owned);
     // Where an editor puts a new file in the place of the old one, too.
     let config =
         options.file.iter().flat_map(|file| [folder(file), file.canonicalize().ok().as_deref().and_then(folder)]);
+    let control = options.control.path();
+    let removed = [control.as_deref(), options.pid_file.as_deref()];
     Needs {
         read: config.flatten().collect(),
         write: options.observers.folders(),
-        remove: places.paths().filter_map(folder).collect(),
+        remove: removed.into_iter().flatten().filter_map(folder).collect(),
     }
 }
 
@@ -277,6 +281,11 @@ fn summary(config: &Config) {
         max_calls_per_source = config.max_calls_per_source,
         "start"
     );
+    // That of the limit of open files was given when it was raised.
+    let limit = limits::files_advice(config);
+    for warning in warnings::all(config).into_iter().filter(|warning| Some(warning) != limit.as_ref()) {
+        warn!("{warning}");
+    }
     for map in &config.maps {
         info!(phone = %Plain(map.phone), fake = %Plain(map.fake), "map");
     }
