@@ -129,7 +129,7 @@ fn run_after(old: &mut Option<Predecessor>, options: Options, detached: Option<D
         None => BoundSockets::bind(&config, socket_options, output.threads())?,
     };
     let Opened { mut sinks, made } = options.observers.sinks(&config, clock)?;
-    let server = options.metrics.map(Server::bind).transpose()?;
+    let server = options.metrics.map(|place| Server::bind(place, old.is_some())).transpose()?;
     sinks.extend(server.iter().map(Server::sink));
     if let Some(user) = &options.user {
         give_up_rights(user, belongings.control.as_ref(), &made)?;
