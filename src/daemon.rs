@@ -171,11 +171,8 @@ fn run_after(old: &mut Option<Predecessor>, options: Options, detached: Option<D
         let service = ServiceManager::of_environment();
         // Before the process that waits ends: systemd asks who the main process is then.
         service.ready("SIP and media cross");
-        if let Some(detached) = detached {
-            detached
-                .leave_directory()
-                .and_then(|()| detached.tell())
-                .map_err(DaemonError::system("leave the shell"))?;
+        if let Some(detached) = &detached {
+            detached.leave_directory().map_err(DaemonError::system("leave the shell"))?;
         }
         let serve = |server: Server| server.serve(&config.names, observer.clone());
         let onlookers = server.map(serve).transpose().map_err(DaemonError::system("watch the socket of --metrics"))?;
@@ -184,6 +181,10 @@ fn run_after(old: &mut Option<Predecessor>, options: Options, detached: Option<D
         if let Some(succession) = succession {
             gatherer.resume(succession.past);
             succession.complete(&mut belongings);
+        }
+        // The shell is told last: then the pid file is right.
+        if let Some(detached) = detached {
+            detached.tell().map_err(DaemonError::system("leave the shell"))?;
         }
         let (prepared, successors) = unbounded_channel();
         let (preparing, leaving) = (false, false);

@@ -4,6 +4,7 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 
 use crate::harness::call::{answer, establish, ring};
 use crate::harness::daemon::{Daemon, fail_to_start};
@@ -144,9 +145,18 @@ fn without_a_daemon_there_it_starts_anew() {
     isolated(|| {
         let folder = Folder::new("takeover-nobody");
         let control = folder.file("control");
-        let mut daemon = Daemon::start_with(&["--control", &control, "--takeover", &control]);
+        let pid_file = folder.file("pid");
+        let more = ["--pid-file", &pid_file];
+        let mut daemon = Daemon::start_with(&[&["--control", &control, "--takeover", &control], &more[..]].concat());
         daemon.await_line("no daemon is there");
-        take_over(&mut daemon, &control, &[]);
+        // Nor is there a moment without control socket and pid file.
+        for _ in 0..3 {
+            take_over(&mut daemon, &control, &more);
+            assert_eq!(std::fs::read_to_string(&pid_file).unwrap(), format!("{}\n", daemon.process().id()));
+        }
+        daemon.signal("TERM");
+        daemon.wait();
+        assert!(!Path::new(&control).exists() && !Path::new(&pid_file).exists());
     });
 }
 
