@@ -131,7 +131,7 @@ fn run_after(old: &mut Option<Predecessor>, options: Options, detached: Option<D
         None => BoundSockets::bind(&config, socket_options, output.threads())?,
     };
     let Opened { mut sinks, made } = options.observers.sinks(&config, clock)?;
-    let server = options.metrics.map(Server::bind).transpose()?;
+    let server = options.metrics.map(|place| Server::bind(place, old.is_some())).transpose()?;
     sinks.extend(server.iter().map(Server::sink));
     let needs = needs(&options);
     if let Some(user) = &options.user {
@@ -181,11 +181,8 @@ fn run_after(old: &mut Option<Predecessor>, options: Options, detached: Option<D
         let service = ServiceManager::of_environment();
         // Before the process that waits ends: systemd asks who the main process is then.
         service.ready("SIP and media cross");
-        if let Some(detached) = detached {
-            detached
-                .leave_directory()
-                .and_then(|()| detached.tell())
-                .map_err(DaemonError::system("leave the shell"))?;
+        if let Some(detached) = &detached {
+            detached.leave_directory().map_err(DaemonError::system("leave the shell"))?;
         }
         let serve = |server: Server| server.serve(&config.names, observer.clone());
         let onlookers = server.map(serve).transpose().map_err(DaemonError::system("watch the socket of --metrics"))?;
@@ -194,6 +191,10 @@ fn run_after(old: &mut Option<Predecessor>, options: Options, detached: Option<D
         if let Some(succession) = succession {
             gatherer.resume(succession.past);
             succession.complete(&mut belongings);
+        }
+        // The shell is told last: then the pid file is right.
+        if let Some(detached) = detached {
+            detached.tell().map_err(DaemonError::system("leave the shell"))?;
         }
         let (prepared, successors) = unbounded_channel();
         let (preparing, leaving) = (false, false);
