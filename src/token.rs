@@ -48,14 +48,16 @@ pub struct Mac(SipHash);
 
 impl Mac {
     /// Under `key`, for one purpose.
+    #[inline]
     pub fn new(key: &Key, purpose: Purpose) -> Self {
-        let mut hash = SipHash::new(&key.0);
+        let mut hash = SipHash::new(key);
         hash.byte(purpose as u8);
         Self(hash)
     }
 
     /// Covers bytes as they are.
     #[must_use]
+    #[inline]
     pub fn bytes(mut self, bytes: &[u8]) -> Self {
         self.0.word(bytes.len() as u64);
         self.0.bytes(bytes);
@@ -64,6 +66,7 @@ impl Mac {
 
     /// Covers a name, in lower case.
     #[must_use]
+    #[inline]
     pub fn name(mut self, name: &[u8]) -> Self {
         self.0.word(name.len() as u64);
         name.iter().for_each(|byte| self.0.byte(byte.to_ascii_lowercase()));
@@ -72,6 +75,7 @@ impl Mac {
 
     /// Covers a number.
     #[must_use]
+    #[inline]
     pub fn number(mut self, number: u64) -> Self {
         self.0.word(8);
         self.0.word(number);
@@ -80,11 +84,12 @@ impl Mac {
 
     /// Covers an address, as a number.
     #[must_use]
+    #[inline]
     pub fn address(mut self, address: IpAddr) -> Self {
         match address.to_canonical() {
             IpAddr::V4(v4) => {
                 self.0.word(4);
-                self.0.half_word(u32::from_le_bytes(v4.octets()));
+                self.0.bytes(&v4.octets());
             }
             IpAddr::V6(v6) => {
                 self.0.word(16);
@@ -96,11 +101,13 @@ impl Mac {
 
     /// Covers address and port, as numbers.
     #[must_use]
+    #[inline]
     pub fn endpoint(self, endpoint: SocketAddr) -> Self {
         self.address(endpoint.ip()).number(endpoint.port().into())
     }
 
     /// The MAC.
+    #[inline]
     pub fn finish(self) -> Seal {
         Seal(self.0.finish())
     }

@@ -72,7 +72,7 @@ impl Ends {
     /// The ends of a message. From has a tag always; where an old one has none
     /// (RFC 2543), that stands for a tag.
     pub fn name(&self, signal: &Signal<'_>) -> Named {
-        let mut call = SipHash::new128(&self.key.0);
+        let mut call = SipHash::new128(&self.key);
         call.word(signal.call_id.len() as u64);
         call.bytes(signal.call_id);
         let end = |side: Family, tag: &[u8]| {

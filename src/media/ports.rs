@@ -8,10 +8,11 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use siphasher::sip::SipHasher24;
+
 use super::saved::SetAside;
 use crate::config::{PortOrder, PortRange};
 use crate::family::Family;
-use crate::siphash::SipHash;
 
 /// How long the ports of an ended stream rest.
 pub const REST: Duration = Duration::from_secs(5);
@@ -225,9 +226,8 @@ impl Draw {
     /// is below one in 2^48, as there are fewer than 2^16 pairs.
     fn below(&mut self, bound: usize) -> usize {
         self.drawn = self.drawn.wrapping_add(1);
-        let mut hash = SipHash::new(&self.key);
-        hash.word(self.drawn);
-        usize::try_from(hash.finish() % (bound.max(1) as u64)).unwrap_or(0)
+        let hash = SipHasher24::new_with_key(&self.key).hash(&self.drawn.to_le_bytes());
+        usize::try_from(hash % (bound.max(1) as u64)).unwrap_or(0)
     }
 }
 
