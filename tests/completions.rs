@@ -39,9 +39,9 @@ fn completions_have_all_options() {
 /// What a user of bash gets.
 #[test]
 fn bash_completes_an_option() {
-    let script = "source etc/completions/sipproxy64.bash; COMP_WORDS=(sipproxy64 --max-calls-p); COMP_CWORD=1; \
-                  _sipproxy64 sipproxy64 --max-calls-p sipproxy64; echo \"${COMPREPLY[@]}\"";
-    let Ok(output) = Command::new("bash").args(["-c", script]).current_dir(env!("CARGO_MANIFEST_DIR")).output() else {
+    let typed = "COMP_WORDS=(sipproxy64 --max-calls-p); COMP_CWORD=1; _sipproxy64 sipproxy64 --max-calls-p sipproxy64";
+    let script = format!("{}\n{typed}; echo \"${{COMPREPLY[@]}}\"", generated(Shell::Bash));
+    let Ok(output) = Command::new("bash").args(["-c", &script]).output() else {
         assert!(env::var("CI").as_deref() != Ok("true"), "bash is missing");
         println!("skipped: bash_completes_an_option needs bash");
         return;
