@@ -67,6 +67,8 @@ pub struct Options {
     pub verbosity: i8,
     /// The file of `--secret`.
     pub secret: Option<PathBuf>,
+    /// The control socket of the daemon to take over from.
+    pub takeover: Option<PathBuf>,
     /// Every option in force, as a line of a configuration file.
     pub in_force: Vec<String>,
     /// The command line, with the program's name.
@@ -179,7 +181,7 @@ impl Options {
         let log = arguments.log.unwrap_or(if daemon { Destination::Syslog } else { Destination::Stderr });
         let file = from_file.path().map(absolute);
         let pid_file = arguments.pid_file.as_deref().map(absolute);
-        let Arguments { freebind, dscp, batch_us, secret, user, log_format, metrics, .. } = arguments;
+        let Arguments { freebind, dscp, batch_us, secret, takeover, user, log_format, metrics, .. } = arguments;
         let (log_format, metrics) = (log_format.unwrap_or_default(), metrics.filter(|_| mode != Mode::Print));
         Ok(Self {
             config,
@@ -197,6 +199,7 @@ impl Options {
             log_format,
             verbosity,
             secret,
+            takeover,
             in_force,
             arguments: given,
             file,
@@ -323,6 +326,10 @@ struct Arguments {
     /// Bind addresses that are not on an interface yet
     #[arg(long)]
     freebind: bool,
+
+    /// Take over all calls of the daemon at this control socket
+    #[arg(long, value_name = "SOCKET", conflicts_with_all = ["test", "check"])]
+    takeover: Option<PathBuf>,
 
     /// Socket at which `sipproxy64 status` asks, or none [default: /run/sipproxy64/control for root]
     #[arg(long, value_name = "PATH")]

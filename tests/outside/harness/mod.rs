@@ -12,6 +12,7 @@ pub mod uri;
 
 pub mod call;
 pub mod dialog;
+pub mod flow;
 pub mod media;
 pub mod party;
 pub mod sipp;
