@@ -1,6 +1,6 @@
 # Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
 function __fish_sipproxy64_global_optspecs
-    string join \n l/listen4= L/listen6= u/uplink4= U/uplink6= m/map= name= p/rtp-ports= rtp-timeout= ringing-timeout= hold-timeout= latch= max-calls= max-calls-per-source= dscp= batch-us= no-foreign-challenges w/wrapper lenient secret= freebind control= metrics= hep= hep-id= pcap= pcap-rtp pcap-size= record= d/daemon P/pid-file= user= log= log-format= v/verbose q/quiet c/config= check t/test= h/help V/version
+    string join \n l/listen4= L/listen6= u/uplink4= U/uplink6= m/map= name= p/rtp-ports= rtp-timeout= ringing-timeout= hold-timeout= latch= max-calls= max-calls-per-source= dscp= batch-us= no-foreign-challenges w/wrapper lenient secret= freebind takeover= control= metrics= hep= hep-id= pcap= pcap-rtp pcap-size= record= d/daemon P/pid-file= user= log= log-format= v/verbose q/quiet c/config= check t/test= h/help V/version
 end
 
 function __fish_sipproxy64_needs_command
@@ -40,6 +40,7 @@ complete -c sipproxy64 -n "__fish_sipproxy64_needs_command" -l max-calls-per-sou
 complete -c sipproxy64 -n "__fish_sipproxy64_needs_command" -l dscp -d 'DSCP of relayed media, 46 for EF [default: as the system has it]' -r
 complete -c sipproxy64 -n "__fish_sipproxy64_needs_command" -l batch-us -d 'Microseconds that media packets may wait for others, to save processor time [default: 0]' -r
 complete -c sipproxy64 -n "__fish_sipproxy64_needs_command" -l secret -d 'File of the key for signatures, created if absent [default: a random key for this run]' -r -F
+complete -c sipproxy64 -n "__fish_sipproxy64_needs_command" -l takeover -d 'Take over all calls of the daemon at this control socket' -r -F
 complete -c sipproxy64 -n "__fish_sipproxy64_needs_command" -l control -d 'Socket at which `sipproxy64 status` asks, or none [default: /run/sipproxy64/control for root]' -r
 complete -c sipproxy64 -n "__fish_sipproxy64_needs_command" -l metrics -d 'Web page and Prometheus metrics at this address; public: before it where others may look' -r
 complete -c sipproxy64 -n "__fish_sipproxy64_needs_command" -l hep -d 'Send each SIP message to a collector, by HEP version 3 over UDP' -r
