@@ -3,7 +3,7 @@
 //! clap finds the options; each value is read by a function of [`values`],
 //! whose error says what would be right; [`complaint`] makes one line of
 //! whatever clap found wrong. A configuration file holds the same options
-//! ([`file`]) and is put in front of the arguments ([`merge`]). What an option
+//! ([`mod@file`]) and is put in front of the arguments (`merge`). What an option
 //! means stands in sipproxy64(8).
 
 mod captures;
@@ -59,6 +59,8 @@ pub struct Options {
     pub pid_file: Option<PathBuf>,
     /// Whom to become once all is bound.
     pub user: Option<Account>,
+    /// Keep rights that are not needed after the start.
+    pub no_sandbox: bool,
     /// Where the log goes.
     pub log: Destination,
     /// What a line of it looks like.
@@ -67,12 +69,14 @@ pub struct Options {
     pub verbosity: i8,
     /// The file of `--secret`.
     pub secret: Option<PathBuf>,
+    /// The control socket of the daemon to take over from.
+    pub takeover: Option<PathBuf>,
     /// Every option in force, as a line of a configuration file.
     pub in_force: Vec<String>,
     /// The command line, with the program's name.
     arguments: Vec<OsString>,
     /// The file of `--config`, from the root on.
-    file: Option<PathBuf>,
+    pub file: Option<PathBuf>,
 }
 
 /// What the program is to do.
@@ -179,7 +183,8 @@ impl Options {
         let log = arguments.log.unwrap_or(if daemon { Destination::Syslog } else { Destination::Stderr });
         let file = from_file.path().map(absolute);
         let pid_file = arguments.pid_file.as_deref().map(absolute);
-        let Arguments { freebind, dscp, batch_us, secret, user, log_format, metrics, .. } = arguments;
+        let Arguments { freebind, dscp, batch_us, secret, takeover, user, no_sandbox, log_format, metrics, .. } =
+            arguments;
         let (log_format, metrics) = (log_format.unwrap_or_default(), metrics.filter(|_| mode != Mode::Print));
         Ok(Self {
             config,
@@ -193,10 +198,12 @@ impl Options {
             daemon,
             pid_file,
             user,
+            no_sandbox,
             log,
             log_format,
             verbosity,
             secret,
+            takeover,
             in_force,
             arguments: given,
             file,
@@ -324,6 +331,10 @@ struct Arguments {
     #[arg(long)]
     freebind: bool,
 
+    /// Take over all calls of the daemon at this control socket
+    #[arg(long, value_name = "SOCKET", conflicts_with_all = ["test", "check"])]
+    takeover: Option<PathBuf>,
+
     /// Socket at which `sipproxy64 status` asks, or none [default: /run/sipproxy64/control for root]
     #[arg(long, value_name = "PATH")]
     control: Option<OsString>,
@@ -345,6 +356,10 @@ struct Arguments {
     /// Whom to become once all is bound
     #[arg(long, value_name = "USER[:GROUP]", value_parser = values::account)]
     user: Option<Account>,
+
+    /// Keep what the system lets one do but is not needed after the start
+    #[arg(long)]
+    no_sandbox: bool,
 
     /// Where the log goes [default: stderr, with --daemon syslog]
     #[arg(long, value_name = "stderr|syslog", value_parser = values::destination)]

@@ -13,7 +13,7 @@ mod path;
 
 use std::fs::{self, File, Permissions};
 use std::io::{self, ErrorKind};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::os::unix::net::UnixStream as StdStream;
 use std::path::{Path, PathBuf};
@@ -131,6 +131,8 @@ impl Client {
 #[derive(Debug)]
 pub struct Control {
     file: SocketFile,
+    /// The socket itself, for another process.
+    socket: OwnedFd,
     listener: Option<std::os::unix::net::UnixListener>,
     acceptor: Option<JoinHandle<()>>,
 }
@@ -173,13 +175,38 @@ impl Control {
             Err(error) => return Err(failed(error)),
         }
         let (listener, identity) = listen(path).map_err(failed)?;
+        Self::with(listener, path, identity).map_err(failed)
+    }
+
+    /// The socket of another daemon, which has handed it to this one with its path
+    /// and its [`Control::identity`].
+    ///
+    /// # Errors
+    /// Where the system does not let a descriptor be doubled.
+    pub fn adopt(socket: OwnedFd, path: &Path, identity: (u64, u64)) -> io::Result<Self> {
+        Self::with(socket.into(), path, identity)
+    }
+
+    fn with(listener: std::os::unix::net::UnixListener, path: &Path, identity: (u64, u64)) -> io::Result<Self> {
+        let socket = listener.try_clone()?.into();
         let file = SocketFile { path: path.to_owned(), identity };
-        Ok(Self { file, listener: Some(listener), acceptor: None })
+        Ok(Self { file, socket, listener: Some(listener), acceptor: None })
     }
 
     /// Where the socket is.
     pub fn path(&self) -> &Path {
         &self.file.path
+    }
+
+    /// What tells its file from others of the same path: device and inode.
+    pub fn identity(&self) -> (u64, u64) {
+        self.file.identity
+    }
+
+    /// Lets go of the socket, and leaves its file to the process that has it too.
+    pub fn leave(mut self) {
+        // No file has this one.
+        self.file.identity = (0, 0);
     }
 
     /// Begins to take in clients; a tokio runtime must be there. What they ask
@@ -195,6 +222,12 @@ impl Control {
             self.acceptor = Some(tokio::spawn(accept(UnixListener::from_std(listener)?, requests)));
         }
         Ok(asked)
+    }
+}
+
+impl AsFd for Control {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
     }
 }
 

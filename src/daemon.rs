@@ -1,7 +1,10 @@
 //! The daemon: its runtime, its signals, its start and its end.
 
+mod belongings;
+mod handover;
 pub(crate) mod limits;
 mod reload;
+pub(crate) mod warnings;
 
 use std::future::pending;
 use std::io;
@@ -11,11 +14,14 @@ use std::time::Duration;
 
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::mpsc::{Receiver, UnboundedReceiver, unbounded_channel};
+use tokio::sync::mpsc::{Receiver, UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
+use tokio::task::spawn_blocking;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
-use tracing::info;
+use tracing::{info, warn};
 
+use self::belongings::{Belongings, Places};
+use self::handover::Heir;
 use crate::cli::{Mode, Options};
 use crate::clock::Clock;
 use crate::config::{Config, Plain, Uplink, UplinkHost};
@@ -24,14 +30,18 @@ use crate::family::Family;
 use crate::metrics::{self, Server};
 use crate::observer::settings::{Opened, SettingsError};
 use crate::observer::{Change, Observer};
-use crate::process::{Account, Detached, PidFile, PidFileError, UserError};
+use crate::process::{Account, Detached, PidFileError, UserError};
 use crate::relay::{Notice, Relay, RelayOptions, usual_threads};
 use crate::resolver::{Answer, Resolver};
+use crate::sandbox::{self, Needs};
 use crate::service::ServiceManager;
 use crate::signalling::{BoundSockets, Fault, Output, Parts, Signalling};
 use crate::socket::{BindError, SocketOptions};
 use crate::status::gather::{Asking, Gatherer};
 use crate::status::{Snapshot, text};
+use crate::takeover::TakeoverError;
+use crate::takeover::new::Predecessor;
+use crate::takeover::old::Successor;
 
 /// When to look again where nothing is due.
 const FAR: Duration = Duration::from_secs(3600);
@@ -50,6 +60,15 @@ pub enum DaemonError {
     /// There is no control socket where one was asked for.
     #[error(transparent)]
     Control(#[from] ControlError),
+    /// The calls of the running daemon cannot be taken over.
+    #[error("--takeover {}: {error}", socket.display())]
+    Takeover {
+        /// Its control socket.
+        socket: PathBuf,
+        /// Why not.
+        #[source]
+        error: TakeoverError,
+    },
     /// The address of `--metrics` cannot be had.
     #[error(transparent)]
     Metrics(#[from] metrics::BindError),
@@ -80,25 +99,47 @@ impl DaemonError {
 }
 
 /// Runs the daemon until a signal ends it: SIGTERM and SIGINT at once, SIGHUP
-/// when the last media session has ended.
+/// when the last media session has ended; or until another process has taken over.
 ///
 /// # Errors
 /// Where an address cannot be bound, or the system refuses threads, signals and
 /// the like at the start.
 pub fn run(options: Options, detached: Option<Detached>) -> Result<(), DaemonError> {
-    let clock = Clock::start();
-    let config = Arc::new(options.config.clone());
+    let mut old = match &options.takeover {
+        Some(socket) => handover::ask(socket, &options.config)?,
+        None => None,
+    };
+    run_after(&mut old, options, detached).inspect_err(|error| {
+        if let Some(old) = old {
+            old.refuse(error);
+        }
+    })
+}
+
+/// Runs the daemon, in the place of an old process if there is one. That is taken
+/// out when it has been taken over.
+fn run_after(old: &mut Option<Predecessor>, options: Options, detached: Option<Detached>) -> Result<(), DaemonError> {
+    let places = Places::of(&options);
+    let mut belongings = Belongings::make(&options, old.as_ref().map_or(&[], |old| &old.offer().belongings))?;
+    let clock = old.as_ref().map_or_else(Clock::start, |old| Clock::resume(old.offer().clock));
+    let config = Arc::new(config_after(old.as_ref(), options.config.clone(), options.secret.is_some()));
     let output = if matches!(options.mode, Mode::Print) { Output::Paper } else { Output::Network };
-    let pid_file = options.pid_file.as_deref().map(PidFile::create).transpose()?;
     limits::raise_files(&config);
     let socket_options = SocketOptions { freebind: options.freebind, dscp: options.dscp };
-    let sockets = BoundSockets::bind(&config, socket_options, output.threads())?;
-    let mut control = Control::open(&options.control)?;
+    let sockets = match &old {
+        Some(old) => handover::bind_rest(old, &config, socket_options, output.threads())?,
+        None => BoundSockets::bind(&config, socket_options, output.threads())?,
+    };
     let Opened { mut sinks, made } = options.observers.sinks(&config, clock)?;
-    let server = options.metrics.map(Server::bind).transpose()?;
+    let server = options.metrics.map(|place| Server::bind(place, old.is_some())).transpose()?;
     sinks.extend(server.iter().map(Server::sink));
+    let needs = needs(&options);
     if let Some(user) = &options.user {
-        give_up_rights(user, control.as_ref(), &made)?;
+        give_up_rights(user, belongings.control.as_ref(), &made)?;
+    }
+    // Before there are threads that could do more.
+    if !options.no_sandbox {
+        sandbox::files(&needs);
     }
     let (observer, watching) =
         Observer::start(sinks, clock).map_err(DaemonError::system("start the observer"))?.unzip();
@@ -106,11 +147,10 @@ pub fn run(options: Options, detached: Option<Detached>) -> Result<(), DaemonErr
     let relay_options = RelayOptions { threads: usual_threads(), sockets: socket_options, batch: options.batch, tap };
     let (relay, notices) = Relay::start(clock, &relay_options).map_err(DaemonError::system("start the relay"))?;
     let runtime = runtime().map_err(DaemonError::system("start the runtime"))?;
-    summary(&config, &sockets);
+    summary(&config);
     let parts = Parts {
         config: Arc::clone(&config),
         clock,
-        sockets,
         options: socket_options,
         relay,
         output,
@@ -119,23 +159,45 @@ pub fn run(options: Options, detached: Option<Detached>) -> Result<(), DaemonErr
     let result = runtime.block_on(async {
         let (answers, found) = unbounded_channel();
         let signals = Signals::catch().map_err(DaemonError::system("catch signals"))?;
-        let (signalling, faults) = Signalling::start(parts).map_err(DaemonError::system("start the SIP threads"))?;
+        let (mut signalling, faults) =
+            Signalling::start(parts).map_err(DaemonError::system("start the SIP threads"))?;
+        let succession = match old.take() {
+            None => {
+                signalling.serve(sockets);
+                None
+            }
+            Some(old) => {
+                let heir = Heir { signalling: &mut signalling, sockets, places, belongings: &mut belongings };
+                let socket = options.takeover.clone().unwrap_or_default();
+                Some(heir.take(old).map_err(|error| DaemonError::Takeover { socket, error })?)
+            }
+        };
         let resolver = Resolver::start(&config, answers);
         let serve = |control: &mut Control| control.serve().map_err(DaemonError::system("watch the control socket"));
-        let requests = control.as_mut().map(serve).transpose()?;
+        let requests = belongings.control.as_mut().map(serve).transpose()?;
+        if !options.no_sandbox {
+            sandbox::calls();
+        }
         let service = ServiceManager::of_environment();
         // Before the process that waits ends: systemd asks who the main process is then.
         service.ready("SIP and media cross");
-        if let Some(detached) = detached {
-            detached
-                .leave_directory()
-                .and_then(|()| detached.tell())
-                .map_err(DaemonError::system("leave the shell"))?;
+        if let Some(detached) = &detached {
+            detached.leave_directory().map_err(DaemonError::system("leave the shell"))?;
         }
         let serve = |server: Server| server.serve(&config.names, observer.clone());
         let onlookers = server.map(serve).transpose().map_err(DaemonError::system("watch the socket of --metrics"))?;
         info!("ready");
         let gatherer = Gatherer::new(clock);
+        if let Some(succession) = succession {
+            gatherer.resume(succession.past);
+            succession.complete(&mut belongings);
+        }
+        // The shell is told last: then the pid file is right.
+        if let Some(detached) = detached {
+            detached.tell().map_err(DaemonError::system("leave the shell"))?;
+        }
+        let (prepared, successors) = unbounded_channel();
+        let (preparing, leaving) = (false, false);
         let daemon = Daemon {
             signalling,
             observer,
@@ -144,11 +206,13 @@ pub fn run(options: Options, detached: Option<Detached>) -> Result<(), DaemonErr
             options,
             resolver,
             service,
-            pid_file,
-            leaving: false,
+            belongings,
+            prepared,
+            preparing,
+            leaving,
             gatherer,
         };
-        daemon.serve(Incoming { notices, answers: found, faults, requests, onlookers }).await
+        daemon.serve(Incoming { notices, answers: found, faults, requests, successors, onlookers }).await
     });
     // A look-up may hang in the system's resolver; nobody waits for it any more.
     runtime.shutdown_background();
@@ -157,6 +221,15 @@ pub fn run(options: Options, detached: Option<Detached>) -> Result<(), DaemonErr
         watching.finish();
     }
     result
+}
+
+/// The configuration with the key that is to be used: the file's if there is one,
+/// else that of the process before, whose signatures are in use.
+fn config_after(old: Option<&Predecessor>, config: Config, has_secret: bool) -> Config {
+    match old {
+        Some(old) if !has_secret => Config { key: old.offer().key, ..config },
+        _ => config,
+    }
 }
 
 /// Becomes the user of `--user`, who gets the control socket for its own.
@@ -171,13 +244,28 @@ fn give_up_rights(user: &Account, control: Option<&Control>, made: &[PathBuf]) -
     user.become_it()
 }
 
+/// What is done with files after the start.
+fn needs(options: &Options) -> Needs {
+    let folder = |path: &Path| path.parent().map(Path::to_owned);
+    // Where an editor puts a new file in the place of the old one, too.
+    let config =
+        options.file.iter().flat_map(|file| [folder(file), file.canonicalize().ok().as_deref().and_then(folder)]);
+    let control = options.control.path();
+    let removed = [control.as_deref(), options.pid_file.as_deref()];
+    Needs {
+        read: config.flatten().collect(),
+        write: options.observers.folders(),
+        remove: removed.into_iter().flatten().filter_map(folder).collect(),
+    }
+}
+
 /// The control side needs one thread only: this one.
 fn runtime() -> io::Result<Runtime> {
     Builder::new_current_thread().enable_all().max_blocking_threads(4).build()
 }
 
 /// What the daemon will do, for the log.
-fn summary(config: &Config, sockets: &BoundSockets) {
+fn summary(config: &Config) {
     let uplink = |side| written(config, side);
     let (low, high) = config.rtp_ports.bounds();
     info!(
@@ -187,13 +275,18 @@ fn summary(config: &Config, sockets: &BoundSockets) {
         uplink4 = uplink(Family::V4),
         uplink6 = uplink(Family::V6),
         maps = config.maps.len(),
-        sip_addresses = sockets.addresses(),
+        sip_addresses = config.maps.len().saturating_add(2),
         rtp_ports = %format_args!("{low}-{high}"),
         max_streams = config.rtp_ports.pairs(),
         max_calls = %config.max_calls.map_or_else(|| "by the ports".to_owned(), |calls| calls.to_string()),
         max_calls_per_source = config.max_calls_per_source,
         "start"
     );
+    // That of the limit of open files was given when it was raised.
+    let limit = limits::files_advice(config);
+    for warning in warnings::all(config).into_iter().filter(|warning| Some(warning) != limit.as_ref()) {
+        warn!("{warning}");
+    }
     for map in &config.maps {
         info!(phone = %Plain(map.phone), fake = %Plain(map.fake), "map");
     }
@@ -238,6 +331,8 @@ struct Incoming {
     faults: UnboundedReceiver<Fault>,
     /// None without a control socket.
     requests: Option<Receiver<Request>>,
+    /// Processes that are ready to take over, or why one is not.
+    successors: UnboundedReceiver<Result<Successor, TakeoverError>>,
     /// Who wants to see what goes on; none without `--metrics`.
     onlookers: Option<Receiver<Asking>>,
 }
@@ -252,8 +347,12 @@ struct Daemon {
     options: Options,
     resolver: Resolver,
     service: ServiceManager,
-    /// Goes away as soon as another daemon may start.
-    pid_file: Option<PidFile>,
+    /// They go away as soon as another daemon may start.
+    belongings: Belongings,
+    /// Where it comes out that a process is ready to take over.
+    prepared: UnboundedSender<Result<Successor, TakeoverError>>,
+    /// One makes itself ready.
+    preparing: bool,
     /// SIGHUP came: the SIP sockets are closed, media goes on.
     leaving: bool,
     gatherer: Gatherer,
@@ -274,6 +373,11 @@ impl Daemon {
                 Some(asking) = next(&mut incoming.onlookers) => self.gather(asking),
                 () = sleep_until(deadline) => self.signalling.timers(),
                 () = self.signalling.sooner() => {}
+                Some(successor) = incoming.successors.recv() => {
+                    if self.succeeded(successor, &mut incoming).await {
+                        return Ok(());
+                    }
+                }
                 Some(fault) = incoming.faults.recv() => return Err(fault.into()),
                 () = self.service.beat() => {}
                 _ = minute.tick() => self.signalling.every_minute(),
@@ -296,11 +400,38 @@ impl Daemon {
     }
 
     /// Answers a client of the control socket.
-    fn request(&self, Request { verb, client }: Request) {
+    fn request(&mut self, Request { verb, client }: Request) {
         match verb {
             Verb::Status => self.tell(client, |snapshot| text::status(snapshot).into_bytes()),
             Verb::StatusJson => self.tell(client, Snapshot::json),
-            Verb::Takeover => client.answer(b"error: this version does not hand over its calls\n".to_vec()),
+            Verb::Takeover if self.preparing => {
+                client.answer(b"error: another process is about to take over\n".to_vec());
+            }
+            Verb::Takeover => self.prepare(client),
+        }
+    }
+
+    /// Offers everything to a process that wants to take over, beside everything else.
+    fn prepare(&mut self, client: Client) {
+        let (offer, prepared) = (self.offer(), self.prepared.clone());
+        self.preparing = true;
+        spawn_blocking(move || {
+            let stream = client.into_stream().map_err(TakeoverError::from);
+            // Where nobody waits for it any more, the daemon has ended.
+            let _ = prepared.send(stream.and_then(|stream| Successor::prepare(stream, &offer)));
+        });
+    }
+
+    /// A process is ready to take over, or will not; whether it has.
+    async fn succeeded(&mut self, successor: Result<Successor, TakeoverError>, incoming: &mut Incoming) -> bool {
+        self.preparing = false;
+        match successor {
+            Ok(successor) if !self.leaving => self.hand_over(successor, incoming).await,
+            Ok(_) => false,
+            Err(error) => {
+                warn!(%error, "no takeover; this process goes on");
+                false
+            }
         }
     }
 
@@ -344,7 +475,8 @@ impl Daemon {
             self.leaving = true;
             self.signalling.stop_listening();
             self.service.status("SIP sockets closed; media is relayed until the last call ends");
-            self.pid_file = None;
+            // For the daemon that starts meanwhile.
+            self.belongings = Belongings::default();
             info!(calls = self.signalling.sessions(), "SIP sockets closed; media is relayed until the last call ends");
         }
     }

@@ -11,7 +11,7 @@
 //! - *takeover*: [`Signalling::release_sockets`] (from then on nothing changes, and
 //!   what arrives waits in the sockets), [`Signalling::with_calls`] for the state,
 //!   and [`Signalling::serve`] where nobody took over after all. The next process
-//!   gives the sockets to its own [`Signalling::start`];
+//!   goes on with [`Signalling::resume`] and [`Signalling::serve`];
 //! - *status*: [`Signalling::figures`], [`Signalling::troubles`],
 //!   [`Signalling::phone_heard`], [`Signalling::look_at_calls`];
 //! - *who looks at messages*: [`Parts::observer`].
@@ -39,8 +39,8 @@ use std::time::Duration;
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
-pub use self::counters::Figures;
 use self::counters::{Counters, LastHeard};
+pub use self::counters::{Figures, Heard};
 use self::shared::Shared;
 pub use self::sockets::{BoundSockets, SipSocket};
 pub use self::trouble::{Trouble, call_id, start_line};
@@ -49,9 +49,10 @@ use crate::address::{Directory, Source};
 use crate::clock::Clock;
 use crate::config::{Config, Map};
 use crate::family::Family;
+use crate::limit::SavedLimit;
 use crate::media::table::Table;
 use crate::observer::Observer;
-use crate::relay::{Notice, Relay};
+use crate::relay::{DetachedSession, Notice, Relay};
 use crate::socket::{BindError, SocketOptions};
 
 /// More threads than this would wait for each other more than they help.
@@ -84,8 +85,6 @@ pub struct Parts {
     pub config: Arc<Config>,
     /// The clock that the relay has too.
     pub clock: Clock,
-    /// The SIP sockets: as many sets as there will be threads.
-    pub sockets: BoundSockets,
     /// How further sockets are made.
     pub options: SocketOptions,
     /// The relay threads.
@@ -116,6 +115,8 @@ pub struct Signalling {
     heard: Arc<LastHeard>,
     clock: Clock,
     options: SocketOptions,
+    /// What the processes before this one counted.
+    before: Figures,
     /// The addresses were given up, for good or for now.
     released: bool,
 }
@@ -131,22 +132,23 @@ struct Thread {
 
 impl Signalling {
     /// Starts the threads, and gives the end at which comes out why one cannot go on.
+    /// They have no sockets before [`Signalling::serve`].
     ///
     /// # Errors
     /// Where the system refuses threads and the like.
     pub fn start(parts: Parts) -> io::Result<(Self, UnboundedReceiver<Fault>)> {
-        let Parts { config, clock, sockets, options, relay, output, observer } = parts;
+        let Parts { config, clock, options, relay, output, observer } = parts;
         let (faults, told) = unbounded_channel();
         let shared = Arc::new(Shared::new(&config, options, relay));
         shared.read_local_addresses();
         let heard = Arc::new(LastHeard::new(&config));
         let directory = Arc::new(Directory::new(config));
-        let mut signalling = Self { threads: Vec::new(), shared, directory, heard, clock, options, released: false };
-        for number in 0..sockets.0.len() {
+        let (threads, before, released) = (Vec::new(), Figures::default(), false);
+        let mut signalling = Self { threads, shared, directory, heard, clock, options, before, released };
+        for number in 0..output.threads() {
             let thread = signalling.start_thread(number, output, observer.clone(), faults.clone())?;
             signalling.threads.push(thread);
         }
-        signalling.serve(sockets);
         Ok((signalling, told))
     }
 
@@ -172,7 +174,10 @@ impl Signalling {
             wake: Arc::clone(&wake),
             faults,
         })?;
-        let handle = thread::Builder::new().name(format!("sip{number}")).spawn(move || worker.run())?;
+        let (running, begun) = mpsc::channel();
+        let handle = thread::Builder::new().name(format!("sip{number}")).spawn(move || worker.run(running))?;
+        // It has its name and priority; afterwards rights may be given up.
+        let _ = begun.recv();
         Ok(Thread { orders: Some(orders), wake, counters, handle: Some(handle) })
     }
 
@@ -316,9 +321,37 @@ impl Signalling {
         self.shared.calls(self.clock.now(), |calls| act(&mut calls.table, &mut calls.relay))
     }
 
-    /// What was counted since the start.
+    /// Whom we have answered, to be told to another process.
+    pub fn save_answers(&self) -> SavedLimit {
+        self.shared.answers().save(self.clock.now())
+    }
+
+    /// Goes on with what another process knew; to be called before any socket is
+    /// served.
+    pub fn resume(&self, table: Table, sessions: Vec<DetachedSession>, answers: &SavedLimit) {
+        self.shared.answers().resume(answers);
+        self.with_calls(|calls, relay| {
+            *calls = table;
+            sessions.into_iter().for_each(|session| relay.attach(session));
+        });
+        self.shared.read_local_addresses();
+    }
+
+    /// When phones and uplinks were last heard, to be told to another process.
+    pub fn save_heard(&self) -> Heard {
+        self.heard.save(self.config())
+    }
+
+    /// Goes on with what another process counted and heard.
+    pub fn resume_counts(&mut self, figures: Figures, heard: &Heard) {
+        self.before = figures;
+        self.heard = Arc::new(LastHeard::resumed(self.config(), heard));
+        self.readdress();
+    }
+
+    /// What was counted since the start, in this process and those before.
     pub fn figures(&self) -> Figures {
-        let mut figures = Figures::default();
+        let mut figures = self.before;
         self.threads.iter().for_each(|thread| thread.counters.add_to(&mut figures));
         figures
     }

@@ -10,7 +10,7 @@ pub mod gather;
 pub mod text;
 mod watch;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// The version of the schema of the JSON.
 pub const SCHEMA: u32 = 1;
@@ -206,7 +206,7 @@ pub struct Media {
 }
 
 /// Calls that ended since the start, by how.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ended {
     /// Somebody hung up.
     pub hung_up: u64,

@@ -30,7 +30,7 @@ fn completions_have_all_options() {
         }
         let found = fs::read_to_string(&file).unwrap_or_default();
         assert!(found == text, "{}: run BLESS=1 cargo test --test completions", file.display());
-        for option in ["listen4", "config", "json"] {
+        for option in ["listen4", "takeover", "config", "json"] {
             assert!(text.contains(option), "{shell}: {option} is missing");
         }
     }
@@ -39,9 +39,9 @@ fn completions_have_all_options() {
 /// What a user of bash gets.
 #[test]
 fn bash_completes_an_option() {
-    let script = "source etc/completions/sipproxy64.bash; COMP_WORDS=(sipproxy64 --max-calls-p); COMP_CWORD=1; \
-                  _sipproxy64 sipproxy64 --max-calls-p sipproxy64; echo \"${COMPREPLY[@]}\"";
-    let Ok(output) = Command::new("bash").args(["-c", script]).current_dir(env!("CARGO_MANIFEST_DIR")).output() else {
+    let typed = "COMP_WORDS=(sipproxy64 --max-calls-p); COMP_CWORD=1; _sipproxy64 sipproxy64 --max-calls-p sipproxy64";
+    let script = format!("{}\n{typed}; echo \"${{COMPREPLY[@]}}\"", generated(Shell::Bash));
+    let Ok(output) = Command::new("bash").args(["-c", &script]).output() else {
         assert!(env::var("CI").as_deref() != Ok("true"), "bash is missing");
         println!("skipped: bash_completes_an_option needs bash");
         return;

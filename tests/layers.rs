@@ -17,10 +17,11 @@ struct Place {
 }
 
 /// What only the shell may name.
-const OF_THE_SHELL: [&str; 17] = [
+const OF_THE_SHELL: [&str; 18] = [
     "tokio::",
     "socket2::",
     "nix::",
+    "rustix::",
     "clap::",
     "tracing::",
     "tracing_subscriber::",

@@ -124,6 +124,57 @@ fn addresses_of_the_maps_come_and_go() {
     assert_eq!(said(&output), format!("{there}\n{there}\n2001:db8::1/64 \n"));
 }
 
+/// One route, and each address of a prefix is this machine's own.
+#[test]
+fn a_whole_prefix_can_be_local() {
+    let script = "set -e; ip link set lo up
+        for prefix in 2001:db8:64::/64 198.51.100.0/24; do etc/anyip.sh add $prefix; done
+        for address in 2001:db8:64::5 198.51.100.7; do ip route get $address; done | grep -c ^local
+        for prefix in 2001:db8:64::/64 198.51.100.0/24; do etc/anyip.sh remove $prefix; done
+        ip route show table local to root 198.51.100.0/24; ip -6 route show table local to root 2001:db8:64::/64";
+    let output = run("a_whole_prefix_can_be_local", Command::new("unshare").args(["-rn", "sh", "-c", script]));
+    let Some(output) = output else { return };
+    assert_eq!(said(&output), "2\n");
+}
+
+/// Each option that a file may have stands in etc/sipproxy64.conf, and is right
+/// where its `#` is taken off.
+#[test]
+fn the_configuration_shows_every_option() {
+    let folder = Folder::new("conf");
+    let text = read("etc/sipproxy64.conf");
+    let shown = |line: &&str| line.strip_prefix('#').is_some_and(|rest| rest.starts_with(char::is_alphabetic));
+    let base = "listen4 127.0.0.1\nlisten6 ::1\nmap 192.0.2.9=2001:db8::9\n";
+    let mut names: Vec<&str> = vec!["listen4", "listen6"];
+    for line in text.lines().filter(shown).map(|line| &line[1..]) {
+        names.push(line.split(' ').next().unwrap());
+        // A key would have to be there already, with the rights of its owner; a user too.
+        let line =
+            line.replace("/var/lib/sipproxy64", folder.0.to_str().unwrap()).replace("user sipproxy64", "user nobody");
+        let with = match line.as_str() {
+            line if line.starts_with("pcap-") => "pcap /tmp/sip.pcap\n",
+            line if line.starts_with("hep-") => "hep 192.0.2.30:9060\n",
+            "anonymise" => "record /tmp/record\n",
+            _ => "",
+        };
+        let file = folder.file("sipproxy64.conf", &format!("{base}{with}{line}\n"));
+        let mut command = Command::new(env!("CARGO_BIN_EXE_sipproxy64"));
+        let output = command.arg("--config").arg(file).arg("--check").output().unwrap();
+        assert!(output.status.success(), "{line}: {}", said(&output));
+    }
+    let only_on_the_command_line = ["config", "check", "test", "help", "version", "takeover"];
+    for argument in sipproxy64::cli::command().get_arguments().filter_map(|argument| argument.get_long()) {
+        assert!(
+            names.contains(&argument) || only_on_the_command_line.contains(&argument),
+            "etc/sipproxy64.conf lacks {argument}"
+        );
+    }
+    let file = root().join("etc/sipproxy64.conf");
+    let output =
+        Command::new(env!("CARGO_BIN_EXE_sipproxy64")).arg("--config").arg(file).arg("--check").output().unwrap();
+    assert!(output.status.success(), "as it ships: {}", said(&output));
+}
+
 /// OpenWrt's own functions, as far as the script calls them, and a file of UCI.
 const OPENWRT: &str = r#"
 config_load() { :; }

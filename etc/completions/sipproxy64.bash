@@ -35,7 +35,7 @@ _sipproxy64() {
 
     case "${cmd}" in
         sipproxy64)
-            opts="-l -L -u -U -m -p -w -d -P -v -q -c -t -h -V --listen4 --listen6 --uplink4 --uplink6 --map --name --rtp-ports --rtp-timeout --ringing-timeout --hold-timeout --latch --max-calls --max-calls-per-source --dscp --no-foreign-challenges --wrapper --lenient --secret --freebind --control --daemon --pid-file --user --log --verbose --quiet --config --check --test --help --version status help"
+            opts="-l -L -u -U -m -p -w -d -P -v -q -c -t -h -V --listen4 --listen6 --uplink4 --uplink6 --map --name --rtp-ports --rtp-timeout --ringing-timeout --hold-timeout --latch --max-calls --max-calls-per-source --dscp --batch-us --no-foreign-challenges --wrapper --lenient --secret --freebind --takeover --control --metrics --hep --hep-id --pcap --pcap-rtp --pcap-size --record --anonymise --daemon --pid-file --user --no-sandbox --log --log-format --verbose --quiet --config --check --test --help --version status help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -121,11 +121,43 @@ _sipproxy64() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --batch-us)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --secret)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --takeover)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --control)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --metrics)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --hep)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --hep-id)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --pcap)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --pcap-size)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --record)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -142,6 +174,10 @@ _sipproxy64() {
                     return 0
                     ;;
                 --log)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --log-format)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -15,10 +15,11 @@ use super::values;
 use crate::config::ConfigError;
 
 /// Why an option cannot stand in a file. By its long name.
-const NOT_IN_A_FILE: [(&str, &str); 5] = [
+const NOT_IN_A_FILE: [(&str, &str); 6] = [
     ("config", "a configuration file names no other; put all options into one"),
     ("check", "it is a question to one run; give it on the command line"),
     ("test", "it is for one run; give it on the command line"),
+    ("takeover", "it is for one start; give it on the command line"),
     ("help", "give it on the command line"),
     ("version", "give it on the command line"),
 ];

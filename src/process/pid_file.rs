@@ -5,6 +5,7 @@
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -80,22 +81,34 @@ impl PidFile {
         Err(PidFileError::Other { path: path.to_owned(), what: "it does not stay the same file" })
     }
 
-    /// Writes our number to a new file in the place of `path`, whoever has that:
-    /// for a daemon that takes another one's place.
+    /// The file of another daemon, which has handed it to this one: the lock comes
+    /// with it. [`PidFile::write`] is for when the other one has ended.
+    pub fn adopt(descriptor: OwnedFd, path: &Path) -> Self {
+        Self { path: path.to_owned(), file: descriptor.into() }
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Writes our number into it.
     ///
     /// # Errors
     /// Where the system refuses.
-    pub fn replace(path: &Path) -> Result<Self, PidFileError> {
-        let failed = |error| PidFileError::System { path: path.to_owned(), error };
-        let mut beside = path.as_os_str().to_owned();
-        beside.push(format!(".{}", std::process::id()));
-        let beside = PathBuf::from(beside);
-        let _ = fs::remove_file(&beside);
-        let made = OpenOptions::new().write(true).read(true).create_new(true).mode(0o644).open(&beside);
-        let mut file = made.map_err(failed)?;
-        let renamed = file.lock().and_then(|()| write(&mut file)).and_then(|()| fs::rename(&beside, path));
-        renamed.inspect_err(|_| drop(fs::remove_file(&beside))).map_err(failed)?;
-        Ok(Self { path: path.to_owned(), file })
+    pub fn write(&mut self) -> io::Result<()> {
+        write(&mut self.file)
+    }
+
+    /// Leaves the file to the process that has it too.
+    pub fn leave(mut self) {
+        self.path = PathBuf::new();
+    }
+}
+
+impl AsFd for PidFile {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.file.as_fd()
     }
 }
 
@@ -210,11 +223,13 @@ mod tests {
     }
 
     #[test]
-    fn what_takes_its_place_is_left_alone() {
+    fn what_is_handed_over_stays_locked() {
         let folder = Folder::new();
         let old = PidFile::create(&folder.file()).unwrap();
-        let new = PidFile::replace(&folder.file()).unwrap();
-        drop(old);
+        let mut new = PidFile::adopt(old.as_fd().try_clone_to_owned().unwrap(), &folder.file());
+        old.leave();
+        fs::write(folder.file(), "1\n").unwrap();
+        new.write().unwrap();
         assert_eq!(fs::read_to_string(folder.file()).unwrap(), ours());
         assert!(matches!(PidFile::create(&folder.file()), Err(PidFileError::Running { .. })));
         drop(new);

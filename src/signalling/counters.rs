@@ -5,6 +5,8 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::address::Source;
 use crate::config::{Config, Map};
 use crate::family::{Family, PerFamily};
@@ -24,7 +26,7 @@ pub(super) struct Counters {
 }
 
 /// What all SIP threads counted since the start.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Figures {
     /// Datagrams that came in; the second pass of a hairpin counts again.
     pub received: u64,
@@ -78,6 +80,13 @@ fn add(counter: &AtomicU64, more: u64) {
     counter.store(counter.load(Relaxed).wrapping_add(more), Relaxed);
 }
 
+/// When each phone, by its address, and each uplink was last heard.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Heard {
+    phones: Vec<(SocketAddr, Duration)>,
+    uplinks: PerFamily<Option<Duration>>,
+}
+
 /// When each phone and uplink was last heard: in seconds since the start, plus
 /// one; 0: never. All SIP threads write.
 #[derive(Debug, Default)]
@@ -102,6 +111,26 @@ impl LastHeard {
         Self {
             phones: new.maps.iter().map(phone).collect(),
             uplinks: PerFamily::from_fn(|side| AtomicU64::new(uplink(side))),
+        }
+    }
+
+    /// The same, as another process is told it.
+    pub(super) fn save(&self, config: &Config) -> Heard {
+        let phone = |(map, heard): (&Map, &AtomicU64)| Some((map.phone, time(heard)?));
+        Heard {
+            phones: config.maps.iter().zip(&self.phones).filter_map(phone).collect(),
+            uplinks: PerFamily::from_fn(|side| self.uplink(side)),
+        }
+    }
+
+    /// What another process has heard, as far as it is of this configuration.
+    pub(super) fn resumed(config: &Config, heard: &Heard) -> Self {
+        let stamp = |time: Duration| AtomicU64::new(time.as_secs().saturating_add(1));
+        let known: HashMap<SocketAddr, Duration> = heard.phones.iter().copied().collect();
+        let phone = |map: &Map| known.get(&map.phone).copied().map_or_else(AtomicU64::default, stamp);
+        Self {
+            phones: config.maps.iter().map(phone).collect(),
+            uplinks: PerFamily::from_fn(|side| heard.uplinks[side].map_or_else(AtomicU64::default, stamp)),
         }
     }
 
@@ -161,6 +190,9 @@ mod tests {
         heard.hear(Duration::from_millis(7900), Source::Phone(1), Family::V4);
         heard.hear(Duration::ZERO, Source::Uplink, Family::V6);
         assert_eq!((heard.phone(0), heard.phone(1)), (None, Some(Duration::from_secs(7))));
+        let resumed = LastHeard::resumed(&config, &heard.save(&config));
+        assert_eq!((resumed.phone(0), resumed.phone(1)), (None, Some(Duration::from_secs(7))));
+        assert_eq!(resumed.uplink(Family::V6), Some(Duration::ZERO));
         let mut new = config.clone();
         new.maps.remove(0);
         let heard = heard.carried_over(&config, &new);

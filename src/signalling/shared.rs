@@ -144,6 +144,11 @@ impl Shared {
         calls.armed
     }
 
+    /// The counts of our own answers.
+    pub(super) fn answers(&self) -> MutexGuard<'_, AnswerLimit> {
+        lock(&self.answers)
+    }
+
     /// Ends when [`Shared::deadline`] has another answer, a sooner one.
     pub(super) async fn sooner(&self) {
         self.sooner.notified().await;
@@ -215,7 +220,7 @@ impl State for &Shared {
     }
 
     fn admits_answer(&mut self, now: Duration, to: IpAddr, asker: Asker) -> bool {
-        lock(&self.answers).admits(now, to, asker)
+        self.answers().admits(now, to, asker)
     }
 }
 

@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::sync::Arc;
 
 use nix::errno::Errno;
@@ -31,6 +31,21 @@ pub struct SipSocket {
     pub socket: UdpSocket,
 }
 
+#[allow(clippy::disallowed_types, reason = "the shell owns sockets")]
+impl SipSocket {
+    /// The socket of another process, which was bound to this address there.
+    ///
+    /// # Errors
+    /// Where it is something else.
+    pub fn adopt(address: SocketAddr, descriptor: OwnedFd) -> io::Result<Self> {
+        let socket = UdpSocket::from(descriptor);
+        if socket.local_addr()? != address {
+            return Err(io::ErrorKind::AddrNotAvailable.into());
+        }
+        Ok(Self { address, socket })
+    }
+}
+
 /// SIP sockets that nobody watches yet: for each thread a set, with the same
 /// addresses. They can be bound before rights are dropped and threads exist.
 #[derive(Debug)]
@@ -50,7 +65,7 @@ impl BoundSockets {
     ///
     /// # Errors
     /// The address that cannot be had; then none of them is held.
-    pub(super) fn bind_fakes<'a>(
+    pub fn bind_fakes<'a>(
         maps: impl Iterator<Item = &'a Map>,
         options: SocketOptions,
         threads: usize,
@@ -63,7 +78,7 @@ impl BoundSockets {
         options: SocketOptions,
         threads: usize,
     ) -> Result<Self, BindError> {
-        let mut sets: Vec<Vec<SipSocket>> = (0..threads.max(1)).map(|_| Vec::new()).collect();
+        let Self(mut sets) = Self::none(threads);
         for (address, role) in addresses {
             let sockets = bind_sip(address, role, options, sets.len())?;
             for (set, socket) in sets.iter_mut().zip(sockets) {
@@ -71,6 +86,11 @@ impl BoundSockets {
             }
         }
         Ok(Self(sets))
+    }
+
+    /// None, for so many threads.
+    pub fn none(threads: usize) -> Self {
+        Self((0..threads.max(1)).map(|_| Vec::new()).collect())
     }
 
     /// How many addresses they have.

@@ -9,6 +9,7 @@ use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, UNIX_EPOCH};
 
+use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
@@ -58,8 +59,8 @@ struct Shared {
 }
 
 /// What ended calls have counted.
-#[derive(Clone, Copy, Debug, Default)]
-struct Past {
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+pub struct Past {
     ended: Ended,
     media: PerFamily<Sums>,
     /// What was told last: counts never go back.
@@ -67,7 +68,7 @@ struct Past {
 }
 
 /// Media that came from one side.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 struct Sums {
     packets: u64,
     bytes: u64,
@@ -79,6 +80,16 @@ impl Gatherer {
     /// Nothing has ended yet.
     pub fn new(clock: Clock) -> Self {
         Self { clock, shared: Arc::default() }
+    }
+
+    /// What another process needs to count on.
+    pub fn save(&self) -> Past {
+        lock(&self.shared).past
+    }
+
+    /// Counts on where another process stopped.
+    pub fn resume(&self, past: Past) {
+        lock(&self.shared).past = past;
     }
 
     /// A call has ended.

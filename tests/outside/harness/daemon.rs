@@ -106,6 +106,17 @@ impl Daemon {
         }
     }
 
+    /// Waits until the log has so many lines that contain `text`.
+    pub fn await_lines(&mut self, text: &str, count: usize) {
+        let deadline = Instant::now() + LONG_PATIENCE;
+        while self.log.iter().filter(|line| line.contains(text)).count() < count {
+            match self.lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+                Ok(line) => self.log.push(line),
+                Err(_) => panic!("the log did not say `{text}` {count} times"),
+            }
+        }
+    }
+
     /// Sends it a signal, as `kill` does.
     pub fn signal(&self, name: &str) {
         let kill = format!("kill -{name} {}", self.child.id());

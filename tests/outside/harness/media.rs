@@ -70,6 +70,11 @@ impl Media {
         self.rtp.local_addr().unwrap()
     }
 
+    /// Its RTP socket and its SSRC.
+    pub fn rtp_socket(&self) -> (UdpSocket, u32) {
+        (self.rtp.try_clone().unwrap(), self.ssrc)
+    }
+
     /// Its description; the origin's version grows with every call.
     pub fn description(&self) -> String {
         let (ip, port) = (self.described, self.address().port());

@@ -12,11 +12,13 @@ pub mod uri;
 
 pub mod call;
 pub mod dialog;
+pub mod flow;
 pub mod media;
 pub mod party;
 pub mod sipp;
 pub mod talk;
 pub mod telephones;
+pub mod terminal;
 
 use std::time::Duration;
 

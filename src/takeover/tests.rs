@@ -1,0 +1,166 @@
+//! Both parts, each on a thread, over one connection.
+
+#![allow(clippy::disallowed_types, reason = "tests own sockets")]
+
+use std::net::{SocketAddr, UdpSocket};
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
+use std::thread;
+
+use super::message::{Belonging, Counts, FromNew, FromOld, Offer, State};
+use super::new::Predecessor;
+use super::old::Successor;
+use super::*;
+use crate::config::{Config, Key};
+use crate::family::PerFamily;
+use crate::limit::{AnswerLimit, SavedLimit};
+use crate::media::table::Table;
+
+fn config() -> Config {
+    Config::new("192.0.2.1:5060".parse().unwrap(), "[2001:db8::1]:5060".parse().unwrap())
+}
+
+fn offer() -> Offer {
+    let Config { listen, .. } = config();
+    Offer {
+        clock: Duration::from_secs(7),
+        key: Key([7; 16]),
+        listen,
+        sip: listen.iter().map(|(_, &address)| address).collect(),
+        belongings: vec![control()],
+    }
+}
+
+fn control() -> Belonging {
+    Belonging::Control { path: "/run/sipproxy64/control".into(), identity: (1, 2) }
+}
+
+fn state(sockets: &[UdpSocket]) -> State<'static> {
+    State {
+        sip: sockets.iter().map(|socket| socket.local_addr().unwrap()).collect(),
+        belongings: Vec::new(),
+        table: Table::new(&config()).save(),
+        relay: Vec::new(),
+        answers: AnswerLimit::new(&Key([7; 16])).save(Duration::ZERO),
+        counts: Counts::default(),
+        uplinks: PerFamily::new(None, Some(("sip.example".to_owned(), vec!["2001:db8::9".parse().unwrap()]))),
+    }
+}
+
+fn sockets(count: usize) -> Vec<UdpSocket> {
+    (0..count).map(|_| UdpSocket::bind("127.0.0.1:0").unwrap()).collect()
+}
+
+/// The old process's part, with these sockets.
+fn old(stream: UnixStream, sockets: &[UdpSocket]) -> Result<Vec<Belonging>, TakeoverError> {
+    let mut stream = stream;
+    let mut line = [0; "takeover\n".len()];
+    std::io::Read::read_exact(&mut stream, &mut line).unwrap();
+    assert_eq!(&line, b"takeover\n");
+    let successor = Successor::prepare(stream, &offer())?;
+    let descriptors: Vec<_> = sockets.iter().map(|socket| socket.as_fd()).collect();
+    successor.hand_over(&state(sockets), &descriptors)
+}
+
+/// Both parts; what the old one says in the end.
+fn between(sockets: &[UdpSocket], new: impl FnOnce(UnixStream) + Send) -> Result<Vec<Belonging>, TakeoverError> {
+    let (one, other) = UnixStream::pair().unwrap();
+    thread::scope(|scope| {
+        scope.spawn(|| new(other));
+        old(one, sockets)
+    })
+}
+
+#[test]
+fn everything_arrives() {
+    // More than one batch, and one that is not full.
+    let sockets = sockets(600);
+    let kept = between(&sockets, |stream| {
+        let old = Predecessor::ask_over(stream).unwrap();
+        assert_eq!(old.offer(), &offer());
+        old.check(&config()).unwrap();
+        let (inherited, state, descriptors) = old.take().unwrap().accept().unwrap();
+        let arrived: Vec<SocketAddr> =
+            descriptors.into_iter().map(|socket| UdpSocket::from(socket).local_addr().unwrap()).collect();
+        assert_eq!(arrived, state.sip);
+        assert_eq!(state.uplinks[crate::family::Family::V6].as_ref().unwrap().0, "sip.example");
+        inherited.running(vec![control()]);
+    });
+    assert_eq!(kept.unwrap(), [control()]);
+}
+
+#[test]
+fn other_listen_addresses_are_refused_with_words() {
+    let said = between(&[], |stream| {
+        let old = Predecessor::ask_over(stream).unwrap();
+        let other = Config::new("192.0.2.9:5060".parse().unwrap(), "[2001:db8::1]:5060".parse().unwrap());
+        let why = old.check(&other).unwrap_err();
+        old.refuse(&why);
+    });
+    let said = said.unwrap_err().to_string();
+    assert!(said.contains("refuses") && said.contains("--listen4 address 192.0.2.1:5060"), "{said}");
+}
+
+#[test]
+fn another_format_is_left_alone() {
+    let (one, other) = UnixStream::pair().unwrap();
+    std::io::Write::write_all(&mut &one, b"takeover 999 9.9.9\n").unwrap();
+    let said = Predecessor::ask_over(other).unwrap_err().to_string();
+    assert!(said.contains("version 9.9.9") && said.contains("SIGHUP"), "{said}");
+    let (one, other) = UnixStream::pair().unwrap();
+    std::io::Write::write_all(&mut &one, b"error: not now\n").unwrap();
+    assert!(Predecessor::ask_over(other).unwrap_err().to_string().ends_with("refuses: not now"));
+}
+
+/// Wherever the new process ends, the old one hears of it at once.
+#[test]
+fn a_new_process_that_ends_is_noticed() {
+    let sockets = sockets(3);
+    let steps: [fn(UnixStream); 3] = [
+        |stream| drop(Predecessor::ask_over(stream).unwrap()),
+        |stream| drop(Predecessor::ask_over(stream).unwrap().take().unwrap()),
+        |stream| drop(Predecessor::ask_over(stream).unwrap().take().unwrap().accept().unwrap()),
+    ];
+    for step in steps {
+        let ended = between(&sockets, step);
+        assert!(matches!(ended, Err(TakeoverError::Gone)), "{ended:?}");
+    }
+}
+
+/// One that keeps silent does not hold up calls, and reads nothing when it wakes.
+#[test]
+fn a_new_process_that_sleeps_is_left() {
+    let sockets = sockets(3);
+    let (given_up, wake) = std::sync::mpsc::channel::<()>();
+    let (one, other) = UnixStream::pair().unwrap();
+    thread::scope(|scope| {
+        scope.spawn(move || {
+            let estate = Predecessor::ask_over(other).unwrap().take().unwrap();
+            let _ = wake.recv();
+            assert!(estate.accept().is_err(), "the old one goes on");
+        });
+        assert!(matches!(old(one, &sockets), Err(TakeoverError::Late)));
+        drop(given_up);
+    });
+}
+
+#[test]
+fn what_cannot_be_is_no_state() {
+    for garbage in [&b"\xff\xff\xff\xff"[..], b"\0\0\0\x04\xff\xff\xff\xff", b"\0\0\0\0"] {
+        let (one, other) = UnixStream::pair().unwrap();
+        std::io::Write::write_all(&mut &one, format!("takeover {FORMAT} 1\n").as_bytes()).unwrap();
+        std::io::Write::write_all(&mut &one, garbage).unwrap();
+        assert!(matches!(Predecessor::ask_over(other), Err(TakeoverError::Garbled(_))));
+    }
+}
+
+/// The messages by which one process ends another's turn may never change.
+#[test]
+fn the_steps_are_told_as_ever() {
+    assert_eq!(postcard::to_allocvec(&FromNew::Ready).unwrap(), [0]);
+    assert_eq!(postcard::to_allocvec(&FromNew::Attached).unwrap(), [1]);
+    assert_eq!(postcard::to_allocvec(&FromNew::Running { kept: Vec::new() }).unwrap(), [2, 0]);
+    assert_eq!(postcard::to_allocvec(&FromNew::Refuse("x".to_owned())).unwrap(), [3, 1, b'x']);
+    assert_eq!(postcard::to_allocvec(&FromOld::Go).unwrap(), [0]);
+    assert_eq!(postcard::to_allocvec(&SavedLimit::default()).unwrap(), [0, 0]);
+}
