@@ -133,18 +133,17 @@ fn run_after(old: &mut Option<Predecessor>, options: Options, detached: Option<D
     let Opened { mut sinks, made } = options.observers.sinks(&config, clock)?;
     let server = options.metrics.map(Server::bind).transpose()?;
     sinks.extend(server.iter().map(Server::sink));
-    let needs = needs(&options);
     if let Some(user) = &options.user {
         give_up_rights(user, belongings.control.as_ref(), &made)?;
     }
     // Before there are threads that could do more.
     if !options.no_sandbox {
-        sandbox::files(&needs);
+        sandbox::files(&needs(&options, &places));
     }
     let (observer, watching) =
         Observer::start(sinks, clock).map_err(DaemonError::system("start the observer"))?.unzip();
     let tap = observer.as_ref().and_then(Observer::tap);
-    let relay_options = RelayOptions { threads: usual_threads(), batch: options.batch, tap };
+    let relay_options = RelayOptions { threads: usual_threads(), sockets: socket_options, batch: options.batch, tap };
     let (relay, notices) = Relay::start(clock, &relay_options).map_err(DaemonError::system("start the relay"))?;
     let runtime = runtime().map_err(DaemonError::system("start the runtime"))?;
     summary(&config);
@@ -244,17 +243,15 @@ fn give_up_rights(user: &Account, control: Option<&Control>, made: &[PathBuf]) -
 }
 
 /// What is done with files after the start.
-fn needs(options: &Options) -> Needs {
+fn needs(options: &Options, places: &Places) -> Needs {
     let folder = |path: &Path| path.parent().map(Path::to_owned);
     // Where an editor puts a new file in the place of the old one, too.
     let config =
         options.file.iter().flat_map(|file| [folder(file), file.canonicalize().ok().as_deref().and_then(folder)]);
-    let control = options.control.path();
-    let removed = [control.as_deref(), options.pid_file.as_deref()];
     Needs {
         read: config.flatten().collect(),
         write: options.observers.folders(),
-        remove: removed.into_iter().flatten().filter_map(folder).collect(),
+        remove: places.paths().filter_map(folder).collect(),
     }
 }
 
