@@ -127,7 +127,7 @@ fn a_wrong_line_is_named_with_file_and_number() {
     for (text, said) in [
         ("listen4 192.0.2.1:0", format!("FILE, line 1: listen4 192.0.2.1:0: {port}")),
         ("\n\nuplnk6 2001:db8::9", "FILE, line 3: uplnk6: no such option; uplink6 is one (try --help)".to_owned()),
-        ("nonsense", "FILE, line 1: nonsense: no such option (try --help)".to_owned()),
+        ("xyzzy", "FILE, line 1: xyzzy: no such option (try --help)".to_owned()),
         ("m 192.0.2.1=::1", "FILE, line 1: m: write the long name, map".to_owned()),
         ("--map 192.0.2.1=::1", "FILE, line 1: no dashes are written here; write map instead of --map".to_owned()),
         ("rtp-ports", "FILE, line 1: rtp-ports: its value is missing; write --rtp-ports <LOW-HIGH>".to_owned()),
