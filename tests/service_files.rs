@@ -152,6 +152,7 @@ fn the_configuration_shows_every_option() {
         let line =
             line.replace("/var/lib/sipproxy64", folder.0.to_str().unwrap()).replace("user sipproxy64", "user nobody");
         let with = if line.starts_with("pcap-") { "pcap /tmp/sip.pcap\n" } else { "" };
+        let with = if line == "anonymise" { "record /tmp\n" } else { with };
         let with = if line.starts_with("hep-") { "hep 192.0.2.30:9060\n" } else { with };
         let file = folder.file("sipproxy64.conf", &format!("{base}{with}{line}\n"));
         let mut command = Command::new(env!("CARGO_BIN_EXE_sipproxy64"));
