@@ -151,9 +151,12 @@ fn the_configuration_shows_every_option() {
         // A key would have to be there already, with the rights of its owner; a user too.
         let line =
             line.replace("/var/lib/sipproxy64", folder.0.to_str().unwrap()).replace("user sipproxy64", "user nobody");
-        let with = if line.starts_with("pcap-") { "pcap /tmp/sip.pcap\n" } else { "" };
-        let with = if line == "anonymise" { "record /tmp\n" } else { with };
-        let with = if line.starts_with("hep-") { "hep 192.0.2.30:9060\n" } else { with };
+        let with = match line.as_str() {
+            line if line.starts_with("pcap-") => "pcap /tmp/sip.pcap\n",
+            line if line.starts_with("hep-") => "hep 192.0.2.30:9060\n",
+            "anonymise" => "record /tmp/record\n",
+            _ => "",
+        };
         let file = folder.file("sipproxy64.conf", &format!("{base}{with}{line}\n"));
         let mut command = Command::new(env!("CARGO_BIN_EXE_sipproxy64"));
         let output = command.arg("--config").arg(file).arg("--check").output().unwrap();
