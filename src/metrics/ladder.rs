@@ -1,8 +1,9 @@
 //! The last messages of each call, as they came and as they left.
 //!
-//! The observer shows every message; those of the last calls are kept, their
-//! secrets blanked, in bounded room: so many calls, so many messages of each, so
-//! many octets. Where room is wanted, Call-IDs of which nothing was forwarded go
+//! The observer shows every message; those of the last calls are kept in bounded
+//! room: so many calls, so many messages of each, so many octets. Whoever asks for
+//! them gets them with their secrets blanked; until then no more is done than to
+//! keep them. Where room is wanted, Call-IDs of which nothing was forwarded go
 //! first, so that a stranger's noise does not push out what people look for.
 
 use std::collections::VecDeque;
@@ -16,6 +17,7 @@ use crate::blank::blanked;
 use crate::diff::{self, Line};
 use crate::escaped::Escaped;
 use crate::observer::{Crossed, Fate, Sink};
+use crate::reason::Reason;
 use crate::signalling::{call_id, start_line};
 
 /// Call-IDs that are kept.
@@ -64,26 +66,24 @@ struct Kept {
     /// Our socket it left from, and to whom.
     left: Option<(SocketAddr, SocketAddr)>,
     /// Why it was not simply forwarded.
-    why: Option<String>,
+    why: Option<Reason>,
     before: Box<[u8]>,
     after: Box<[u8]>,
 }
 
 impl Kept {
     fn new(crossed: &Crossed<'_>) -> Self {
-        let cut = |message: &[u8]| blanked(message.get(..MESSAGE).unwrap_or(message)).into_boxed_slice();
+        let cut = |message: &[u8]| -> Box<[u8]> { message.get(..MESSAGE).unwrap_or(message).into() };
         let (left, why, after) = match crossed.fate {
-            Fate::Sent { from, to, message, refused } => {
-                (Some((from, to)), refused.map(|why| why.to_string()), message)
-            }
-            Fate::Dropped(reason) => (None, Some(reason.to_string()), &[][..]),
+            Fate::Sent { from, to, message, refused } => (Some((from, to)), refused, message),
+            Fate::Dropped(reason) => (None, Some(reason), &[][..]),
         };
         let (at, came) = (crossed.at, (crossed.remote, crossed.local));
         Self { at, came, left, why, before: cut(crossed.received), after: cut(after) }
     }
 
     fn octets(&self) -> usize {
-        size_of::<Self>() + self.before.len() + self.after.len() + self.why.as_ref().map_or(0, String::len)
+        size_of::<Self>() + self.before.len() + self.after.len()
     }
 
     fn is_forwarded(&self) -> bool {
@@ -184,7 +184,8 @@ struct Overview {
 impl Overview {
     fn of(call: &Call) -> Self {
         let (first, last) = (call.messages.front(), call.messages.back());
-        let start = |kept: Option<&Kept>| kept.map_or_else(String::new, |kept| text(start_line(&kept.before)));
+        let start =
+            |kept: Option<&Kept>| kept.map_or_else(String::new, |kept| text(&blanked(start_line(&kept.before))));
         Self {
             id: call.id,
             call_id: Escaped(&call.call_id, CALL_ID).to_string(),
@@ -226,19 +227,20 @@ impl Message {
     fn of(kept: &Kept) -> Self {
         // Of an answer of our own, and of what was dropped, nothing was changed.
         let forwarded = kept.is_forwarded();
+        let (before, after) = (blanked(&kept.before), blanked(&kept.after));
         let lines = if forwarded {
-            diff::lines(&kept.before, &kept.after)
+            diff::lines(&before, &after)
         } else {
-            let came = diff::lines(&kept.before, &kept.before);
-            let left = diff::lines(&[], &kept.after);
+            let came = diff::lines(&before, &before);
+            let left = diff::lines(&[], &after);
             came.into_iter().chain(left).collect()
         };
         Self {
             at: seconds(kept.at),
             came: kept.came.into(),
             left: kept.left.map(Into::into),
-            why: kept.why.clone(),
-            starts: [text(start_line(&kept.before)), text(start_line(&kept.after))],
+            why: kept.why.map(|why| why.to_string()),
+            starts: [text(start_line(&before)), text(start_line(&after))],
             lines: lines
                 .into_iter()
                 .map(|line| match line {
@@ -264,7 +266,6 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
-    use crate::reason::Reason;
 
     fn at(text: &str) -> SocketAddr {
         text.parse().unwrap()

@@ -5,8 +5,6 @@ use std::fs;
 use std::net::UdpSocket;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
-use std::thread;
-use std::time::{Duration, Instant};
 
 use crate::harness::PATIENCE;
 use crate::harness::agent::Agent;
@@ -15,6 +13,7 @@ use crate::harness::namespace::{isolated, isolated_with};
 use crate::harness::picture::{F1, LISTEN4, P1, STRANGER6, X6};
 use crate::harness::talk::{CALLEE, Scene};
 use crate::harness::telephones::Folder;
+use crate::harness::terminal::Terminal;
 
 /// The chunks of a HEP packet, by their type.
 fn chunks(packet: &[u8]) -> Vec<(u16, &[u8])> {
@@ -79,55 +78,11 @@ fn a_collector_that_is_not_there_disturbs_nobody() {
     });
 }
 
-/// A terminal in which a program runs, to be looked at.
-struct Terminal {
-    socket: String,
-    /// The process in it.
-    process: String,
-}
-
-impl Terminal {
-    fn start(folder: &Folder, command: &str) -> Self {
-        let mut terminal = Self { socket: folder.file("tmux"), process: String::new() };
-        let command = format!("exec {command}");
-        terminal.tmux(&["-f", "/dev/null", "new-session", "-d", "-x", "160", "-y", "50", &command]);
-        terminal.process = terminal.tmux(&["display-message", "-p", "#{pane_pid}"]).trim().to_owned();
-        terminal
-    }
-
-    fn tmux(&self, arguments: &[&str]) -> String {
-        let output =
-            Command::new("tmux").args(["-S", &self.socket]).args(arguments).env("LC_ALL", "C.UTF-8").output().unwrap();
-        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8_lossy(&output.stdout).into_owned()
-    }
-
-    /// The screen, once all of these are on it.
-    fn await_texts(&self, texts: &[&str]) -> String {
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            let screen = self.tmux(&["capture-pane", "-p"]);
-            let missing = texts.iter().find(|text| !screen.contains(**text));
-            let Some(missing) = missing else { return screen };
-            assert!(Instant::now() < deadline, "`{missing}` is not on the screen:\n{screen}");
-            thread::sleep(Duration::from_millis(50));
-        }
-    }
-}
-
-impl Drop for Terminal {
-    fn drop(&mut self) {
-        // sngrep outlives its terminal, busily.
-        let _ = Command::new("kill").args(["-KILL", &self.process]).output();
-        let _ = Command::new("tmux").args(["-S", &self.socket, "kill-server"]).output();
-    }
-}
-
 #[test]
 fn sngrep_draws_the_ladder_of_both_families() {
     isolated_with(&["sngrep", "tmux"], || {
         let folder = Folder::new("sngrep");
-        let terminal = Terminal::start(&folder, "sngrep -f /dev/null -L udp:127.0.0.1:9060");
+        let terminal = Terminal::start(&folder, (160, 50), "sngrep -f /dev/null -L udp:127.0.0.1:9060");
         terminal.await_texts(&["Dialogs: 0"]);
         let mut talk = Scene::six_to_four(&["--hep", "127.0.0.1:9060"]).talk();
         talk.end(CALLEE);

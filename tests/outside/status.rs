@@ -10,9 +10,11 @@ use serde_json::Value;
 
 use crate::harness::call::{establish, ring};
 use crate::harness::daemon::{Daemon, PROGRAM, fail_to_start};
-use crate::harness::namespace::isolated;
+use crate::harness::namespace::{isolated, isolated_with};
 use crate::harness::party::Party;
 use crate::harness::picture::{F1, LISTEN4, OPTIONS, P1, STRANGER4, X6};
+use crate::harness::telephones::Folder;
+use crate::harness::terminal::Terminal;
 
 /// A control socket of this test's own.
 struct Socket(PathBuf);
@@ -142,6 +144,29 @@ fn phones_limits_and_what_went_wrong_are_shown() {
         assert!(troubles.contains(&refused), "{troubles:#?}");
         let text = socket.status();
         assert!(text.contains("100 %  nearly all") && text.contains("refused: --max-calls reached"), "{text}");
+    });
+}
+
+#[test]
+fn watching_shows_calls_come_and_go_until_q() {
+    isolated_with(&["tmux"], || {
+        let socket = Socket::new();
+        let _daemon = socket.daemon();
+        let folder = Folder::new("watch");
+        let watch = format!("{PROGRAM} status --watch --control {}; echo ended $?; read wait", socket.path());
+        let terminal = Terminal::start(&folder, (80, 12), &format!("sh -c '{watch}'"));
+        terminal.await_texts(&["No calls now", "arrows scroll, q quits"]);
+        let (bob, alice) = (Party::new("bob", X6, 40000), Party::new("alice", P1, 30000));
+        let mut call = establish(&bob, &alice, "sip:alice@[2001:db8::101]", F1);
+        terminal.await_texts(&["1 call now", "talking for", X6]);
+        terminal.tmux(&["send-keys", "b", "Space", "Space", "Space", "Space", "Space"]);
+        terminal.await_texts(&["media from IPv6"]);
+        terminal.tmux(&["send-keys", "g"]);
+        call.end_by_caller(&bob, &alice);
+        terminal.await_texts(&["No calls now"]);
+        terminal.tmux(&["send-keys", "q"]);
+        let screen = terminal.await_texts(&["ended 0"]);
+        assert!(!screen.contains("No calls now"), "the screen is as it was before:\n{screen}");
     });
 }
 

@@ -5,6 +5,7 @@ mod descriptions;
 mod endings;
 mod limits;
 mod saved;
+mod view;
 
 use super::*;
 use crate::config::{LatchMode, Map, PortRange};

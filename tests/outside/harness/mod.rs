@@ -18,6 +18,7 @@ pub mod party;
 pub mod sipp;
 pub mod talk;
 pub mod telephones;
+pub mod terminal;
 
 use std::time::Duration;
 
