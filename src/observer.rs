@@ -6,6 +6,7 @@
 //! observer alone, so that a slow disk never holds up a call. Without a sink
 //! there is no observer and nothing is copied.
 
+mod pace;
 pub mod settings;
 
 use std::io;
@@ -19,6 +20,7 @@ use std::time::{Duration, SystemTime};
 
 use tracing::warn;
 
+use self::pace::Pace;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::family::Family;
@@ -109,6 +111,11 @@ pub trait Sink: Send {
         false
     }
 
+    /// How many messages a second are enough for it; `None`: it wants all.
+    fn enough(&self) -> Option<u32> {
+        None
+    }
+
     /// Something changed for all messages that come from now on.
     fn change(&mut self, _change: &Change) {}
 
@@ -136,6 +143,8 @@ struct Shared {
     waiting: AtomicUsize,
     lost: AtomicU64,
     media: bool,
+    /// Where nobody wants all messages.
+    pace: Option<Pace>,
     /// What is never lost.
     changes: Mutex<Vec<Change>>,
 }
@@ -180,8 +189,11 @@ impl Observer {
         }
         let (queue, copies) = sync_channel(MOST_WAITING);
         let media = sinks.iter().any(|sink| sink.wants_media());
+        // One that wants all gets all, and then so do the others.
+        let enough: Option<Vec<u32>> = sinks.iter().map(|sink| sink.enough()).collect();
+        let pace = enough.and_then(|enough| enough.into_iter().max()).map(Pace::new);
         let (waiting, lost) = (AtomicUsize::new(0), AtomicU64::new(0));
-        let shared = Arc::new(Shared { waiting, lost, media, changes: Mutex::default() });
+        let shared = Arc::new(Shared { waiting, lost, media, pace, changes: Mutex::default() });
         let watcher =
             Watcher { copies, shared: Arc::clone(&shared), sinks, losses: Losses { clock, told: None, count: 0 } };
         let thread = Builder::new().name("observer".to_owned()).spawn(move || watcher.run())?;
@@ -192,6 +204,9 @@ impl Observer {
     /// Hands over a copy of a message. Call it before the message leaves, so
     /// that its answer cannot come first.
     pub fn message(&self, crossed: &Crossed<'_>) {
+        if self.shared.pace.as_ref().is_some_and(|pace| !pace.admits(crossed.at)) {
+            return;
+        }
         let (sent, fate) = match crossed.fate {
             Fate::Sent { from, to, message, refused } => (message, CopiedFate::Sent { from, to, refused }),
             Fate::Dropped(reason) => (&[][..], CopiedFate::Dropped(reason)),
