@@ -52,7 +52,7 @@ impl Pair {
 }
 
 /// The four open sockets of a stream, bound; what arrives waits in them. Beside
-/// them there may be a [`Line`] on each side.
+/// them there may be a `Line` on each side.
 #[derive(Debug)]
 pub struct StreamSockets(PerFamily<Pair>);
 

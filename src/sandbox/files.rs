@@ -13,9 +13,21 @@ use super::{Needs, Strength};
 const NEWEST: ABI = ABI::V7;
 
 /// What the C library reads to look up names, and to tell the time and the log
-/// what is what. Of `/run`: where the file of the name servers may really be.
-const READ: [&str; 9] =
-    ["/etc", "/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/share/zoneinfo", "/run", "/proc", "/dev/urandom"];
+/// what is what; and what says how many threads are worth it. Of `/run`: where the
+/// file of the name servers may really be.
+const READ: [&str; 11] = [
+    "/etc",
+    "/lib",
+    "/lib64",
+    "/usr/lib",
+    "/usr/lib64",
+    "/usr/share/zoneinfo",
+    "/run",
+    "/proc",
+    "/sys/fs/cgroup",
+    "/sys/devices/system/cpu",
+    "/dev/urandom",
+];
 
 /// Name servers, where an answer is too long for UDP (RFC 1035 §4.2.2).
 const DNS: u16 = 53;
