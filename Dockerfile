@@ -7,7 +7,6 @@
 # phones, on a few thousand ports. Keep its key: -v sipproxy64:/state and
 # "secret /state/secret" in the file.
 FROM rust:1-slim-trixie AS build
-RUN apt-get update && apt-get install -y --no-install-recommends binutils
 WORKDIR /sipproxy64
 COPY . .
 RUN mkdir -p image/state && etc/build-static image/sipproxy64

@@ -4,7 +4,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 out=$1
-mkdir -p "$out"/{message,sdp,proxy,media_table,options,config,token,invariants}
+mkdir -p "$out"/{recording,message,sdp,proxy,media_table,options,config,token,invariants}
 
 # Larger ones teach a fuzzer little and slow it down.
 most=6000
@@ -38,4 +38,5 @@ while IFS= read -r input; do
     grep -aoE '(s64|received|branch|sig|tag)=[^;>[:space:]]+' "$case/expected" | sed 's/^[^=]*=//' |
         tail -n 1 | tr -d '\n' > "$out/token/$number" || true
 done < <(find t -name input | sort)
+cp "$out"/message/* "$out/recording/"
 cp -r fuzz/seeds/. "$out/"

@@ -63,6 +63,43 @@ pub struct Directory {
     uplinks: PerFamily<Vec<IpAddr>>,
     phones: HashMap<IpAddr, Vec<usize>>,
     fakes: HashMap<SocketAddr, usize>,
+    spellings: PerFamily<Spelling>,
+}
+
+/// A listen address as it is written, which it is several times in most messages.
+#[derive(Clone, Debug)]
+struct Spelling {
+    text: Vec<u8>,
+    /// How much of it the host takes.
+    host: usize,
+}
+
+impl Spelling {
+    fn of(endpoint: SocketAddr) -> Self {
+        let mut text = Vec::new();
+        Plainly { host: endpoint.ip(), port: None }.write(&mut text);
+        let host = text.len();
+        (":", endpoint.port()).write(&mut text);
+        Self { text, host }
+    }
+}
+
+/// Host and port as [`Plainly`] writes them, or as they were written before.
+#[derive(Clone, Copy, Debug)]
+pub enum Spelled<'a> {
+    /// A listen address.
+    Listen(&'a [u8]),
+    /// Any other.
+    Other(Plainly),
+}
+
+impl Text for Spelled<'_> {
+    fn write(&self, out: &mut impl Sink) {
+        match self {
+            Self::Listen(text) => out.put(text),
+            Self::Other(plainly) => plainly.write(out),
+        }
+    }
 }
 
 impl Directory {
@@ -81,7 +118,25 @@ impl Directory {
             },
             None => Vec::new(),
         });
-        Self { config, uplinks, phones, fakes }
+        let spellings = PerFamily::from_fn(|side| Spelling::of(config.listen[side]));
+        Self { config, uplinks, phones, fakes, spellings }
+    }
+
+    /// The text of host and port.
+    pub fn spelled(&self, plainly: Plainly) -> Spelled<'_> {
+        let side = Family::of(plainly.host);
+        let (listen, Spelling { text, host }) = (self.listen(side), &self.spellings[side]);
+        match plainly.port {
+            _ if listen.ip() != plainly.host => Spelled::Other(plainly),
+            None => Spelled::Listen(text.get(..*host).unwrap_or_default()),
+            Some(port) if port == listen.port() => Spelled::Listen(text),
+            Some(_) => Spelled::Other(plainly),
+        }
+    }
+
+    /// The text of an address and port.
+    pub fn spelled_endpoint(&self, endpoint: SocketAddr) -> Spelled<'_> {
+        self.spelled(Plainly { host: endpoint.ip(), port: Some(endpoint.port()) })
     }
 
     /// The addresses of another configuration, with what the resolver found for

@@ -59,6 +59,8 @@ pub struct Options {
     pub pid_file: Option<PathBuf>,
     /// Whom to become once all is bound.
     pub user: Option<Account>,
+    /// Keep rights that are not needed after the start.
+    pub no_sandbox: bool,
     /// Where the log goes.
     pub log: Destination,
     /// What a line of it looks like.
@@ -74,7 +76,7 @@ pub struct Options {
     /// The command line, with the program's name.
     arguments: Vec<OsString>,
     /// The file of `--config`, from the root on.
-    file: Option<PathBuf>,
+    pub file: Option<PathBuf>,
 }
 
 /// What the program is to do.
@@ -181,7 +183,8 @@ impl Options {
         let log = arguments.log.unwrap_or(if daemon { Destination::Syslog } else { Destination::Stderr });
         let file = from_file.path().map(absolute);
         let pid_file = arguments.pid_file.as_deref().map(absolute);
-        let Arguments { freebind, dscp, batch_us, secret, takeover, user, log_format, metrics, .. } = arguments;
+        let Arguments { freebind, dscp, batch_us, secret, takeover, user, no_sandbox, log_format, metrics, .. } =
+            arguments;
         let (log_format, metrics) = (log_format.unwrap_or_default(), metrics.filter(|_| mode != Mode::Print));
         Ok(Self {
             config,
@@ -195,6 +198,7 @@ impl Options {
             daemon,
             pid_file,
             user,
+            no_sandbox,
             log,
             log_format,
             verbosity,
@@ -352,6 +356,10 @@ struct Arguments {
     /// Whom to become once all is bound
     #[arg(long, value_name = "USER[:GROUP]", value_parser = values::account)]
     user: Option<Account>,
+
+    /// Keep what the system lets one do but is not needed after the start
+    #[arg(long)]
+    no_sandbox: bool,
 
     /// Where the log goes [default: stderr, with --daemon syslog]
     #[arg(long, value_name = "stderr|syslog", value_parser = values::destination)]

@@ -32,6 +32,7 @@ use crate::observer::{Change, Observer};
 use crate::process::{Account, Detached, PidFileError, UserError};
 use crate::relay::{Notice, Relay, RelayOptions, usual_threads};
 use crate::resolver::{Answer, Resolver};
+use crate::sandbox::{self, Needs};
 use crate::service::ServiceManager;
 use crate::signalling::{BoundSockets, Fault, Output, Parts, Signalling};
 use crate::socket::{BindError, SocketOptions};
@@ -134,10 +135,14 @@ fn run_after(old: &mut Option<Predecessor>, options: Options, detached: Option<D
     if let Some(user) = &options.user {
         give_up_rights(user, belongings.control.as_ref(), &made)?;
     }
+    // Before there are threads that could do more.
+    if !options.no_sandbox {
+        sandbox::files(&needs(&options, &places));
+    }
     let (observer, watching) =
         Observer::start(sinks, clock).map_err(DaemonError::system("start the observer"))?.unzip();
     let tap = observer.as_ref().and_then(Observer::tap);
-    let relay_options = RelayOptions { threads: usual_threads(), batch: options.batch, tap };
+    let relay_options = RelayOptions { threads: usual_threads(), sockets: socket_options, batch: options.batch, tap };
     let (relay, notices) = Relay::start(clock, &relay_options).map_err(DaemonError::system("start the relay"))?;
     let runtime = runtime().map_err(DaemonError::system("start the runtime"))?;
     summary(&config);
@@ -168,6 +173,9 @@ fn run_after(old: &mut Option<Predecessor>, options: Options, detached: Option<D
         let resolver = Resolver::start(&config, answers);
         let serve = |control: &mut Control| control.serve().map_err(DaemonError::system("watch the control socket"));
         let requests = belongings.control.as_mut().map(serve).transpose()?;
+        if !options.no_sandbox {
+            sandbox::calls();
+        }
         let service = ServiceManager::of_environment();
         // Before the process that waits ends: systemd asks who the main process is then.
         service.ready("SIP and media cross");
@@ -231,6 +239,19 @@ fn give_up_rights(user: &Account, control: Option<&Control>, made: &[PathBuf]) -
         folder.map_or(Ok(()), |folder| user.own(folder))?;
     }
     user.become_it()
+}
+
+/// What is done with files after the start.
+fn needs(options: &Options, places: &Places) -> Needs {
+    let folder = |path: &Path| path.parent().map(Path::to_owned);
+    // Where an editor puts a new file in the place of the old one, too.
+    let config =
+        options.file.iter().flat_map(|file| [folder(file), file.canonicalize().ok().as_deref().and_then(folder)]);
+    Needs {
+        read: config.flatten().collect(),
+        write: options.observers.folders(),
+        remove: places.paths().filter_map(folder).collect(),
+    }
 }
 
 /// The control side needs one thread only: this one.

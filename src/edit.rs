@@ -66,6 +66,11 @@ impl Edits {
     }
 
     fn push(&mut self, at: Range<usize>, start: usize) {
+        // Two insertions at one place are one: a Via, and a Record-Route or two.
+        if let Some(last) = self.edits.last_mut().filter(|last| at.is_empty() && last.at == at) {
+            last.text.end = self.texts.len();
+            return;
+        }
         let in_order = self.edits.last().is_none_or(|last| key(&last.at) <= key(&at));
         self.sorted &= in_order;
         self.edits.push(Edit { at, text: start..self.texts.len() });
@@ -91,6 +96,7 @@ impl Edits {
             self.edits.sort_by_key(|edit| key(&edit.at));
             self.sorted = true;
         }
+        out.reserve(original.len() + self.texts.len());
         let mut done = 0;
         for edit in &self.edits {
             let (Some(kept), Some(text)) = (original.get(done..edit.at.start), self.texts.get(edit.text.clone()))

@@ -77,6 +77,8 @@ pub struct Hep {
     config: Arc<Config>,
     clock: Clock,
     address: Arc<Mutex<Option<SocketAddr>>>,
+    /// The name and port that are still to be looked up.
+    wanted: Option<(String, u16)>,
     /// The socket, and the family that it is of.
     socket: Option<(Socket, Domain)>,
     capture_id: u32,
@@ -93,24 +95,17 @@ struct Failures {
 }
 
 impl Hep {
-    /// Sends to `collector` from now on. A name is looked up by a thread of its
-    /// own, again and again; until it is found, messages are not sent.
-    ///
-    /// # Errors
-    /// Where the system has no thread left for that.
-    pub fn start(collector: &Collector, config: Arc<Config>, clock: Clock) -> io::Result<Self> {
+    /// Sends to `collector`. A name is looked up by a thread of its own, again and
+    /// again, from the beginning on; until it is found, messages are not sent.
+    pub fn new(collector: &Collector, config: Arc<Config>, clock: Clock) -> Self {
         let port = collector.endpoint.port.unwrap_or(HEP_PORT);
-        let address = Arc::new(Mutex::new(None));
-        match &collector.endpoint.host {
-            Host::Address(ip) => *lock(&address) = Some(SocketAddr::new(*ip, port)),
-            Host::Name(name) => {
-                let (name, found) = (name.clone(), Arc::clone(&address));
-                thread::Builder::new().name("hep".to_owned()).spawn(move || keep_looking(&name, port, &found))?;
-            }
-        }
+        let (address, wanted) = match &collector.endpoint.host {
+            Host::Address(ip) => (Some(SocketAddr::new(*ip, port)), None),
+            Host::Name(name) => (None, Some((name.clone(), port))),
+        };
         let (failures, packet, fields) = (Failures::default(), Vec::new(), Fields::default());
-        let capture_id = collector.capture_id;
-        Ok(Self { config, clock, address, socket: None, capture_id, failures, packet, fields })
+        let (address, capture_id) = (Arc::new(Mutex::new(address)), collector.capture_id);
+        Self { config, clock, address, wanted, socket: None, capture_id, failures, packet, fields }
     }
 
     fn send(&mut self, at: SystemTime, from: SocketAddr, to: SocketAddr, message: &[u8]) {
@@ -142,6 +137,17 @@ impl Hep {
 }
 
 impl Sink for Hep {
+    fn begin(&mut self) {
+        if let Some((name, port)) = self.wanted.take() {
+            let found = Arc::clone(&self.address);
+            let started =
+                thread::Builder::new().name("hep".to_owned()).spawn(move || keep_looking(&name, port, &found));
+            if let Err(error) = started {
+                warn!(%error, "--hep: no thread to look names up, so nothing is sent");
+            }
+        }
+    }
+
     fn message(&mut self, crossed: &Crossed<'_>) {
         // What came from ourselves was sent a moment ago.
         if !self.config.is_ours(crossed.remote) {

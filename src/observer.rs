@@ -96,6 +96,10 @@ pub enum Change {
 
 /// Somebody who looks at what crosses. All calls come from the observer's thread.
 pub trait Sink: Send {
+    /// Called once, first, by the observer's thread. A sink that needs threads of
+    /// its own starts them here, when rights have been given up.
+    fn begin(&mut self) {}
+
     /// A message came in.
     fn message(&mut self, crossed: &Crossed<'_>);
 
@@ -274,6 +278,7 @@ struct Watcher {
 
 impl Watcher {
     fn run(mut self) {
+        self.sinks.iter_mut().for_each(|sink| sink.begin());
         while let Some(copied) = self.next() {
             self.take_in_changes();
             self.show(copied);

@@ -24,6 +24,7 @@ use crate::media::table::{Refusal, Sender, Signal};
 pub use crate::reason::Reason;
 use crate::rewrite::body;
 use crate::rewrite::lenient;
+use crate::rewrite::request::UriRoom;
 use crate::rewrite::session;
 use crate::route::Routes;
 use crate::scan::Span;
@@ -91,8 +92,7 @@ pub struct Proxy {
 struct Room {
     routes: Routes,
     edits: Edits,
-    uri_edits: Edits,
-    uri: Vec<u8>,
+    uri: UriRoom,
     body: BodyRoom,
     fields: Fields,
     repaired: Vec<u8>,

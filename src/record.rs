@@ -22,11 +22,12 @@ use tracing::warn;
 
 use self::writer::Writer;
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{Config, Uplink, UplinkHost};
 use crate::family::PerFamily;
 use crate::observer::{Change, Crossed, Fate, Sink};
 use crate::paper;
 use crate::reason::Reason;
+use crate::secret;
 use crate::sip::header::HeaderName;
 use crate::sip::message::{Fields, Message};
 use crate::transcript::{self, RECORD, uplink_line};
@@ -51,11 +52,13 @@ const NAME: &str = "call-";
 /// What stands in `expected` for the version of the program, as in `t/`.
 const VERSION: (&str, &str) = (concat!("SIPproxy64/", env!("CARGO_PKG_VERSION")), "SIPproxy64/<version>");
 
-/// What `--record` says.
+/// What `--record` and `--anonymise` say.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Recording {
     /// Where the directories of the calls go.
     pub folder: PathBuf,
+    /// Leave out who and where.
+    pub anonymise: bool,
 }
 
 /// Why nothing can be recorded.
@@ -177,13 +180,17 @@ impl Recorder {
             }
         };
         self.kept.push_back(number);
-        let writer = Writer::new(&self.config);
+        let pseudonyms = self.settings.anonymise.then(secret::random).transpose().map_err(io::Error::other)?;
+        let writer = Writer::new(&self.config, pseudonyms);
         let (messages, bytes, changed) = (0, 0, false);
         let mut call = Call { call_id, folder, number, writer, messages, bytes, changed };
         call.create("options")?.write_all(call.writer.options().as_bytes())?;
         call.create("input")?;
         for (side, addresses) in self.uplinks.iter().filter(|(_, addresses)| !addresses.is_empty()) {
-            call.add_uplink(side, addresses)?;
+            // A reload may have put an address in the place of the name.
+            if matches!(&self.config.uplinks[side], Some(Uplink { host: UplinkHost::Name(_), .. })) {
+                call.add_uplink(side, addresses)?;
+            }
         }
         call.create("sent")?;
         let why = call.writer.title(first.received, first.remote.ip());

@@ -7,6 +7,7 @@
 //! written in its place, and no other does. That takes nothing but the message
 //! and the two keys, so that a recording may begin anywhere in a call.
 
+pub mod anonymous;
 pub mod command_line;
 pub mod length;
 pub mod seals;

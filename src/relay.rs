@@ -12,10 +12,9 @@ mod handover;
 mod icmp;
 mod key;
 mod leg;
+mod line;
 mod order;
-mod port;
 mod relayed;
-mod silences;
 mod slab;
 mod sockets;
 mod tap;
@@ -44,6 +43,7 @@ use crate::clock::Clock;
 use crate::config::LatchMode;
 use crate::family::Family;
 use crate::media::command::{LegDescription, Obituary, SessionId, StreamId};
+use crate::socket::SocketOptions;
 
 /// More threads than this have never been worth it for one proxy.
 const MOST_THREADS: usize = 8;
@@ -67,6 +67,8 @@ pub enum Notice {
 pub struct RelayOptions {
     /// So many threads, at least one.
     pub threads: usize,
+    /// How media sockets are made.
+    pub sockets: SocketOptions,
     /// How long packets may wait for others, so that fewer wakings do; zero: none waits.
     pub batch: Duration,
     /// Who is shown each packet.

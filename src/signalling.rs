@@ -174,7 +174,10 @@ impl Signalling {
             wake: Arc::clone(&wake),
             faults,
         })?;
-        let handle = thread::Builder::new().name(format!("sip{number}")).spawn(move || worker.run())?;
+        let (running, begun) = mpsc::channel();
+        let handle = thread::Builder::new().name(format!("sip{number}")).spawn(move || worker.run(running))?;
+        // It has its name and priority; afterwards rights may be given up.
+        let _ = begun.recv();
         Ok(Thread { orders: Some(orders), wake, counters, handle: Some(handle) })
     }
 

@@ -143,6 +143,15 @@ pub fn bind_media(address: SocketAddr, options: SocketOptions) -> Result<UdpSock
     bind(address, Role::Media, options.freebind, |socket, ip| prepare_media(socket, ip, options.dscp))
 }
 
+/// A second socket for RTP where one is bound that allows it (SO_REUSEPORT).
+#[allow(clippy::disallowed_types, reason = "the shell owns sockets")]
+pub fn bind_media_again(address: SocketAddr, options: SocketOptions) -> Result<UdpSocket, BindError> {
+    bind(address, Role::Media, options.freebind, |socket, ip| {
+        socket.set_reuse_port(true)?;
+        prepare_media(socket, ip, options.dscp)
+    })
+}
+
 #[allow(clippy::disallowed_types, reason = "the shell owns sockets")]
 fn bind(
     address: SocketAddr,
@@ -194,8 +203,8 @@ fn prepare_sip(socket: &Socket, ip: IpAddr) -> io::Result<()> {
 }
 
 fn prepare_media(socket: &Socket, ip: IpAddr, dscp: Option<u8>) -> io::Result<()> {
-    // A media socket is not always connected; only so do ICMP errors reach it
-    // then, for the line at the end of the call ("nobody there").
+    // A media socket is mostly not connected; only so do ICMP errors reach it,
+    // for the line at the end of the call ("nobody there").
     match ip {
         IpAddr::V4(_) => setsockopt(socket, sockopt::Ipv4RecvErr, &true)?,
         IpAddr::V6(_) => setsockopt(socket, sockopt::Ipv6RecvErr, &true)?,

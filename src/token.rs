@@ -10,7 +10,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use crate::config::Key;
 use crate::family::canonical_endpoint;
-use crate::scan::number;
+use crate::scan::{find, number};
 use crate::sip::host::{SIP_PORT, ipv4, ipv6};
 use crate::siphash::SipHash;
 use crate::text::{Sink, Text, display, hex_digits, write_endpoint};
@@ -32,6 +32,8 @@ pub enum Purpose {
     ToTag = 6,
     /// No proof: the place of a subscriber in a table of [`crate::limit`].
     Limit = 7,
+    /// No proof: a made-up word of a recording, see [`crate::recording`].
+    Pseudonym = 8,
 }
 
 /// A MAC being computed.
@@ -150,6 +152,10 @@ pub struct Dashed<'a>(pub &'a [u8]);
 
 impl Text for Dashed<'_> {
     fn write(&self, out: &mut impl Sink) {
+        // IPv4 has none of these.
+        if find(self.0, b':').is_none() && !self.0.starts_with(b"[") {
+            return out.put(self.0);
+        }
         for piece in self.0.split_inclusive(|byte| matches!(byte, b'[' | b']' | b':')) {
             match piece.split_last() {
                 Some((b'[' | b']', piece)) => out.put(piece),

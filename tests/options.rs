@@ -202,7 +202,7 @@ fn wrong_numbers_and_words() {
 fn wrong_ways_of_giving_options() {
     all_said(&[
         ("--uplnk6 2001:db8::9", "--uplnk6: no such option; --uplink6 is one (try --help)"),
-        ("--nonsense", "--nonsense: no such option (try --help)"),
+        ("--xyzzy", "--xyzzy: no such option (try --help)"),
         ("-x", "-x: no such option (try --help)"),
         ("192.0.2.9", "192.0.2.9: an option must stand before it, as in --listen4 192.0.2.1 (try --help)"),
         ("--map", "--map: its value is missing; write --map <PHONE=FAKE>"),

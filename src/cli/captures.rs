@@ -43,6 +43,10 @@ pub(super) struct Captures {
     /// Record each call as a test, in a directory of its own under this one
     #[arg(long, value_name = "DIR")]
     record: Option<PathBuf>,
+
+    /// Leave out of recordings who calls, and from where
+    #[arg(long)]
+    anonymise: bool,
 }
 
 impl Captures {
@@ -52,7 +56,8 @@ impl Captures {
         let of_pcap = [("--pcap-rtp", self.pcap_rtp), ("--pcap-size", self.pcap_size.is_some())];
         meaningful("--hep HOST", self.hep.is_some(), &of_hep)?;
         meaningful("--pcap FILE", self.pcap.is_some(), &of_pcap)?;
-        let recording = |path| Ok(Recording { folder: whole("--record", path)? });
+        meaningful("--record DIR", self.record.is_some(), &[("--anonymise", self.anonymise)])?;
+        let recording = |path| Ok(Recording { folder: whole("--record", path)?, anonymise: self.anonymise });
         let capture_id = self.hep_id.unwrap_or(CAPTURE_ID);
         let size = self.pcap_size.unwrap_or(CAPTURE_SIZE);
         let file = |path| Ok(CaptureFile { path: whole("--pcap", path)?, size, media: self.pcap_rtp });

@@ -148,14 +148,9 @@ impl Latch {
         from_described || undecided
     }
 
-    /// The one address that is let in, and the time from which another one may
-    /// be, if nothing comes until then. Whoever filters by it before
-    /// [`Latch::hear`] changes nothing, if it asks again after each description.
-    /// `None`: others are let in as well.
-    pub fn sole_speaker(&self) -> Option<(SocketAddr, Duration)> {
-        let winner = self.winner.filter(|winner| winner.by_media && self.former.is_none() && !self.reopened)?;
-        let described_elsewhere = self.described.is_some() && !is(self.described, Some(winner.address));
-        (!described_elsewhere).then(|| (winner.address, winner.heard.saturating_add(SILENCE)))
+    /// Who has won the race by media, and is not displaced by the first that comes.
+    pub fn speaker(&self) -> Option<SocketAddr> {
+        self.winner.filter(|winner| winner.by_media).map(|winner| winner.address)
     }
 
     /// Where packets for this party go.

@@ -56,9 +56,7 @@ pub struct Report {
     pub last_withheld: Option<SocketAddr>,
     /// Packets to this leg for which no address was known.
     pub unaddressed: u64,
-    /// Packets that the latch refused, but for those of a party that spoke before its
-    /// description. Where the latch hears one address alone, the system drops those
-    /// of others before they are counted.
+    /// Packets that the latch refused, but for those of a party that spoke before its description.
     pub refused: u64,
     /// Where the last of those came from.
     pub last_refused: Option<SocketAddr>,
@@ -101,9 +99,9 @@ impl Stream {
         if heard { self.legs[side.other()].send(component) } else { None }
     }
 
-    /// Who alone may speak on a component of the leg on `side`, see [`Latch::sole_speaker`].
-    pub fn sole_speaker(&self, side: Family, component: Component) -> Option<(SocketAddr, Duration)> {
-        self.legs[side].latch_of(component).sole_speaker()
+    /// Whom the RTP on `side` comes from and goes to, once media has shown it.
+    pub fn speaker(&self, side: Family) -> Option<SocketAddr> {
+        self.legs[side].rtp.speaker()
     }
 
     /// When a packet of either party was last let in: for
@@ -157,13 +155,6 @@ impl Leg {
         match component {
             Component::Rtp => &mut self.rtp,
             Component::Rtcp => &mut self.rtcp,
-        }
-    }
-
-    fn latch_of(&self, component: Component) -> &Latch {
-        match component {
-            Component::Rtp => &self.rtp,
-            Component::Rtcp => &self.rtcp,
         }
     }
 

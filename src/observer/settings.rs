@@ -1,6 +1,5 @@
 //! Who looks, as the options say.
 
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -31,9 +30,6 @@ pub enum SettingsError {
     /// The recordings.
     #[error(transparent)]
     Record(#[from] RecordError),
-    /// The collector.
-    #[error("--hep: cannot start the thread that looks names up: {0}")]
-    Collector(#[source] io::Error),
 }
 
 impl Settings {
@@ -53,8 +49,7 @@ impl Settings {
             made.extend(is_new.then(|| recording.folder.clone()));
         }
         if let Some(collector) = &self.hep {
-            let hep = Hep::start(collector, Arc::clone(config), clock).map_err(SettingsError::Collector)?;
-            sinks.push(Box::new(hep));
+            sinks.push(Box::new(Hep::new(collector, Arc::clone(config), clock)));
         }
         Ok(Opened { sinks, made })
     }

@@ -10,7 +10,7 @@ use crate::family::Family;
 use crate::limit::Asker;
 use crate::media::table::Sender;
 use crate::rewrite::reply::{self, Answer, Form};
-use crate::rewrite::request::{Vias as OurVias, lay_path, max_forwards, request_uri, take_up_routes};
+use crate::rewrite::request::{Vias as OurVias, lay_path, max_forwards, take_up_routes};
 use crate::rewrite::response::OurVia;
 use crate::rewrite::uri::Crossing;
 use crate::rewrite::{body, fields};
@@ -115,15 +115,12 @@ impl Forwarding<'_> {
             destination: hop.to.ip(),
             redirect: false,
         };
-        let last = room.routes.values.last().filter(|_| room.routes.last_is_request_uri);
-        let uri = last.map_or(request.uri, |value| value.uri.span);
-        request_uri(uri.of(message.bytes), &hop, &crossing, &mut room.uri_edits, &mut room.uri);
-
+        // In the order in which they stand in the message, so that nothing is sorted.
         let edits = &mut room.edits;
         edits.clear();
+        take_up_routes(&request, &room.routes, &hop, &crossing, &mut room.uri, edits);
         let seal = below.seal(directory.key(), request.local, request.rights, call_id, cseq);
-        lay_path(&request, &hop, &OurVias { topmost: via, below, seal }, max_forwards, directory.key(), edits);
-        take_up_routes(&request, &room.routes, &room.uri, edits);
+        lay_path(&request, &hop, &OurVias { topmost: via, below, seal }, max_forwards, directory, edits);
         fields::map(message, &crossing, edits).map_err(Reason::Malformed)?;
         let sender = if request.source == Source::Generic { Sender::Generic } else { Sender::Known };
         let passage = Passage {

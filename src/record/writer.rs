@@ -6,6 +6,7 @@ use crate::blank::blanked;
 use crate::config::{Config, Key};
 use crate::escaped::Escaped;
 use crate::family::Family;
+use crate::recording::anonymous::Anonymiser;
 use crate::recording::command_line::command_line;
 use crate::recording::length::corrected;
 use crate::recording::seals::{Party, reseal};
@@ -20,14 +21,18 @@ pub(super) struct Writer {
     key: Key,
     /// The configuration of test mode, addresses of the recording in it.
     config: Config,
+    anonymiser: Option<Anonymiser>,
 }
 
 impl Writer {
-    /// For messages under this configuration.
-    pub(super) fn new(config: &Config) -> Self {
+    /// For messages under this configuration; `pseudonyms`: the key of made-up
+    /// words, where they are to be anonymous.
+    pub(super) fn new(config: &Config, pseudonyms: Option<Key>) -> Self {
         let plain = Config::new(config.listen[Family::V4], config.listen[Family::V6]);
         let test = Config { key: plain.key, port_order: plain.port_order, ..config.clone() };
-        Self { key: config.key, config: test }
+        let mut anonymiser = pseudonyms.map(Anonymiser::new);
+        let config_of_test = anonymiser.as_mut().map_or_else(|| test.clone(), |anonymiser| anonymiser.config(&test));
+        Self { key: config.key, config: config_of_test, anonymiser }
     }
 
     /// The configuration that the recording is for.
@@ -52,16 +57,21 @@ impl Writer {
         let test = Party { key: self.config.key, peer };
         let mut resealed = message.to_vec();
         reseal(message, &Party { key: self.key, peer }, &mut resealed, &test);
-        corrected(message, blanked(&resealed))
+        let blanked = blanked(&resealed);
+        let Some(anonymiser) = &mut self.anonymiser else { return corrected(message, blanked) };
+        let mut anonymous = anonymiser.message(&blanked);
+        // What was signed is another address now.
+        reseal(&blanked, &test, &mut anonymous, &Party { peer: anonymiser.address(peer), ..test });
+        corrected(message, anonymous)
     }
 
     /// An endpoint, in the line above a message.
     pub(super) fn endpoint(&mut self, endpoint: SocketAddr) -> SocketAddr {
-        endpoint
+        self.anonymiser.as_mut().map_or(endpoint, |anonymiser| anonymiser.endpoint(endpoint))
     }
 
     /// An address of an uplink.
     pub(super) fn address(&mut self, address: IpAddr) -> IpAddr {
-        address
+        self.anonymiser.as_mut().map_or(address, |anonymiser| anonymiser.address(address))
     }
 }

@@ -27,6 +27,9 @@ pub struct Party {
     pub peer: IpAddr,
 }
 
+/// In a URI that is longer no signature is looked for.
+const LONGEST_URI: usize = 2000;
+
 /// Signs `copy` under the key of `to` wherever `original` is signed under that
 /// of `from`. The two are one message, but the copy may have other addresses and
 /// names. What nobody signed stays as it is.
@@ -43,7 +46,12 @@ pub fn reseal(original: &[u8], from: &Party, copy: &mut [u8], to: &Party) {
     // From the last Via up, as each branch is signed with the one below it.
     for (site, proof) in sites.iter().zip(&proofs).rev() {
         let Some(proof) = *proof else { continue };
-        let seal = Message::parse(copy, &mut copied).ok().and_then(|message| site.seal(&message, proof, to));
+        let seal = match site.claim {
+            Claim::Branch(..) | Claim::ToTag => {
+                Message::parse(copy, &mut copied).ok().and_then(|message| site.claim.seal(Some(&message), proof, to))
+            }
+            Claim::Written(_) | Claim::Source(..) | Claim::Route(..) => site.claim.seal(None, proof, to),
+        };
         if let (Some(seal), Some(place)) = (seal, copy.get_mut(site.at.clone())) {
             put(place, seal);
         }
@@ -102,21 +110,28 @@ impl Site {
         let found = Seal::parse(found)?;
         [Proof::Only, Proof::Everybody, Proof::Recipient]
             .into_iter()
-            .find(|&proof| self.seal(message, proof, party) == Some(found))
+            .find(|&proof| self.claim.seal(Some(message), proof, party) == Some(found))
     }
+}
 
-    fn seal(&self, message: &Message<'_>, proof: Proof, Party { key, peer }: &Party) -> Option<Seal> {
-        let cseq = message.cseq().map(|(number, _)| number);
-        match (&self.claim, proof) {
-            (Claim::Branch(branch, below), Proof::Only) => {
+impl Claim {
+    /// The signature that would prove it; branches and tags need the message.
+    fn seal(&self, message: Option<&Message<'_>>, proof: Proof, Party { key, peer }: &Party) -> Option<Seal> {
+        match (self, proof) {
+            (Self::Branch(branch, below), Proof::Only) => {
+                let message = message?;
+                let (cseq, _) = message.cseq().ok()?;
                 let below = Below::new(message.bytes, below);
-                Some(below.seal(key, branch.arrival, branch.rights, message.call_id().ok()?, cseq.ok()?))
+                Some(below.seal(key, branch.arrival, branch.rights, message.call_id().ok()?, cseq))
             }
-            (Claim::Written(written), Proof::Everybody) => Some(seal_everybody(key, *written)),
-            (Claim::Written(written), Proof::Recipient) => Some(seal_recipient(key, *written, canonical(*peer))),
-            (Claim::Source(written, source), Proof::Only) => Some(seal_source(key, *written, *source)),
-            (Claim::Route(route, received), Proof::Only) => Some(seal_route(key, *route, *received)),
-            (Claim::ToTag, Proof::Only) => Some(to_tag(key, message.call_id().ok()?, cseq.unwrap_or(0))),
+            (Self::Written(written), Proof::Everybody) => Some(seal_everybody(key, *written)),
+            (Self::Written(written), Proof::Recipient) => Some(seal_recipient(key, *written, canonical(*peer))),
+            (Self::Source(written, source), Proof::Only) => Some(seal_source(key, *written, *source)),
+            (Self::Route(route, received), Proof::Only) => Some(seal_route(key, *route, *received)),
+            (Self::ToTag, Proof::Only) => {
+                let cseq = message?.cseq().map_or(0, |(cseq, _)| cseq);
+                Some(to_tag(key, message?.call_id().ok()?, cseq))
+            }
             _ => None,
         }
     }
@@ -199,11 +214,11 @@ struct Target {
 
 /// The URI, one of whose parameters begins at `start`.
 fn uri_before(text: &[u8], start: usize) -> Option<Target> {
-    let line =
-        text.get(..start)?.iter().rposition(|&byte| matches!(byte, b'<' | b'\n' | b' ' | b','))?.saturating_add(1);
-    let rest = text.get(line..)?;
+    let nearest = start.saturating_sub(LONGEST_URI);
+    let line = text.get(nearest..start)?.iter().rposition(|&byte| matches!(byte, b'<' | b'\n' | b' ' | b','))?;
+    let rest = text.get(nearest.saturating_add(line).saturating_add(1)..)?;
     // Up to the end of the brackets, or of the value where there are none.
-    let length = rest.iter().position(|&byte| matches!(byte, b'>' | b'\r' | b'\n' | b' ' | b','))?;
+    let length = rest.iter().take(LONGEST_URI).position(|&byte| matches!(byte, b'>' | b'\r' | b'\n' | b' ' | b','))?;
     let text = rest.get(..length)?;
     let uri = Uri::parse(text)?;
     let received = uri.parameter(text, b"received").map(|received| received.value.of(text).to_vec());

@@ -1,22 +1,44 @@
 //! A stream with its sockets.
 
 use std::net::SocketAddr;
-use std::os::fd::AsRawFd;
+use std::sync::Arc;
 use std::time::Duration;
+
+use nix::sys::epoll::{Epoll, EpollEvent, EpollFlags};
 
 use super::figures::{Failures, StreamFigures};
 use super::handover::StreamState;
 use super::icmp::ErrorReader;
 use super::key::SocketKey;
+use super::slab::Key;
 use super::sockets::StreamSockets;
 use super::tap::{Passage, Tap};
 use crate::clock::wall_clock;
 use crate::family::{Family, PerFamily};
 use crate::media::command::{LegDescription, SessionId, StreamId};
 use crate::media::stream::{Component, Stream};
+use crate::socket::SocketOptions;
 
 /// ICMP errors read from a socket before the others get their turn again.
 const ERRORS: usize = 16;
+/// Packets taken off a socket at once where one takes the place of another; it
+/// rarely has more than one or two.
+const WAITING: usize = 64;
+/// How often a line is made anew for one packet, before it is given up for now.
+const CHANGES: usize = 3;
+
+/// What a thread has for all its streams.
+#[derive(Debug)]
+pub(super) struct Around {
+    pub(super) epoll: Epoll,
+    pub(super) buffer: Box<[u8]>,
+    pub(super) errors: ErrorReader,
+    pub(super) tap: Option<Arc<dyn Tap>>,
+    /// How media sockets are made.
+    pub(super) sockets: SocketOptions,
+    /// Files beyond this number are for the open sockets of calls.
+    pub(super) most_files: u64,
+}
 
 /// A stream with its sockets.
 #[derive(Debug)]
@@ -29,64 +51,89 @@ pub(super) struct Relayed {
 }
 
 impl Relayed {
-    /// Relays one packet of a socket, if one waits. Where the socket hears its
-    /// party alone from now on: until when at the soonest.
-    pub(super) fn packet(
-        &mut self,
-        now: Duration,
-        key: SocketKey,
-        buffer: &mut [u8],
-        tap: Option<&dyn Tap>,
-    ) -> Option<Duration> {
-        let SocketKey { side, component, .. } = key;
-        let port = self.sockets.of(side, component);
-        let may_connect = port.is_open();
+    /// Relays one packet of a socket, if one waits.
+    pub(super) fn packet(&mut self, now: Duration, key: SocketKey, around: &mut Around) {
+        let from = self.carry(now, key, around);
+        // What comes by a line is from its party, and changes nothing.
+        if key.component == Component::Rtp && from.is_some() && (!key.line || from != self.sockets.party(key.side)) {
+            self.settle(now, key, around);
+        }
+    }
+
+    /// Takes one packet off a socket and sends it on. The answer is where it
+    /// came from; `None`: none waits.
+    fn carry(&mut self, now: Duration, key: SocketKey, around: &mut Around) -> Option<SocketAddr> {
+        let SocketKey { side, component, line, .. } = key;
         // An error here is one from ICMP, which this very call takes off the
         // socket, or a packet with a bad checksum: nothing that stays.
-        let (length, from) = port.receive(buffer).ok()?;
-        let packet = buffer.get(..length)?;
+        let (length, from) = self.sockets.receive(side, component, line, &mut around.buffer).ok()?;
+        let packet = around.buffer.get(..length)?;
         let to = self.stream.packet(now, side, component, from, packet);
-        if let Some(tap) = tap {
+        if let Some(tap) = around.tap.as_deref() {
             self.show(tap, key, from, to, packet);
         }
         if let Some(to) = to
-            && let Err(error) = self.sockets.of(side.other(), component).send(packet, to)
+            && let Err(error) = self.sockets.send(side.other(), component, packet, to)
         {
             self.failures[side.other()].not_sent(to, &error);
         }
-        if may_connect { self.connect(side, component) } else { None }
+        Some(from)
     }
 
-    /// Connects a socket, if nobody else is let in.
-    fn connect(&mut self, side: Family, component: Component) -> Option<Duration> {
-        let (party, until) = self.stream.sole_speaker(side, component)?;
-        let port = self.sockets.of_mut(side, component);
-        port.connect(party);
-        // One that was connected before may still have its place.
-        let untimed = port.is_connected() && !std::mem::replace(&mut port.timed, true);
-        untimed.then_some(until)
-    }
-
-    /// The time has come to look at a connected socket: whether others may be
-    /// let in. If not: when to look again.
-    pub(super) fn look_again(&mut self, now: Duration, key: SocketKey) -> Option<Duration> {
-        let SocketKey { side, component, .. } = key;
-        let sole = self.stream.sole_speaker(side, component).map(|(_, until)| until).filter(|&until| until > now);
-        let port = self.sockets.of_mut(side, component);
-        let until = sole.filter(|_| port.is_connected());
-        port.timed = until.is_some();
-        if until.is_none() {
-            port.disconnect();
+    /// Sees to it that the line on a side is to the party that the latch has found.
+    fn settle(&mut self, now: Duration, key: SocketKey, around: &mut Around) {
+        // What waits in the one socket or the other may change it again.
+        for _ in 0..CHANGES {
+            let speaker = self.stream.speaker(key.side);
+            if speaker == self.sockets.party(key.side) {
+                return;
+            }
+            self.hang_up(now, key, around);
+            if let Some(party) = speaker {
+                self.connect(now, key, party, around);
+            }
         }
-        until
+        self.hang_up(now, key, around);
     }
 
-    /// A leg is described anew, and heard with open ears: even one that is
-    /// described as it was may have become silent for good.
-    pub(super) fn describe(&mut self, side: Family, leg: LegDescription) {
+    #[cold]
+    fn connect(&mut self, now: Duration, key: SocketKey, party: SocketAddr, around: &mut Around) {
+        self.sockets.connect(key.side, party, around.sockets, around.most_files);
+        let Some(connected) = self.sockets.connected(key.side) else { return };
+        let line = SocketKey::line(key.stream, key.side);
+        if around.epoll.add(connected, EpollEvent::new(EpollFlags::EPOLLIN, line.datum())).is_err() {
+            return self.hang_up(now, key, around);
+        }
+        // What came before goes first.
+        let open = SocketKey { line: false, ..line };
+        (0..WAITING).all(|_| self.carry(now, open, around).is_some());
+    }
+
+    /// Closes the line on a side, but relays what waits in it.
+    #[cold]
+    fn hang_up(&mut self, now: Duration, key: SocketKey, around: &mut Around) {
+        let line = SocketKey::line(key.stream, key.side);
+        if let Some(connected) = self.sockets.connected(key.side) {
+            // Closing would do, unless another process shares the socket.
+            let _ = around.epoll.delete(connected);
+            self.sockets.hang_up(key.side);
+            (0..WAITING).all(|_| self.carry(now, line, around).is_some());
+            self.read_errors(line, &mut around.errors);
+        }
+        self.sockets.disconnect(key.side);
+    }
+
+    /// A leg is described anew.
+    pub(super) fn describe(&mut self, now: Duration, key: Key, leg: (Family, LegDescription), around: &mut Around) {
+        let (side, leg) = leg;
         self.stream.describe(side, leg);
-        for component in Component::BOTH {
-            self.sockets.of_mut(side, component).disconnect();
+        self.settle(now, SocketKey::line(key, side), around);
+    }
+
+    /// Closes both lines, so that only the open sockets are left.
+    pub(super) fn hang_up_both(&mut self, now: Duration, key: Key, around: &mut Around) {
+        for side in Family::BOTH {
+            self.hang_up(now, SocketKey::line(key, side), around);
         }
     }
 
@@ -108,7 +155,7 @@ impl Relayed {
     /// Counts the ICMP errors that wait at a socket. As long as one is there
     /// epoll reports the socket.
     pub(super) fn read_errors(&mut self, key: SocketKey, errors: &mut ErrorReader) {
-        let descriptor = self.sockets.of(key.side, key.component).as_raw_fd();
+        let Some(descriptor) = self.sockets.raw(key.side, key.component, key.line) else { return };
         let failures = &mut self.failures[key.side];
         for error in std::iter::from_fn(|| errors.next(descriptor)).take(ERRORS) {
             if error.unreachable {
@@ -118,13 +165,8 @@ impl Relayed {
         }
     }
 
-    /// Gives the stream out. Its sockets hear everybody, as new ones do.
-    pub(super) fn detach(mut self) -> (StreamState, StreamSockets) {
-        for side in Family::BOTH {
-            for component in Component::BOTH {
-                self.sockets.of_mut(side, component).disconnect();
-            }
-        }
+    /// Gives the stream out, once its lines are closed.
+    pub(super) fn detach(self) -> (StreamState, StreamSockets) {
         (StreamState { id: self.id, stream: self.stream, failures: self.failures }, self.sockets)
     }
 

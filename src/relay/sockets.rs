@@ -1,40 +1,58 @@
-//! The four sockets of a stream.
+//! The sockets of a stream.
 
 use std::io;
+#[allow(clippy::disallowed_types, reason = "the shell owns sockets")]
+use std::net::UdpSocket;
 use std::net::{IpAddr, SocketAddr};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
-use super::port::Port;
+use super::line::{Connected, Line};
 use crate::family::{Family, PerFamily};
 use crate::media::stream::Component;
 use crate::socket::{BindError, SocketOptions, bind_media};
 
 /// RTP and RTCP at one listen address.
+#[allow(clippy::disallowed_types, reason = "the shell owns sockets")]
 #[derive(Debug)]
 struct Pair {
-    rtp: Port,
-    rtcp: Port,
-    /// Where the first of them is bound.
+    rtp: UdpSocket,
+    rtcp: UdpSocket,
+    /// To the party whose RTP comes here, while it is known.
+    line: Option<Line>,
+    /// Where RTP is bound.
     address: SocketAddr,
 }
 
+#[allow(clippy::disallowed_types, reason = "the shell owns sockets")]
 impl Pair {
     fn bind(listen: IpAddr, port: u16, options: SocketOptions) -> Result<Self, BindError> {
         let address = SocketAddr::new(listen, port);
-        let rtp = Port::new(bind_media(address, options)?);
-        let rtcp = Port::new(bind_media(SocketAddr::new(listen, port.saturating_add(1)), options)?);
-        Ok(Self { rtp, rtcp, address })
+        let rtp = bind_media(address, options)?;
+        let rtcp = bind_media(SocketAddr::new(listen, port.saturating_add(1)), options)?;
+        Ok(Self { rtp, rtcp, line: None, address })
     }
 
     /// Sockets of another process; they are bound and do not block.
     fn adopt(rtp: OwnedFd, rtcp: OwnedFd) -> io::Result<Self> {
-        let rtp = Port::from(rtp);
-        let address = rtp.address()?;
-        Ok(Self { rtp, rtcp: rtcp.into(), address })
+        let rtp: UdpSocket = rtp.into();
+        let address = rtp.local_addr()?;
+        Ok(Self { rtp, rtcp: rtcp.into(), line: None, address })
+    }
+
+    fn open(&self, component: Component) -> &UdpSocket {
+        match component {
+            Component::Rtp => &self.rtp,
+            Component::Rtcp => &self.rtcp,
+        }
+    }
+
+    fn connected(&self) -> Option<&Connected> {
+        self.line.as_ref().and_then(Line::connected)
     }
 }
 
-/// The four sockets of a stream, bound; what arrives waits in them.
+/// The four open sockets of a stream, bound; what arrives waits in them. Beside
+/// them there may be a [`Line`] on each side.
 #[derive(Debug)]
 pub struct StreamSockets(PerFamily<Pair>);
 
@@ -61,8 +79,8 @@ impl StreamSockets {
         Ok(Self(PerFamily::new(pair(Family::V4)?, pair(Family::V6)?)))
     }
 
-    /// Where to look for the descriptors to hand them to another process: RTP
-    /// and RTCP of the IPv4 side, then of the IPv6 side.
+    /// The descriptors, to hand them to another process: RTP and RTCP of the
+    /// IPv4 side, then of the IPv6 side.
     pub fn descriptors(&self) -> [BorrowedFd<'_>; 4] {
         let [v4, v6] = Family::BOTH.map(|side| &self.0[side]);
         [v4.rtp.as_fd(), v4.rtcp.as_fd(), v6.rtp.as_fd(), v6.rtcp.as_fd()]
@@ -79,22 +97,6 @@ impl StreamSockets {
         Ok(Self(PerFamily::new(v4, v6)))
     }
 
-    /// One of them.
-    pub(super) fn of(&self, side: Family, component: Component) -> &Port {
-        match component {
-            Component::Rtp => &self.0[side].rtp,
-            Component::Rtcp => &self.0[side].rtcp,
-        }
-    }
-
-    /// One of them.
-    pub(super) fn of_mut(&mut self, side: Family, component: Component) -> &mut Port {
-        match component {
-            Component::Rtp => &mut self.0[side].rtp,
-            Component::Rtcp => &mut self.0[side].rtcp,
-        }
-    }
-
     /// Where one of them is bound.
     pub(super) fn address(&self, side: Family, component: Component) -> SocketAddr {
         let mut address = self.0[side].address;
@@ -102,5 +104,73 @@ impl StreamSockets {
             address.set_port(address.port().saturating_add(1));
         }
         address
+    }
+
+    /// One of the open sockets, to be watched.
+    pub(super) fn open(&self, side: Family, component: Component) -> BorrowedFd<'_> {
+        self.0[side].open(component).as_fd()
+    }
+
+    /// The socket of the line on `side`, if there is one, to be watched.
+    pub(super) fn connected(&self, side: Family) -> Option<&Connected> {
+        self.0[side].connected()
+    }
+
+    /// What to read the errors of: an open socket, or that of a line.
+    pub(super) fn raw(&self, side: Family, component: Component, line: bool) -> Option<RawFd> {
+        let pair = &self.0[side];
+        match line {
+            true => pair.connected().map(|connected| connected.as_fd().as_raw_fd()),
+            false => Some(pair.open(component).as_raw_fd()),
+        }
+    }
+
+    /// Takes one packet off an open socket, or off the line.
+    pub(super) fn receive(
+        &self,
+        side: Family,
+        component: Component,
+        line: bool,
+        buffer: &mut [u8],
+    ) -> io::Result<(usize, SocketAddr)> {
+        let pair = &self.0[side];
+        match pair.connected().filter(|_| line) {
+            Some(connected) => connected.receive(buffer),
+            None => pair.open(component).recv_from(buffer),
+        }
+    }
+
+    /// Sends a packet to the party on `side`, which is at `to`: by its line, if
+    /// there is one. A first failure may be an ICMP error for a packet before.
+    pub(super) fn send(&self, side: Family, component: Component, packet: &[u8], to: SocketAddr) -> io::Result<()> {
+        let pair = &self.0[side];
+        let send = || match pair.connected().filter(|_| component == Component::Rtp) {
+            Some(connected) => connected.send(packet),
+            None => pair.open(component).send_to(packet, to),
+        };
+        send().or_else(|_| send()).map(drop)
+    }
+
+    /// Whom the line on `side` is for.
+    pub(super) fn party(&self, side: Family) -> Option<SocketAddr> {
+        self.0[side].line.as_ref().map(|line| line.party)
+    }
+
+    /// Makes a line to the party on `side`.
+    pub(super) fn connect(&mut self, side: Family, party: SocketAddr, options: SocketOptions, most_files: u64) {
+        let pair = &mut self.0[side];
+        pair.line = Some(Line::new(&pair.rtp, pair.address, party, options, most_files));
+    }
+
+    /// Lets the party on `side` come to the open socket again.
+    pub(super) fn hang_up(&self, side: Family) {
+        if let Some(connected) = self.connected(side) {
+            connected.hang_up(self.0[side].address);
+        }
+    }
+
+    /// Closes the line on `side`.
+    pub(super) fn disconnect(&mut self, side: Family) {
+        self.0[side].line = None;
     }
 }

@@ -16,18 +16,17 @@ use std::time::Duration;
 use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use nix::sys::eventfd::EventFd;
+use nix::sys::resource::{Resource, getrlimit};
 use tokio::sync::mpsc::UnboundedSender;
 use tracing::error;
 
 use super::figures::{SessionFigures, StreamFigures};
 use super::handover::{DetachedSession, SessionState};
 use super::icmp::ErrorReader;
-use super::key::{SocketKey, TIMER, WAKE};
+use super::key::{SocketKey, WAKE};
 use super::order::Order;
-use super::relayed::Relayed;
-use super::silences::Silences;
+use super::relayed::{Around, Relayed};
 use super::slab::{Key, Slab};
-use super::tap::Tap;
 use super::{Ending, Notice, RelayOptions, StreamSockets};
 use crate::clock::Clock;
 use crate::config::LatchMode;
@@ -54,7 +53,6 @@ struct Session {
 /// One relay thread: what it owns.
 #[derive(Debug)]
 pub(super) struct Worker {
-    epoll: Epoll,
     wake: Arc<EventFd>,
     orders: Receiver<Order>,
     notices: UnboundedSender<Notice>,
@@ -62,11 +60,8 @@ pub(super) struct Worker {
     streams: Slab<Relayed>,
     keys: HashMap<StreamId, Key>,
     sessions: HashMap<SessionId, Session>,
-    buffer: Box<[u8]>,
-    errors: ErrorReader,
-    silences: Silences,
+    around: Around,
     batch: Duration,
-    tap: Option<Arc<dyn Tap>>,
 }
 
 impl Worker {
@@ -80,10 +75,7 @@ impl Worker {
     ) -> io::Result<Self> {
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
         epoll.add(&*wake, EpollEvent::new(EpollFlags::EPOLLIN, WAKE))?;
-        let silences = Silences::new()?;
-        epoll.add(&silences, EpollEvent::new(EpollFlags::EPOLLIN, TIMER))?;
         Ok(Self {
-            epoll,
             wake,
             orders,
             notices,
@@ -91,11 +83,15 @@ impl Worker {
             streams: Slab::new(),
             keys: HashMap::new(),
             sessions: HashMap::new(),
-            buffer: vec![0; BUFFER].into_boxed_slice(),
-            errors: ErrorReader::new(),
-            silences,
+            around: Around {
+                epoll,
+                buffer: vec![0; BUFFER].into_boxed_slice(),
+                errors: ErrorReader::new(),
+                tap: options.tap.clone(),
+                sockets: options.sockets,
+                most_files: most_files(),
+            },
             batch: options.batch,
-            tap: options.tap.clone(),
         })
     }
 
@@ -103,7 +99,7 @@ impl Worker {
     pub(super) fn run(mut self) {
         let mut events = [EpollEvent::empty(); EVENTS];
         loop {
-            let ready = match self.epoll.wait(&mut events, EpollTimeout::NONE) {
+            let ready = match self.around.epoll.wait(&mut events, EpollTimeout::NONE) {
                 Ok(ready) => ready,
                 Err(Errno::EINTR) => continue,
                 Err(errno) => return error!(%errno, "a relay thread cannot go on"),
@@ -121,7 +117,6 @@ impl Worker {
             for &event in events {
                 match event.data() {
                     WAKE => {}
-                    TIMER => self.look_at_silences(now),
                     _ => self.packet(now, event),
                 }
             }
@@ -138,21 +133,9 @@ impl Worker {
         let key = SocketKey::from_datum(event.data());
         let Some(relayed) = self.streams.find(key.stream) else { return };
         if event.events().contains(EpollFlags::EPOLLERR) {
-            relayed.read_errors(key, &mut self.errors);
+            relayed.read_errors(key, &mut self.around.errors);
         }
-        if let Some(until) = relayed.packet(now, key, &mut self.buffer, self.tap.as_deref()) {
-            self.silences.add(now, until, key);
-        }
-    }
-
-    /// Opens the connected sockets whose party is silent.
-    fn look_at_silences(&mut self, now: Duration) {
-        while let Some(key) = self.silences.due(now) {
-            if let Some(until) = self.streams.find(key.stream).and_then(|relayed| relayed.look_again(now, key)) {
-                self.silences.add(now, until, key);
-            }
-        }
-        self.silences.went_off(now);
+        relayed.packet(now, key, &mut self.around);
     }
 
     /// Carries out what the signalling ordered; `false`: the handle is gone.
@@ -173,9 +156,9 @@ impl Worker {
         match order {
             Order::Open { session, stream, latch, sockets } => self.open(session, stream, latch, *sockets),
             Order::Describe { stream, side, leg } => {
-                if let Some(relayed) = self.keys.get(&stream).and_then(|&key| self.streams.find(key)) {
-                    relayed.describe(side, leg);
-                }
+                let Some(&key) = self.keys.get(&stream) else { return };
+                let Some(relayed) = self.streams.find(key) else { return };
+                relayed.describe(self.clock.now(), key, (side, leg), &mut self.around);
             }
             Order::Query { session } => self.answer(session),
             Order::CloseStream { stream } => self.close_stream(stream),
@@ -204,9 +187,9 @@ impl Worker {
         self.keys.insert(id, key);
         self.sessions.entry(session).or_default().open.push(key);
         let Some(relayed) = self.streams.find(key) else { return };
-        for socket in SocketKey::all(key) {
+        for socket in SocketKey::open(key) {
             let event = EpollEvent::new(EpollFlags::EPOLLIN, socket.datum());
-            if let Err(errno) = self.epoll.add(relayed.sockets.of(socket.side, socket.component), event) {
+            if let Err(errno) = self.around.epoll.add(relayed.sockets.open(socket.side, socket.component), event) {
                 error!(%errno, "a media port cannot be watched; see fs.epoll.max_user_watches");
             }
         }
@@ -246,10 +229,11 @@ impl Worker {
     fn release(&mut self, key: Key) -> Option<Relayed> {
         let mut relayed = self.streams.remove(key)?;
         self.keys.remove(&relayed.id);
-        for socket in SocketKey::all(key) {
-            relayed.read_errors(socket, &mut self.errors);
+        relayed.hang_up_both(self.clock.now(), key, &mut self.around);
+        for socket in SocketKey::open(key) {
+            relayed.read_errors(socket, &mut self.around.errors);
             // Closing would do, unless another process shares the socket.
-            let _ = self.epoll.delete(relayed.sockets.of(socket.side, socket.component));
+            let _ = self.around.epoll.delete(relayed.sockets.open(socket.side, socket.component));
         }
         Some(relayed)
     }
@@ -283,4 +267,10 @@ impl Worker {
             self.watch(Relayed::attach(session, state, sockets));
         }
     }
+}
+
+/// Three quarters of the files that this process may have. Numbers are given
+/// from below, so that a number tells how many there are.
+fn most_files() -> u64 {
+    getrlimit(Resource::RLIMIT_NOFILE).map_or(u64::MAX, |(soft, _)| soft / 4 * 3)
 }

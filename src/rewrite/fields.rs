@@ -87,7 +87,7 @@ fn map_quoted(text: &[u8], value: &NameAddr, place: Place, crossing: &Crossing<'
         let quoted = parameter.value;
         let holds_uri = names.iter().any(|name| parameter.name.of(text).eq_ignore_ascii_case(name));
         if holds_uri && quoted.len() > 2 && quoted.of(text).starts_with(b"\"") {
-            let inside = Span::new(quoted.start.saturating_add(1), quoted.end.saturating_sub(1));
+            let inside = Span::new(quoted.start + 1, quoted.end.saturating_sub(1));
             crossing.map(text, inside, inner, true, edits);
         }
     }

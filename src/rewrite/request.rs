@@ -1,7 +1,7 @@
 //! What a proxy does to a request that it forwards (RFC 3261 §16.6).
 
 use super::uri::{Crossing, Place, put_host, put_port, rename_down, restore};
-use crate::address::{Plainly, Source};
+use crate::address::{Directory, Plainly, Source};
 use crate::branch::{Below, Branch};
 use crate::config::{SIP_PORT, UplinkHost};
 use crate::edit::Edits;
@@ -63,22 +63,22 @@ pub fn lay_path(
     hop: &Hop,
     vias: &Vias<'_>,
     max_forwards: u32,
-    key: &crate::config::Key,
+    directory: &Directory,
     edits: &mut Edits,
 ) {
     let branch = Branch { arrival: request.local, rights: request.rights, seal: vias.seal };
     let top = vias.topmost.field.line.start;
-    edits.insert(top, ("Via: SIP/2.0/UDP ", hop.from, ";branch=", branch, "\r\n"));
+    edits.insert(top, ("Via: SIP/2.0/UDP ", directory.spelled_endpoint(hop.from), ";branch=", branch, "\r\n"));
     complete_via(vias.topmost, &vias.below, edits);
     let message = request.message;
     let at = behind_vias(message, vias.topmost);
     let record_route = message.first(HeaderName::RECORD_ROUTE).map_or(at, |field| field.line.start.min(at));
     if is_record_routed(request.method) {
-        lay_routes("Record-Route", record_route, request, hop, key, edits);
+        lay_routes("Record-Route", record_route, request, hop, directory, edits);
     } else if request.method == Method::Register
         && let Some(path) = message.first(HeaderName::PATH)
     {
-        lay_routes("Path", path.line.start, request, hop, key, edits);
+        lay_routes("Path", path.line.start, request, hop, directory, edits);
     }
     match message.first(HeaderName::MAX_FORWARDS) {
         Some(field) => edits.replace(field.value.range(), max_forwards),
@@ -95,11 +95,11 @@ fn behind_vias(message: &Message<'_>, topmost: &Via) -> usize {
 
 /// Ours of the outgoing side, below it ours of the incoming one (RFC 5658), which
 /// for a generic sender says where its request came from.
-fn lay_routes(name: &str, at: usize, request: &Request<'_>, hop: &Hop, key: &crate::config::Key, edits: &mut Edits) {
-    let local = request.local;
-    edits.insert(at, (name, ": <sip:", hop.from, ";lr>\r\n"));
+fn lay_routes(name: &str, at: usize, request: &Request<'_>, hop: &Hop, directory: &Directory, edits: &mut Edits) {
+    let local = directory.spelled_endpoint(request.local);
+    edits.insert(at, (name, ": <sip:", directory.spelled_endpoint(hop.from), ";lr>\r\n"));
     if request.source == Source::Generic {
-        let seal = seal_route(key, local, request.remote);
+        let seal = seal_route(directory.key(), request.local, request.remote);
         let received = (";lr;received=", Tilde(request.remote), ";sig=", seal);
         edits.insert(at, (name, ": <sip:", local, received, ">\r\n"));
     } else {
@@ -107,20 +107,43 @@ fn lay_routes(name: &str, at: usize, request: &Request<'_>, hop: &Hop, key: &cra
     }
 }
 
-/// Takes out the Routes that are used up, and does what strict routers need
-/// (RFC 3261 §16.4, §16.6 step 6). `request_uri` is the Request-URI as it would
-/// leave if there were no strict router.
-pub fn take_up_routes(request: &Request<'_>, routes: &Routes, request_uri: &[u8], edits: &mut Edits) {
-    let strict = routes.next().filter(|_| routes.next_is_strict);
+/// The room that a Request-URI takes while it is changed apart from its message.
+#[derive(Debug, Default)]
+pub struct UriRoom {
+    edits: Edits,
+    text: Vec<u8>,
+}
+
+/// Changes the Request-URI, takes out the Routes that are used up, and does what
+/// strict routers need (RFC 3261 §16.4, §16.6 step 6).
+pub fn take_up_routes(
+    request: &Request<'_>,
+    routes: &Routes,
+    hop: &Hop,
+    crossing: &Crossing<'_>,
+    room: &mut UriRoom,
+    edits: &mut Edits,
+) {
     let text = request.message.bytes;
-    match strict {
-        Some(next) => {
-            let last_line = routes.values.last().map_or(next.field.line, |value| value.field.line);
-            edits.insert(last_line.end, ("Route: <", request_uri, ">\r\n"));
-            edits.replace(request.uri.range(), next.uri.span.of(text));
+    let strict = routes.next().filter(|_| routes.next_is_strict);
+    if strict.is_none() && !routes.last_is_request_uri {
+        request_uri(text, request.uri, hop, crossing, edits);
+    } else {
+        // The URI that decided changes its place.
+        let last = routes.values.last().filter(|_| routes.last_is_request_uri);
+        let uri = last.map_or(request.uri, |value| value.uri.span).of(text);
+        room.edits.clear();
+        room.text.clear();
+        request_uri(uri, Span::new(0, uri.len()), hop, crossing, &mut room.edits);
+        room.edits.apply(uri, &mut room.text);
+        match strict {
+            None => edits.replace(request.uri.range(), room.text.as_slice()),
+            Some(next) => {
+                let last_line = routes.values.last().map_or(next.field.line, |value| value.field.line);
+                edits.insert(last_line.end, ("Route: <", room.text.as_slice(), ">\r\n"));
+                edits.replace(request.uri.range(), next.uri.span.of(text));
+            }
         }
-        None if request_uri == request.uri.of(text) => {}
-        None => edits.replace(request.uri.range(), request_uri),
     }
     remove_values(routes, routes.popped.saturating_add(usize::from(strict.is_some())), edits);
 }
@@ -129,7 +152,7 @@ pub fn take_up_routes(request: &Request<'_>, routes: &Routes, request_uri: &[u8]
 /// whole lines where all values of one go.
 fn remove_values(routes: &Routes, used: usize, edits: &mut Edits) {
     let count = routes.values.len();
-    let goes = |index: usize| index < used || (routes.last_is_request_uri && index.saturating_add(1) == count);
+    let goes = |index: usize| index < used || (routes.last_is_request_uri && index + 1 == count);
     let mut index = 0;
     while let Some(first) = routes.values.get(index) {
         let line = first.field.line;
@@ -157,59 +180,56 @@ fn cut(span: Span, edits: &mut Edits) {
     }
 }
 
-/// The Request-URI with which a request leaves, written into `out`. `uri` is the
-/// one that decided: that of the Request-Line, or a strict router's last Route.
-pub fn request_uri(uri: &[u8], hop: &Hop, crossing: &Crossing<'_>, edits: &mut Edits, out: &mut Vec<u8>) {
-    out.clear();
-    edits.clear();
-    let whole = Span::new(0, uri.len());
+/// Makes the URI in `span` of `text` the Request-URI with which a request leaves.
+/// It is the one that decided: that of the Request-Line, or a strict router's last
+/// Route.
+fn request_uri(text: &[u8], span: Span, hop: &Hop, crossing: &Crossing<'_>, edits: &mut Edits) {
     match hop.request_uri {
         RequestUri::AsItStands => {}
-        RequestUri::Mapped => crossing.map(uri, whole, Place::Elsewhere, true, edits),
-        RequestUri::Restored => restored(uri, edits),
-        RequestUri::Phone(index) => to_phone(uri, index, crossing, edits),
-        RequestUri::Uplink => to_uplink(uri, crossing, edits),
+        RequestUri::Mapped => crossing.map(text, span, Place::Elsewhere, true, edits),
+        RequestUri::Restored => restored(text, span, edits),
+        RequestUri::Phone(index) => to_phone(text, span, index, crossing, edits),
+        RequestUri::Uplink => to_uplink(text, span, crossing, edits),
         RequestUri::Hairpin => {
-            if let Some((parsed, numeric)) = numeric(uri) {
-                put_host(&parsed, &numeric, hop.to.into(), edits);
+            if let Some((parsed, numeric)) = numeric(text, span) {
+                put_host(&parsed, &numeric, hop.to.into(), crossing.directory, edits);
             }
         }
     }
-    edits.apply(uri, out);
-    edits.clear();
 }
 
-fn numeric(uri: &[u8]) -> Option<(Uri, Numeric)> {
-    let parsed = Uri::parse(uri)?;
-    Some((parsed, Numeric::of(uri, &parsed)?))
+fn numeric(text: &[u8], span: Span) -> Option<(Uri, Numeric)> {
+    let parsed = Uri::within(text, span)?;
+    Some((parsed, Numeric::of(text, &parsed)?))
 }
 
-fn restored(uri: &[u8], edits: &mut Edits) {
-    if let Some((parsed, numeric)) = numeric(uri)
-        && let Some((parameter, token)) = token(uri, &parsed)
+fn restored(text: &[u8], span: Span, edits: &mut Edits) {
+    if let Some((parsed, numeric)) = numeric(text, span)
+        && let Some((parameter, token)) = token(text, &parsed)
     {
-        restore(uri, &parsed, &numeric, parameter, &token, Place::Elsewhere, edits);
+        restore(text, &parsed, &numeric, parameter, &token, Place::Elsewhere, edits);
     }
 }
 
 /// The phone's address, where the Request-URI is numeric. Without a way to use it
 /// an `s64=` of ours goes.
-fn to_phone(uri: &[u8], index: usize, crossing: &Crossing<'_>, edits: &mut Edits) {
-    let Some((parsed, numeric)) = numeric(uri) else { return };
+fn to_phone(text: &[u8], span: Span, index: usize, crossing: &Crossing<'_>, edits: &mut Edits) {
+    let Some((parsed, numeric)) = numeric(text, span) else { return };
     let Some(map) = crossing.directory.map(index) else { return };
     let plainly = (numeric.endpoint() == map.fake)
         .then(|| crossing.directory.plain_counterpart(Family::of(map.fake.ip()), numeric.address, numeric.port));
-    put_host(&parsed, &numeric, plainly.flatten().unwrap_or(Plainly::from(map.phone)), edits);
-    let token = token(uri, &parsed).map(|(parameter, _)| parameter);
+    let plainly = plainly.flatten().unwrap_or(Plainly::from(map.phone));
+    put_host(&parsed, &numeric, plainly, crossing.directory, edits);
+    let token = token(text, &parsed).map(|(parameter, _)| parameter);
     if let Some(parameter) = token {
         edits.remove(parameter.whole.range());
     }
-    rename_down(uri, &parsed, token, edits);
+    rename_down(text, &parsed, token, edits);
 }
 
 /// The uplink as configured, in the place of our listen address.
-fn to_uplink(uri: &[u8], crossing: &Crossing<'_>, edits: &mut Edits) {
-    let Some((parsed, numeric)) = numeric(uri) else { return };
+fn to_uplink(text: &[u8], span: Span, crossing: &Crossing<'_>, edits: &mut Edits) {
+    let Some((parsed, numeric)) = numeric(text, span) else { return };
     let Some(uplink) = &crossing.directory.config().uplinks[crossing.arrival.other()] else { return };
     if numeric.host == parsed.at.host {
         edits.replace(parsed.at.span().range(), uplink.written.as_str());

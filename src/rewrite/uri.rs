@@ -84,7 +84,7 @@ impl Crossing<'_> {
 
     fn by_rule_1(&self, text: &[u8], uri: &Uri, target: &Numeric, plainly: Plainly, edits: &mut Edits) {
         let endpoint = SocketAddr::new(target.address, target.port.unwrap_or(SIP_PORT));
-        put_host(uri, target, plainly, edits);
+        put_host(uri, target, plainly, self.directory, edits);
         if self.directory.fake(endpoint).is_some() {
             rename_down(text, uri, None, edits);
         } else if !self.directory.is_listen(endpoint) {
@@ -95,7 +95,7 @@ impl Crossing<'_> {
     /// Rules 2 and 3: an address of ours, with `s64=`.
     fn by_token(&self, text: &[u8], uri: &Uri, target: &Numeric, place: Place, bracketed: bool, edits: &mut Edits) {
         let (stand_in, rule) = self.directory.stand_in(self.arrival, target.address, target.port);
-        put_host(uri, target, stand_in.into(), edits);
+        put_host(uri, target, stand_in.into(), self.directory, edits);
         let rest = rest(text, uri).filter(|_| place == Place::Identity);
         rename_up(text, uri, rest, edits);
         let beyond = match rest {
@@ -135,8 +135,8 @@ impl Crossing<'_> {
 }
 
 /// Puts `plainly` in the place of host and port.
-pub fn put_host(uri: &Uri, target: &Numeric, plainly: Plainly, edits: &mut Edits) {
-    edits.replace(target.host.range(), Plainly { port: None, ..plainly });
+pub fn put_host(uri: &Uri, target: &Numeric, plainly: Plainly, directory: &Directory, edits: &mut Edits) {
+    edits.replace(target.host.range(), directory.spelled(Plainly { port: None, ..plainly }));
     put_port(uri, plainly.port, edits);
 }
 

@@ -4,7 +4,7 @@ use memchr::memchr2;
 
 use super::attribute::Attribute;
 use super::malformed::{Fault, Malformed};
-use crate::scan::Span;
+use crate::scan::{Span, find_control};
 
 /// One line, `<type>=<value>`.
 ///
@@ -59,11 +59,14 @@ impl<'a> Lines<'a> {
         if rest.is_empty() {
             return None;
         }
-        let length = memchr2(b'\r', b'\n', rest);
+        let length = match find_control(rest) {
+            Some(at) if !matches!(rest.get(at), Some(b'\r' | b'\n')) => memchr2(b'\r', b'\n', rest),
+            end => end,
+        };
         let text = length.unwrap_or(rest.len());
         let end = match (length.and_then(|at| rest.get(at..)), length) {
-            (Some([b'\r', b'\n', ..]), Some(at)) => at.saturating_add(2),
-            (Some(_), Some(at)) => at.saturating_add(1),
+            (Some([b'\r', b'\n', ..]), Some(at)) => at + 2,
+            (Some(_), Some(at)) => at + 1,
             _ => text,
         };
         let start = self.left.start;
@@ -80,7 +83,7 @@ impl Iterator for Lines<'_> {
             let (text, whole) = self.step()?;
             return Some(match text.of(self.message) {
                 [kind, b'=', ..] if kind.is_ascii_lowercase() => {
-                    Ok(Line { kind: *kind, value: Span::new(text.start.saturating_add(2), text.end), whole })
+                    Ok(Line { kind: *kind, value: Span::new(text.start + 2, text.end), whole })
                 }
                 // Some senders pad the body with blank lines or zero bytes.
                 blank if blank.iter().all(|&byte| is_blank(byte) || byte == 0) => continue,
@@ -117,8 +120,8 @@ pub fn last_field(message: &[u8], part: Span) -> Option<Span> {
     let text = part.of(message);
     let last = text.iter().rposition(|&byte| !is_blank(byte))?;
     let before = text.get(..last)?.iter().rposition(|&byte| is_blank(byte));
-    let start = before.map_or(0, |blank| blank.saturating_add(1));
-    Some(Span::new(start, last.saturating_add(1)).shifted(part.start))
+    let start = before.map_or(0, |blank| blank + 1);
+    Some(Span::new(start, last + 1).shifted(part.start))
 }
 
 /// A blank between fields. RFC 8866 has one space; tabs and several occur.

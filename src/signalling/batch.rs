@@ -17,8 +17,9 @@ use crate::family::Family;
 
 /// Datagrams at a system call: beyond this, less than a per cent is left to gain.
 pub(super) const BATCH: usize = 16;
-/// The largest datagram of UDP with its header, and one.
-const DATAGRAM: usize = 1 << 16;
+/// Room for the largest datagram of UDP, and some more: at powers of two their
+/// first lines would all want the same few places of a cache.
+const DATAGRAM: usize = (1 << 16) + 17 * 64;
 
 /// Where datagrams are received into. Of its mebibyte only what was ever written
 /// to takes memory.

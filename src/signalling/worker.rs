@@ -16,6 +16,7 @@ use std::time::Duration;
 use nix::errno::Errno;
 use nix::sys::epoll::EpollEvent;
 use nix::sys::eventfd::EventFd;
+use rustix::process::{getpriority_process, setpriority_process};
 use tokio::sync::mpsc::UnboundedSender;
 use tracing::{debug, error};
 
@@ -39,6 +40,9 @@ use crate::proxy::{Datagram, Outcome, Proxy, Reason};
 const EVENTS: usize = 64;
 /// Batches taken in from a socket before what waits gets its turn.
 const ROUNDS: usize = 16;
+/// How far SIP threads step back behind relay threads, in the steps of nice(2): to
+/// about a third of the time.
+const BACK: i32 = 5;
 /// How often one datagram may come in at a socket of ours again.
 const MOST_PASSES: usize = 8;
 
@@ -112,8 +116,11 @@ impl Worker {
         })
     }
 
-    /// Serves until the handle is dropped, or until it cannot go on.
-    pub(super) fn run(mut self) {
+    /// Serves until the handle is dropped, or until it cannot go on. Says so when
+    /// it is `running`.
+    pub(super) fn run(mut self, running: Sender<()>) {
+        make_way_for_media();
+        let _ = running.send(());
         if let Err(fault) = self.serve() {
             // Where nobody listens any more the daemon ends anyway.
             let _ = self.faults.send(fault);
@@ -334,6 +341,15 @@ impl Worker {
             (Output::Paper, Outcome::Drop(reason)) => paper::dropped(&mut io::stdout().lock(), reason),
             _ => Ok(()),
         }
+    }
+}
+
+/// Where a core is wanted by more than it has time for, a message may wait and a
+/// media packet may not: this thread steps back.
+fn make_way_for_media() {
+    let stepped_back = getpriority_process(None).and_then(|nice| setpriority_process(None, nice.saturating_add(BACK)));
+    if let Err(error) = stepped_back {
+        debug!(%error, "SIP threads have the priority of relay threads");
     }
 }
 

@@ -225,6 +225,53 @@ fn rights_are_given_up_once_all_is_bound() {
     });
 }
 
+/// All of it together: everything that is done while it runs is still done.
+#[test]
+fn a_daemon_in_its_sandbox_does_all_that_it_should() {
+    isolated_with_users(|| {
+        let folder = Folder::new();
+        let (file, control) = (folder.path("conf"), folder.path("control"));
+        let text = |more: &str| {
+            let listen = "listen4 192.0.2.1\nlisten6 2001:db8::1\nuplink4 localhost\nuser 4711:4712\nlog stderr\n";
+            fs::write(&file, format!("{listen}map 192.0.2.101=2001:db8::101\n{more}")).unwrap();
+        };
+        text("");
+        let said = folder.path("said");
+        let said_by_now = || fs::read_to_string(&said).unwrap();
+        let mut command = Command::new(PROGRAM);
+        command.args(["-d", "-P", &folder.path("pid"), "--control", &control, "-c", &file]);
+        let status = command.stdout(Stdio::null()).stderr(File::create(&said).unwrap()).status().unwrap();
+        assert!(status.success(), "{}", said_by_now());
+        let pid = fs::read_to_string(folder.path("pid")).unwrap().trim().parse().unwrap();
+        let daemon = Left { process: Process(pid), pid_file: folder.path("pid") };
+        for thread in fs::read_dir(format!("/proc/{pid}/task")).unwrap() {
+            let status = fs::read_to_string(thread.unwrap().path().join("status")).unwrap();
+            assert!(status.contains("NoNewPrivs:\t1\n") && status.contains("Seccomp:\t2\n"), "{status}");
+        }
+        await_that("names are looked up", || said_by_now().contains("uplink found"));
+        assert_makes_a_call();
+        text("map 192.0.2.102=2001:db8::102\n");
+        signal(daemon.process, "USR2");
+        await_that("maps are read again", || said_by_now().contains("reloaded maps=2 added=1"));
+        assert_makes_a_call();
+        let asked = Command::new(PROGRAM).args(["status", "--control", &control]).output().unwrap();
+        assert!(asked.status.success(), "{}", String::from_utf8_lossy(&asked.stderr));
+        daemon.end();
+        assert!(said_by_now().contains("stopped") && !said_by_now().contains("denied"), "{}", said_by_now());
+        assert!(!Path::new(&daemon.pid_file).exists() && !Path::new(&control).exists());
+    });
+}
+
+#[test]
+fn the_sandbox_can_be_left_off() {
+    isolated(|| {
+        let folder = Folder::new();
+        let daemon = Left::start(&folder, &["--no-sandbox"]);
+        assert_eq!(daemon.process.status("Seccomp"), "0");
+        assert_eq!(daemon.process.status("NoNewPrivs"), "0");
+    });
+}
+
 /// In a folder that only root may write to, nothing stands in the file in the end.
 #[test]
 fn the_pid_file_of_another_user_is_emptied_at_least() {

@@ -139,6 +139,50 @@ fn a_recording_holds_no_secrets() {
 }
 
 #[test]
+fn an_anonymous_recording_names_nobody_and_happens_again() {
+    isolated(|| {
+        let folder = Folder::new("record-anonymous");
+        let directory = folder.file("calls");
+        let daemon = Daemon::start_with(&["--record", &directory, "--anonymise"]);
+        let (bob, alice) = (Party::new("bobsmith", X6, 40000), Party::new("alice1017", P1, 50000));
+        let mut call = establish(&bob, &alice, "sip:alice1017@[2001:db8::101]", F1);
+        call.end_by_callee(&bob, &alice);
+        // And one in which what proves that it may come was signed elsewhere.
+        let mut dave = Party::new("davejones", NAT4, 51000);
+        dave.contact = "<sip:davejones@10.0.0.5:5060>".to_owned();
+        let uplink = Party::new("uplink", U6, 41000);
+        let register = dave.request("REGISTER", "sip:provider.example").without_body();
+        dave.agent.send(&register, LISTEN4);
+        let received = uplink.agent.receive_request("REGISTER");
+        let contact = received.message.value("Contact").to_owned();
+        ring(&uplink, &dave, contact.trim_matches(['<', '>']), LISTEN6);
+        end(daemon);
+        let recordings = recordings(&directory);
+        assert_eq!(recordings.len(), 3, "{recordings:?}");
+        for recording in &recordings {
+            assert_replays(recording);
+            for file in ["options", "input", "expected", "sent", "why"] {
+                let text = read(recording, file).to_lowercase();
+                for word in [
+                    "bobsmith",
+                    "alice1017",
+                    "davejones",
+                    "provider",
+                    "2001:db8:9::55",
+                    "203.0.113.9",
+                    "2001-db8-9--55",
+                ] {
+                    assert!(!text.contains(word), "{word} is in {file}:\n{text}");
+                }
+            }
+        }
+        let call = read(&recordings[2], "input");
+        assert!(call.contains(";s64=10.0.0.1~5060_"), "the phone is at another private address:\n{call}");
+        assert!(read(&recordings[2], "expected").contains("180 Ringing"), "the call goes on");
+    });
+}
+
+#[test]
 fn a_flood_of_strangers_does_not_fill_the_disk() {
     isolated(|| {
         let folder = Folder::new("record-flood");

@@ -1,11 +1,14 @@
 //! What goes into a recording behaves under the key of test mode as it did under
 //! the key of the daemon.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use proptest::prelude::*;
 use sipproxy64::config::{Config, Key};
 use sipproxy64::proxy::Standalone;
+use sipproxy64::recording::anonymous::Anonymiser;
+use sipproxy64::recording::length::corrected;
 use sipproxy64::recording::seals::{Party, reseal};
 
 use crate::checker::naive;
@@ -18,7 +21,7 @@ fn rekeyed(config: &Config) -> Config {
 }
 
 /// A message from or to `peer`, sealed anew.
-fn resealed(config: &Config, other: &Config, bytes: &[u8], peer: std::net::SocketAddr) -> Vec<u8> {
+fn resealed(config: &Config, other: &Config, bytes: &[u8], peer: SocketAddr) -> Vec<u8> {
     let mut copy = bytes.to_vec();
     let party = |config: &Config| Party { key: config.key, peer: peer.ip() };
     reseal(bytes, &party(config), &mut copy, &party(other));
@@ -58,4 +61,46 @@ proptest! {
         prop_assert_eq!(&end, &replay_end);
         assert_same(&config, &other, &returned, &replayed)?;
     }
+}
+
+proptest! {
+    #![proptest_config(cases(300))]
+
+    #[test]
+    fn an_anonymous_message_meets_the_same_fate((config, sent) in scene(), respelling in respelling(), code in prop::sample::select(vec!["200", "302", "180"])) {
+        let mut anonymiser = Anonymiser::new(Key([3; 16]));
+        let anonymous = Arc::new(anonymiser.config(&config));
+        prop_assert_eq!(anonymous.check(), Ok(()));
+        let (mut live, mut replay) = (Standalone::new(Arc::clone(&config.0)), Standalone::new(Arc::clone(&anonymous)));
+        let (passes, end) = send(&config, &mut live, &sent)?;
+        let again = disguised(&config, &mut anonymiser, &sent);
+        let (replayed, replay_end) = send(&anonymous, &mut replay, &again)?;
+        let show = || format!("{}\n{}", naive::latin1(&sent.bytes), naive::latin1(&again.bytes));
+        prop_assert_eq!(&end, &replay_end, "{}", show());
+        prop_assert_eq!(endpoints(&passes, |end| anonymiser.endpoint(end)), endpoints(&replayed, |end| end), "{}", show());
+        let Some(last) = passes.last().filter(|_| end == End::Forwarded) else { return Ok(()) };
+
+        let back = Sent { remote: last.to, local: last.from, bytes: answer(&last.output, code, respelling), damaged: false };
+        let again = disguised(&config, &mut anonymiser, &back);
+        let (returned, end) = send(&config, &mut live, &back)?;
+        let (replayed, replay_end) = send(&anonymous, &mut replay, &again)?;
+        let show = || format!("{}\n{}", naive::latin1(&back.bytes), naive::latin1(&again.bytes));
+        prop_assert_eq!(&end, &replay_end, "{}", show());
+        prop_assert_eq!(endpoints(&returned, |end| anonymiser.endpoint(end)), endpoints(&replayed, |end| end), "{}", show());
+    }
+}
+
+/// The same message, anonymous and signed again.
+fn disguised(config: &Config, anonymiser: &mut Anonymiser, sent: &Sent) -> Sent {
+    let mut bytes = anonymiser.message(&sent.bytes);
+    let party = |peer| Party { key: config.key, peer };
+    reseal(&sent.bytes, &party(sent.remote.ip()), &mut bytes, &party(anonymiser.address(sent.remote.ip())));
+    let bytes = corrected(&sent.bytes, bytes);
+    let [remote, local] = [sent.remote, sent.local].map(|endpoint| anonymiser.endpoint(endpoint));
+    Sent { remote, local, bytes, damaged: true }
+}
+
+/// From where to where each pass went.
+fn endpoints(passes: &[Pass], mut map: impl FnMut(SocketAddr) -> SocketAddr) -> Vec<[SocketAddr; 2]> {
+    passes.iter().map(|pass| [map(pass.from), map(pass.to)]).collect()
 }

@@ -1,0 +1,165 @@
+//! A second socket at a media port, connected to the party that speaks there.
+//!
+//! The system gives it the packets of that party, and those of everybody else
+//! to the open socket, so that whatever happens in a call is heard as before:
+//! strangers, who are counted; a party that moves; the described address. Where
+//! nothing happens packets cost less: one that is sent finds its way at once.
+//!
+//! The open socket is not connected itself since it could not be opened again:
+//! in IPv6 Linux keeps the address of the party as a filter (connect(2) with
+//! AF_UNSPEC).
+
+use std::io;
+use std::net::SocketAddr;
+#[allow(clippy::disallowed_types, reason = "the shell owns sockets")]
+use std::net::UdpSocket;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+
+use socket2::SockRef;
+
+use crate::socket::{SocketOptions, bind_media_again};
+
+/// The discard port (RFC 863) of our own address: nobody speaks from there.
+const NOWHERE: u16 = 9;
+
+/// What a party's packets come and go by, while it is known.
+#[derive(Debug)]
+pub(super) struct Line {
+    /// Whom it is for.
+    pub(super) party: SocketAddr,
+    /// `None`: it cannot be had. Not to be tried again for each packet.
+    socket: Option<Connected>,
+}
+
+#[allow(clippy::disallowed_types, reason = "the shell owns sockets")]
+#[derive(Debug)]
+pub(super) struct Connected(UdpSocket);
+
+impl Line {
+    /// A line to this party beside the open socket, which is bound at `local`.
+    /// None is had where files are scarce: those from `most_files` on are for
+    /// calls.
+    #[allow(clippy::disallowed_types, reason = "the shell owns sockets")]
+    pub(super) fn new(
+        open: &UdpSocket,
+        local: SocketAddr,
+        party: SocketAddr,
+        options: SocketOptions,
+        most_files: u64,
+    ) -> Self {
+        let connect = || {
+            // Others of this user may share the port from here on, and nobody else.
+            SockRef::from(open).set_reuse_port(true)?;
+            let socket = bind_media_again(local, options).map_err(|error| error.cause)?;
+            if u64::try_from(socket.as_raw_fd()).is_ok_and(|file| file >= most_files) {
+                return Err(io::ErrorKind::QuotaExceeded.into());
+            }
+            socket.connect(party)?;
+            Ok(Connected(socket))
+        };
+        let socket: io::Result<_> = connect();
+        Self { party, socket: socket.ok() }
+    }
+
+    /// Its socket, if it has one.
+    pub(super) fn connected(&self) -> Option<&Connected> {
+        self.socket.as_ref()
+    }
+}
+
+impl Connected {
+    /// Takes one packet off it. Between its binding and its connection others
+    /// than the party may have been quick.
+    pub(super) fn receive(&self, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
+        self.0.recv_from(buffer)
+    }
+
+    /// Sends a packet to the party.
+    pub(super) fn send(&self, packet: &[u8]) -> io::Result<usize> {
+        self.0.send(packet)
+    }
+
+    /// Lets the packets of the party go to the open socket again. What came
+    /// before still waits here.
+    pub(super) fn hang_up(&self, local: SocketAddr) {
+        // It fails where there is no way to ourselves; then the last packets are lost.
+        let _ = self.0.connect(SocketAddr::new(local.ip(), NOWHERE));
+    }
+}
+
+impl AsFd for Connected {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::disallowed_types, reason = "tests own sockets")]
+mod tests {
+    use super::*;
+    use crate::socket::bind_media;
+
+    const PLENTY: u64 = 1 << 20;
+
+    /// An open socket and three to talk to it.
+    fn open(ip: &str) -> (UdpSocket, SocketAddr, [UdpSocket; 3]) {
+        let others = [(); 3].map(|()| UdpSocket::bind((ip, 0)).unwrap());
+        let socket = bind_media(SocketAddr::new(ip.parse().unwrap(), 0), SocketOptions::default()).unwrap();
+        let local = socket.local_addr().unwrap();
+        (socket, local, others)
+    }
+
+    /// Who is heard at a socket; on loopback what was sent is there.
+    fn heard(mut receive: impl FnMut(&mut [u8]) -> io::Result<(usize, SocketAddr)>) -> Vec<SocketAddr> {
+        let mut buffer = [0; 16];
+        std::iter::from_fn(|| receive(&mut buffer).ok().map(|(_, from)| from)).collect()
+    }
+
+    #[test]
+    fn the_party_comes_by_its_line_and_others_by_the_open_socket() {
+        for ip in ["127.0.0.1", "::1"] {
+            let (socket, local, others) = open(ip);
+            let address = others.each_ref().map(|other| other.local_addr().unwrap());
+            let all_speak = || others.iter().for_each(|other| _ = other.send_to(b"here", local).unwrap());
+            all_speak();
+            assert_eq!(heard(|buffer| socket.recv_from(buffer)), address);
+            for round in 0..2 {
+                let line = Line::new(&socket, local, address[round], SocketOptions::default(), PLENTY);
+                let connected = line.connected().unwrap();
+                all_speak();
+                assert_eq!(heard(|buffer| connected.receive(buffer)), [address[round]]);
+                let rest: Vec<_> = address.into_iter().filter(|&other| other != address[round]).collect();
+                assert_eq!(heard(|buffer| socket.recv_from(buffer)), rest);
+                connected.send(b"to the party").unwrap();
+                assert_eq!(others[round].recv_from(&mut [0; 16]).unwrap(), (12, local));
+                // What waits when it ends is not lost, and what comes then goes to the open one.
+                all_speak();
+                connected.hang_up(local);
+                all_speak();
+                assert_eq!(heard(|buffer| connected.receive(buffer)), [address[round]]);
+                assert_eq!(heard(|buffer| socket.recv_from(buffer)).len(), 5);
+                drop(line);
+                all_speak();
+                assert_eq!(heard(|buffer| socket.recv_from(buffer)), address);
+            }
+        }
+    }
+
+    #[test]
+    fn another_program_cannot_have_the_port() {
+        let (socket, local, [other, ..]) = open("127.0.0.1");
+        let _line = Line::new(&socket, local, other.local_addr().unwrap(), SocketOptions::default(), PLENTY);
+        assert!(UdpSocket::bind(local).is_err());
+        assert!(bind_media(local, SocketOptions::default()).is_err());
+    }
+
+    #[test]
+    fn where_files_are_scarce_there_is_none() {
+        let (socket, local, [other, ..]) = open("127.0.0.1");
+        let party = other.local_addr().unwrap();
+        let line = Line::new(&socket, local, party, SocketOptions::default(), 3);
+        assert!(line.connected().is_none() && line.party == party);
+        other.send_to(b"here", local).unwrap();
+        assert_eq!(heard(|buffer| socket.recv_from(buffer)), [party]);
+    }
+}
