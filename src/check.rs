@@ -7,7 +7,7 @@ use std::io::{self, Write};
 
 use crate::cli::Options;
 use crate::config::Config;
-use crate::daemon::limits;
+use crate::daemon::warnings;
 use crate::secret;
 
 /// The answer cannot be written.
@@ -28,7 +28,7 @@ pub fn run(options: &Options, out: &mut dyn Write) -> Result<(), CheckError> {
     for line in consequences(&options.config).into_iter().chain([key(options)]) {
         writeln!(out, "# {line}")?;
     }
-    if let Some(warning) = limits::files_advice(&options.config) {
+    for warning in warnings::all(&options.config) {
         writeln!(out, "# warning: {warning}")?;
     }
     Ok(())

@@ -3,7 +3,7 @@
 //! clap finds the options; each value is read by a function of [`values`],
 //! whose error says what would be right; [`complaint`] makes one line of
 //! whatever clap found wrong. A configuration file holds the same options
-//! ([`file`]) and is put in front of the arguments ([`merge`]). What an option
+//! ([`mod@file`]) and is put in front of the arguments (`merge`). What an option
 //! means stands in sipproxy64(8).
 
 mod captures;

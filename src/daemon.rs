@@ -4,6 +4,7 @@ mod belongings;
 mod handover;
 pub(crate) mod limits;
 mod reload;
+pub(crate) mod warnings;
 
 use std::future::pending;
 use std::io;
@@ -130,14 +131,15 @@ fn run_after(old: &mut Option<Predecessor>, options: Options, detached: Option<D
         None => BoundSockets::bind(&config, socket_options, output.threads())?,
     };
     let Opened { mut sinks, made } = options.observers.sinks(&config, clock)?;
-    let server = options.metrics.map(Server::bind).transpose()?;
+    let server = options.metrics.map(|place| Server::bind(place, old.is_some())).transpose()?;
     sinks.extend(server.iter().map(Server::sink));
+    let needs = needs(&options);
     if let Some(user) = &options.user {
         give_up_rights(user, belongings.control.as_ref(), &made)?;
     }
     // Before there are threads that could do more.
     if !options.no_sandbox {
-        sandbox::files(&needs(&options, &places));
+        sandbox::files(&needs);
     }
     let (observer, watching) =
         Observer::start(sinks, clock).map_err(DaemonError::system("start the observer"))?.unzip();
@@ -179,11 +181,8 @@ fn run_after(old: &mut Option<Predecessor>, options: Options, detached: Option<D
         let service = ServiceManager::of_environment();
         // Before the process that waits ends: systemd asks who the main process is then.
         service.ready("SIP and media cross");
-        if let Some(detached) = detached {
-            detached
-                .leave_directory()
-                .and_then(|()| detached.tell())
-                .map_err(DaemonError::system("leave the shell"))?;
+        if let Some(detached) = &detached {
+            detached.leave_directory().map_err(DaemonError::system("leave the shell"))?;
         }
         let serve = |server: Server| server.serve(&config.names, observer.clone());
         let onlookers = server.map(serve).transpose().map_err(DaemonError::system("watch the socket of --metrics"))?;
@@ -192,6 +191,10 @@ fn run_after(old: &mut Option<Predecessor>, options: Options, detached: Option<D
         if let Some(succession) = succession {
             gatherer.resume(succession.past);
             succession.complete(&mut belongings);
+        }
+        // The shell is told last: then the pid file is right.
+        if let Some(detached) = detached {
+            detached.tell().map_err(DaemonError::system("leave the shell"))?;
         }
         let (prepared, successors) = unbounded_channel();
         let (preparing, leaving) = (false, false);
@@ -242,15 +245,17 @@ fn give_up_rights(user: &Account, control: Option<&Control>, made: &[PathBuf]) -
 }
 
 /// What is done with files after the start.
-fn needs(options: &Options, places: &Places) -> Needs {
+fn needs(options: &Options) -> Needs {
     let folder = |path: &Path| path.parent().map(Path::to_owned);
     // Where an editor puts a new file in the place of the old one, too.
     let config =
         options.file.iter().flat_map(|file| [folder(file), file.canonicalize().ok().as_deref().and_then(folder)]);
+    let control = options.control.path();
+    let removed = [control.as_deref(), options.pid_file.as_deref()];
     Needs {
         read: config.flatten().collect(),
         write: options.observers.folders(),
-        remove: places.paths().filter_map(folder).collect(),
+        remove: removed.into_iter().flatten().filter_map(folder).collect(),
     }
 }
 
@@ -277,6 +282,11 @@ fn summary(config: &Config) {
         max_calls_per_source = config.max_calls_per_source,
         "start"
     );
+    // That of the limit of open files was given when it was raised.
+    let limit = limits::files_advice(config);
+    for warning in warnings::all(config).into_iter().filter(|warning| Some(warning) != limit.as_ref()) {
+        warn!("{warning}");
+    }
     for map in &config.maps {
         info!(phone = %Plain(map.phone), fake = %Plain(map.fake), "map");
     }

@@ -103,6 +103,38 @@ impl<T> std::ops::IndexMut<Family> for PerFamily<T> {
     }
 }
 
+/// How an endpoint is told to another process with the scope of a link-local
+/// address (RFC 4007), which serde's own form of it leaves out.
+pub mod scoped {
+    use std::net::SocketAddr;
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    /// For `#[serde(with)]`.
+    ///
+    /// # Errors
+    /// Those of the serializer.
+    pub fn serialize<S: Serializer>(endpoint: &SocketAddr, serializer: S) -> Result<S::Ok, S::Error> {
+        let scope = match endpoint {
+            SocketAddr::V4(_) => 0,
+            SocketAddr::V6(v6) => v6.scope_id(),
+        };
+        (endpoint, scope).serialize(serializer)
+    }
+
+    /// For `#[serde(with)]`.
+    ///
+    /// # Errors
+    /// Those of the deserializer.
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SocketAddr, D::Error> {
+        let (mut endpoint, scope) = <(SocketAddr, u32)>::deserialize(deserializer)?;
+        if let SocketAddr::V6(v6) = &mut endpoint {
+            v6.set_scope_id(scope);
+        }
+        Ok(endpoint)
+    }
+}
+
 /// An address as the thing that packets go to: an IPv4-mapped IPv6 address
 /// (RFC 4291 §2.5.5.2) is the IPv4 address in it.
 pub fn canonical(address: IpAddr) -> IpAddr {

@@ -25,6 +25,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
@@ -40,6 +41,8 @@ use crate::status::gather::Asking;
 
 /// Clients that are served at once; more of them wait for their turn.
 const CLIENTS: usize = 16;
+/// Clients that may wait to be taken in by the system.
+const BACKLOG: i32 = 128;
 /// How long a client may take for its request.
 const ASKING: Duration = Duration::from_secs(5);
 /// How long a client may take to read its answer.
@@ -103,14 +106,15 @@ pub struct Server {
 
 impl Server {
     /// Binds the address. It needs no tokio runtime yet, so that it can be done
-    /// before rights are dropped.
+    /// before rights are dropped. `shared`: with the process that this one takes
+    /// over from.
     ///
     /// # Errors
     ///
     /// The address cannot be had.
-    pub fn bind(place: Place) -> Result<Self, BindError> {
+    pub fn bind(place: Place, shared: bool) -> Result<Self, BindError> {
         let Place { address } = place;
-        let listener = StdListener::bind(address).map_err(|error| BindError { address, error })?;
+        let listener = listen(address, shared).map_err(|error| BindError { address, error })?;
         Ok(Self { listener, ladders: Ladders::default() })
     }
 
@@ -136,6 +140,20 @@ impl Server {
         tokio::spawn(accept(listener, Arc::new(site)));
         Ok(asked)
     }
+}
+
+/// Another program that has the address is noticed, but for the process of the
+/// same user that this one takes the place of: only then is it shared from the
+/// beginning (SO_REUSEPORT, socket(7)).
+fn listen(address: SocketAddr, shared: bool) -> io::Result<StdListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    // As the standard library has it: connections of before are in nobody's way.
+    socket.set_reuse_address(true)?;
+    socket.set_reuse_port(shared)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    socket.set_reuse_port(true)?;
+    Ok(socket.into())
 }
 
 /// What all clients are shown.

@@ -30,7 +30,7 @@ fn completions_have_all_options() {
         }
         let found = fs::read_to_string(&file).unwrap_or_default();
         assert!(found == text, "{}: run BLESS=1 cargo test --test completions", file.display());
-        for option in ["listen4", "config", "json"] {
+        for option in ["listen4", "takeover", "config", "json"] {
             assert!(text.contains(option), "{shell}: {option} is missing");
         }
     }

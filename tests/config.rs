@@ -127,7 +127,7 @@ fn a_wrong_line_is_named_with_file_and_number() {
     for (text, said) in [
         ("listen4 192.0.2.1:0", format!("FILE, line 1: listen4 192.0.2.1:0: {port}")),
         ("\n\nuplnk6 2001:db8::9", "FILE, line 3: uplnk6: no such option; uplink6 is one (try --help)".to_owned()),
-        ("nonsense", "FILE, line 1: nonsense: no such option (try --help)".to_owned()),
+        ("xyzzy", "FILE, line 1: xyzzy: no such option (try --help)".to_owned()),
         ("m 192.0.2.1=::1", "FILE, line 1: m: write the long name, map".to_owned()),
         ("--map 192.0.2.1=::1", "FILE, line 1: no dashes are written here; write map instead of --map".to_owned()),
         ("rtp-ports", "FILE, line 1: rtp-ports: its value is missing; write --rtp-ports <LOW-HIGH>".to_owned()),
@@ -214,4 +214,36 @@ fn test_mode_takes_a_file() {
     let file = folder.file("sipproxy64.conf", LISTEN);
     let output = run(&["-c", &file, "--test", "t/error/ack/input"]);
     assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// The file that is installed: every option stands in it, and is right as it stands.
+#[test]
+fn the_file_to_begin_with_has_every_option() {
+    let file = fs::read_to_string("etc/sipproxy64.conf").unwrap();
+    assert_eq!(in_force(&["-c", "etc/sipproxy64.conf"]), ["listen4 127.0.0.1", "listen6 ::1"]);
+
+    // A '#' without a space: an option.
+    let option = |line: &str| {
+        line.strip_prefix('#').filter(|option| option.starts_with(|c: char| c.is_ascii_lowercase())).map(str::to_owned)
+    };
+    let all: Vec<String> = file.lines().map(|line| option(line).unwrap_or_else(|| line.to_owned())).collect();
+    let help = String::from_utf8(run(&["--help"]).stdout).unwrap();
+    let words = help.lines().filter(|line| line.trim_start().starts_with('-')).flat_map(|line| line.split("--").nth(1));
+    let names = words.map(|word| word.split(|c: char| !(c.is_ascii_alphanumeric() || c == '-')).next().unwrap());
+    let mut count = 0;
+    for name in names.filter(|name| !["config", "check", "test", "help", "version", "takeover"].contains(name)) {
+        assert!(all.iter().any(|line| line.split(' ').next() == Some(name)), "etc/sipproxy64.conf lacks {name}");
+        count += 1;
+    }
+    assert!(count > 25, "only {count} options found in --help");
+
+    // All at once, but for the two that contradict each other. Test mode opens no file.
+    let text = all
+        .iter()
+        .filter(|line| *line != "quiet")
+        .map(|line| format!("{line}\n"))
+        .collect::<String>()
+        .replace("\nuser sipproxy64\n", "\nuser nobody\n");
+    let arguments = ["sipproxy64", "-c", "FILE", "--test"].map(std::ffi::OsString::from);
+    sipproxy64::cli::Options::with_file(arguments, text.as_bytes()).unwrap();
 }

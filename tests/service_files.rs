@@ -124,6 +124,19 @@ fn addresses_of_the_maps_come_and_go() {
     assert_eq!(said(&output), format!("{there}\n{there}\n2001:db8::1/64 \n"));
 }
 
+/// One route, and each address of a prefix is this machine's own.
+#[test]
+fn a_whole_prefix_can_be_local() {
+    let script = "set -e; ip link set lo up
+        for prefix in 2001:db8:64::/64 198.51.100.0/24; do etc/anyip.sh add $prefix; done
+        for address in 2001:db8:64::5 198.51.100.7; do ip route get $address; done | grep -c ^local
+        for prefix in 2001:db8:64::/64 198.51.100.0/24; do etc/anyip.sh remove $prefix; done
+        ip route show table local to root 198.51.100.0/24; ip -6 route show table local to root 2001:db8:64::/64";
+    let output = run("a_whole_prefix_can_be_local", Command::new("unshare").args(["-rn", "sh", "-c", script]));
+    let Some(output) = output else { return };
+    assert_eq!(said(&output), "2\n");
+}
+
 /// Each option that a file may have stands in etc/sipproxy64.conf, and is right
 /// where its `#` is taken off.
 #[test]
@@ -138,8 +151,12 @@ fn the_configuration_shows_every_option() {
         // A key would have to be there already, with the rights of its owner; a user too.
         let line =
             line.replace("/var/lib/sipproxy64", folder.0.to_str().unwrap()).replace("user sipproxy64", "user nobody");
-        let with = if line.starts_with("pcap-") { "pcap /tmp/sip.pcap\n" } else { "" };
-        let with = if line.starts_with("hep-") { "hep 192.0.2.30:9060\n" } else { with };
+        let with = match line.as_str() {
+            line if line.starts_with("pcap-") => "pcap /tmp/sip.pcap\n",
+            line if line.starts_with("hep-") => "hep 192.0.2.30:9060\n",
+            "anonymise" => "record /tmp/record\n",
+            _ => "",
+        };
         let file = folder.file("sipproxy64.conf", &format!("{base}{with}{line}\n"));
         let mut command = Command::new(env!("CARGO_BIN_EXE_sipproxy64"));
         let output = command.arg("--config").arg(file).arg("--check").output().unwrap();

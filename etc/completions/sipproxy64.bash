@@ -35,7 +35,7 @@ _sipproxy64() {
 
     case "${cmd}" in
         sipproxy64)
-            opts="-l -L -u -U -m -p -w -d -P -v -q -c -t -h -V --listen4 --listen6 --uplink4 --uplink6 --map --name --rtp-ports --rtp-timeout --ringing-timeout --hold-timeout --latch --max-calls --max-calls-per-source --dscp --batch-us --no-foreign-challenges --wrapper --lenient --secret --freebind --takeover --control --metrics --hep --hep-id --pcap --pcap-rtp --pcap-size --record --daemon --pid-file --user --log --log-format --verbose --quiet --config --check --test --help --version status help"
+            opts="-l -L -u -U -m -p -w -d -P -v -q -c -t -h -V --listen4 --listen6 --uplink4 --uplink6 --map --name --rtp-ports --rtp-timeout --ringing-timeout --hold-timeout --latch --max-calls --max-calls-per-source --dscp --batch-us --no-foreign-challenges --wrapper --lenient --secret --freebind --takeover --control --metrics --hep --hep-id --pcap --pcap-rtp --pcap-size --record --anonymise --daemon --pid-file --user --no-sandbox --log --log-format --verbose --quiet --config --check --test --help --version status help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

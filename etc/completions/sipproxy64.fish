@@ -1,6 +1,6 @@
 # Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
 function __fish_sipproxy64_global_optspecs
-    string join \n l/listen4= L/listen6= u/uplink4= U/uplink6= m/map= name= p/rtp-ports= rtp-timeout= ringing-timeout= hold-timeout= latch= max-calls= max-calls-per-source= dscp= batch-us= no-foreign-challenges w/wrapper lenient secret= freebind takeover= control= metrics= hep= hep-id= pcap= pcap-rtp pcap-size= record= d/daemon P/pid-file= user= log= log-format= v/verbose q/quiet c/config= check t/test= h/help V/version
+    string join \n l/listen4= L/listen6= u/uplink4= U/uplink6= m/map= name= p/rtp-ports= rtp-timeout= ringing-timeout= hold-timeout= latch= max-calls= max-calls-per-source= dscp= batch-us= no-foreign-challenges w/wrapper lenient secret= freebind takeover= control= metrics= hep= hep-id= pcap= pcap-rtp pcap-size= record= anonymise d/daemon P/pid-file= user= no-sandbox log= log-format= v/verbose q/quiet c/config= check t/test= h/help V/version
 end
 
 function __fish_sipproxy64_needs_command
@@ -59,7 +59,9 @@ complete -c sipproxy64 -n "__fish_sipproxy64_needs_command" -s w -l wrapper -d '
 complete -c sipproxy64 -n "__fish_sipproxy64_needs_command" -l lenient -d 'Repair IPv6 addresses that came without brackets'
 complete -c sipproxy64 -n "__fish_sipproxy64_needs_command" -l freebind -d 'Bind addresses that are not on an interface yet'
 complete -c sipproxy64 -n "__fish_sipproxy64_needs_command" -l pcap-rtp -d 'Write media to the capture file too'
+complete -c sipproxy64 -n "__fish_sipproxy64_needs_command" -l anonymise -d 'Leave out of recordings who calls, and from where'
 complete -c sipproxy64 -n "__fish_sipproxy64_needs_command" -s d -l daemon -d 'Leave the shell once the start has succeeded'
+complete -c sipproxy64 -n "__fish_sipproxy64_needs_command" -l no-sandbox -d 'Keep what the system lets one do but is not needed after the start'
 complete -c sipproxy64 -n "__fish_sipproxy64_needs_command" -s v -l verbose -d 'Log more; repeat'
 complete -c sipproxy64 -n "__fish_sipproxy64_needs_command" -s q -l quiet -d 'Log warnings and errors alone'
 complete -c sipproxy64 -n "__fish_sipproxy64_needs_command" -l check -d 'Say what would be done, and whether the options are right'

@@ -19,7 +19,8 @@ fuzz_target!(|bytes: &[u8]| {
             for setting in &said {
                 assert!((1..=lines).contains(&setting.line) && !setting.name.is_empty());
                 match setting.value {
-                    Some(value) => again += &format!("{} = {value}\n", setting.name),
+                    // No blank: a '#' behind one would begin a comment.
+                    Some(value) => again += &format!("{}={value}\n", setting.name),
                     None => again += &format!("{}\n", setting.name),
                 }
             }

@@ -30,11 +30,6 @@ impl Places {
         Self { control: options.control.path(), pid_file: options.pid_file.clone() }
     }
 
-    /// All of them.
-    pub(super) fn paths(&self) -> impl Iterator<Item = &Path> {
-        [&self.control, &self.pid_file].into_iter().flatten().map(PathBuf::as_path)
-    }
-
     /// Whether one of them is to be this one, whose descriptor another process has.
     fn want(&self, belonging: &Belonging) -> bool {
         let (wanted, path) = match belonging {

@@ -69,6 +69,8 @@ pub struct Latch {
 /// Somebody who won a race.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 struct Speaker {
+    // Packets for a link-local address need its scope.
+    #[serde(with = "crate::family::scoped")]
     address: SocketAddr,
     ssrc: Option<u32>,
     /// By media; `false`: by STUN or DTLS so far.

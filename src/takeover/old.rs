@@ -5,7 +5,7 @@ use std::os::unix::net::UnixStream;
 
 use super::channel::{Channel, garbled};
 use super::message::{Belonging, FromNew, FromOld, Offer, State};
-use super::{BEGINNING, FORMAT, PAUSE, PREPARATION, TakeoverError};
+use super::{BEGINNING, EACH, FORMAT, PAUSE, PREPARATION, TakeoverError};
 
 /// A new process that is ready to take over.
 #[derive(Debug)]
@@ -31,7 +31,7 @@ impl Successor {
 
     /// Gives everything to the new process, whose work it is when this returns; what
     /// it keeps of the belongings is the answer. To be called when nothing changes any
-    /// more; it blocks for no longer than [`PAUSE`] and [`BEGINNING`].
+    /// more; it blocks for no longer than [`PAUSE`] with [`EACH`], and [`BEGINNING`].
     ///
     /// # Errors
     /// Where the new process does not take over: this one is to go on.
@@ -41,7 +41,8 @@ impl Successor {
         descriptors: &[BorrowedFd<'_>],
     ) -> Result<Vec<Belonging>, TakeoverError> {
         let channel = &mut self.channel;
-        channel.within(PAUSE);
+        let count = u32::try_from(descriptors.len()).unwrap_or(u32::MAX);
+        channel.within(PAUSE.saturating_add(EACH.saturating_mul(count)));
         channel.send(state)?;
         channel.send_descriptors(descriptors)?;
         match channel.receive()? {

@@ -2,7 +2,9 @@
 //! whether that comes about or not.
 
 use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 
 use crate::harness::call::{answer, establish, ring};
 use crate::harness::daemon::{Daemon, fail_to_start};
@@ -100,10 +102,18 @@ fn a_call_that_rings_is_answered_in_the_next_process() {
     isolated(|| {
         let folder = Folder::new("takeover-ringing");
         let control = folder.file("control");
-        let mut daemon = Daemon::start_with(&["--control", &control]);
+        let metrics = ["--metrics", "127.0.0.1:9164"];
+        let mut daemon = Daemon::start_with(&[&["--control", &control], &metrics[..]].concat());
         let (bob, alice) = (Party::new("bob", X6, 40000), Party::new("alice", P1, 30000));
         let ringing = ring(&bob, &alice, "sip:alice@[2001:db8::101]", F1);
-        take_over(&mut daemon, &control, &[]);
+        take_over(&mut daemon, &control, &metrics);
+        let mut client = TcpStream::connect(metrics[1]).unwrap();
+        client.write_all(b"GET /metrics HTTP/1.1\r\nHost: 127.0.0.1:9164\r\nConnection: close\r\n\r\n").unwrap();
+        let mut page = String::new();
+        client.read_to_string(&mut page).unwrap();
+        assert!(page.contains("sipproxy64_calls{state=\"ringing\"} 1"), "{page}");
+        // Counted by the process before.
+        assert!(page.contains("sipproxy64_sip_messages_total{fate=\"forwarded\"} 3"), "{page}");
         let mut call = answer(&bob, &alice, &ringing);
         call.assert_talks(&bob, &alice, 5);
         call.end_by_caller(&bob, &alice);
@@ -135,9 +145,18 @@ fn without_a_daemon_there_it_starts_anew() {
     isolated(|| {
         let folder = Folder::new("takeover-nobody");
         let control = folder.file("control");
-        let mut daemon = Daemon::start_with(&["--control", &control, "--takeover", &control]);
+        let pid_file = folder.file("pid");
+        let more = ["--pid-file", &pid_file];
+        let mut daemon = Daemon::start_with(&[&["--control", &control, "--takeover", &control], &more[..]].concat());
         daemon.await_line("no daemon is there");
-        take_over(&mut daemon, &control, &[]);
+        // Nor is there a moment without control socket and pid file.
+        for _ in 0..3 {
+            take_over(&mut daemon, &control, &more);
+            assert_eq!(std::fs::read_to_string(&pid_file).unwrap(), format!("{}\n", daemon.process().id()));
+        }
+        daemon.signal("TERM");
+        daemon.wait();
+        assert!(!Path::new(&control).exists() && !Path::new(&pid_file).exists());
     });
 }
 

@@ -133,6 +133,17 @@ fn what_cannot_be_is_refused() {
     assert!(matches!(Table::resume(&config(), saved).unwrap_err(), Unfit::Port { family: Family::V6, .. }));
 }
 
+/// Where this fails, another version could not read what this one tells: raise
+/// `FORMAT` in src/takeover.rs, and put the new number here.
+#[test]
+fn the_form_in_which_a_table_is_told() {
+    let mut bench = Bench::answered();
+    bench.signal(&in_dialog(Method::Invite, 2, &[audio("192.0.2.101:4400"), audio(P4)]));
+    let bytes = postcard::to_allocvec(&bench.table.save()).unwrap();
+    let print = bytes.iter().fold(0u32, |all, &byte| all.wrapping_mul(16_777_619) ^ u32::from(byte));
+    assert_eq!((bytes.len(), print), (529, 2_521_709_207));
+}
+
 /// What a peer can tell of ports: whose they are.
 fn owner(table: &Table, side: Family, grant: &Grant) -> Option<(SessionId, usize)> {
     let Grant::Relayed { port } = *grant else { return None };
