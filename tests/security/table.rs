@@ -8,7 +8,7 @@ fn place(name: &str) -> (PathBuf, Option<&str>) {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let Some((module, function)) = name.split_once("::") else { return (root.join(name), None) };
     let file = format!("{module}.rs");
-    let folder = if module.starts_with("src/") {
+    let folder = if module.starts_with("src/") || module.starts_with("tests/") {
         root.to_owned()
     } else if module.starts_with("outside/") {
         root.join("tests")
