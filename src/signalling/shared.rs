@@ -104,9 +104,10 @@ impl Shared {
     pub(super) fn wake_relay(&self) {
         if self.unwoken.load(Ordering::Acquire) {
             let mut calls = lock(&self.calls);
-            // Under the lock: whoever still sees it waits until they are woken.
-            self.unwoken.store(false, Ordering::Release);
             calls.relay.wake();
+            // Not before: whoever sees this sends at once. It is set under the same
+            // lock, so that none is missed.
+            self.unwoken.store(false, Ordering::Release);
         }
     }
 
