@@ -15,7 +15,7 @@ use super::sockets::StreamSockets;
 use super::tap::{Passage, Tap};
 use crate::clock::wall_clock;
 use crate::family::{Family, PerFamily};
-use crate::media::command::{LegDescription, SessionId, StreamId};
+use crate::media::command::{SessionId, StreamId};
 use crate::media::stream::{Component, Stream};
 use crate::socket::SocketOptions;
 
@@ -81,7 +81,7 @@ impl Relayed {
     }
 
     /// Sees to it that the line on a side is to the party that the latch has found.
-    fn settle(&mut self, now: Duration, key: SocketKey, around: &mut Around) {
+    pub(super) fn settle(&mut self, now: Duration, key: SocketKey, around: &mut Around) {
         // What waits in the one socket or the other may change it again.
         for _ in 0..CHANGES {
             let speaker = self.stream.speaker(key.side);
@@ -121,13 +121,6 @@ impl Relayed {
             self.read_errors(line, &mut around.errors);
         }
         self.sockets.disconnect(key.side);
-    }
-
-    /// A leg is described anew.
-    pub(super) fn describe(&mut self, now: Duration, key: Key, leg: (Family, LegDescription), around: &mut Around) {
-        let (side, leg) = leg;
-        self.stream.describe(side, leg);
-        self.settle(now, SocketKey::line(key, side), around);
     }
 
     /// Closes both lines, so that only the open sockets are left.

@@ -60,6 +60,8 @@ pub(super) struct Worker {
     streams: Slab<Relayed>,
     keys: HashMap<StreamId, Key>,
     sessions: HashMap<SessionId, Session>,
+    /// Legs that were described anew and whose lines are to be looked at.
+    described: Vec<SocketKey>,
     around: Around,
     batch: Duration,
 }
@@ -83,6 +85,7 @@ impl Worker {
             streams: Slab::new(),
             keys: HashMap::new(),
             sessions: HashMap::new(),
+            described: Vec::new(),
             around: Around {
                 epoll,
                 buffer: vec![0; BUFFER].into_boxed_slice(),
@@ -140,6 +143,18 @@ impl Worker {
 
     /// Carries out what the signalling ordered; `false`: the handle is gone.
     fn carry_out(&mut self) -> bool {
+        let goes_on = self.obey_all();
+        // Not between orders: what waits in a line may have come after the last one.
+        let now = self.clock.now();
+        for key in self.described.drain(..) {
+            if let Some(relayed) = self.streams.find(key.stream) {
+                relayed.settle(now, key, &mut self.around);
+            }
+        }
+        goes_on
+    }
+
+    fn obey_all(&mut self) -> bool {
         for _ in 0..ORDERS {
             match self.orders.try_recv() {
                 Ok(order) => self.obey(order),
@@ -158,7 +173,8 @@ impl Worker {
             Order::Describe { stream, side, leg } => {
                 let Some(&key) = self.keys.get(&stream) else { return };
                 let Some(relayed) = self.streams.find(key) else { return };
-                relayed.describe(self.clock.now(), key, (side, leg), &mut self.around);
+                relayed.stream.describe(side, leg);
+                self.described.push(SocketKey::line(key, side));
             }
             Order::Query { session } => self.answer(session),
             Order::CloseStream { stream } => self.close_stream(stream),
