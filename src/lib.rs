@@ -1,8 +1,10 @@
 //! sipproxy64: a bridge for telephony between IPv4 and IPv6.
 //!
-//! The crate is a core without IO and a shell around it. In the core, bytes,
+//! The program is a core without IO and a shell around it. In the core, bytes,
 //! configuration and time are arguments; bytes, a destination and commands are
-//! the answer. Every `use` points down this list:
+//! the answer. The shell is this package, and all below it but [`recording`] the
+//! package [`sipproxy64_core`], in `core/`.
+//! Every `use` points down this list:
 //!
 //! | layer  | modules | what |
 //! |--------|---------|------|
@@ -13,49 +15,35 @@
 //! | read   | [`sip`] [`sdp`] | borrowed views of one datagram |
 //! | text   | [`scan`] [`text`] | character classes and a cursor; writing |
 
-pub mod address;
 pub mod blank;
-pub mod branch;
 pub mod check;
 pub mod cli;
 pub mod clock;
-pub mod config;
 pub mod control;
 pub mod daemon;
 pub mod diff;
-pub mod edit;
 pub mod escaped;
-pub mod family;
 pub mod hep;
-pub mod limit;
 pub mod logging;
-pub mod media;
 pub mod metrics;
 pub mod observer;
 pub mod paper;
 pub mod pcap;
 pub mod process;
-pub mod proxy;
-pub mod reason;
 pub mod record;
 pub mod recording;
 pub mod relay;
 pub mod resolver;
-pub mod rewrite;
-pub mod route;
 pub mod sandbox;
-pub mod scan;
-pub mod sdp;
 pub mod secret;
 pub mod service;
 pub mod signalling;
-pub mod sip;
-pub mod siphash;
 pub mod socket;
 pub mod status;
-pub mod streams;
 pub mod takeover;
-pub mod target;
-pub mod text;
-pub mod token;
 pub mod transcript;
+
+pub use sipproxy64_core::{
+    address, branch, config, edit, family, limit, media, proxy, reason, rewrite, route, scan, sdp, sip, siphash,
+    streams, target, text, token,
+};

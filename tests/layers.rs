@@ -1,5 +1,6 @@
-//! Every `use` in `src/` points down the table in `src/lib.rs`, and only the
-//! shell knows a socket, a clock, a thread pool or a log.
+//! Every `use` in `src/` and `core/src/` points down the table in `src/lib.rs`, and
+//! only the shell knows a socket, a clock, a thread pool or a log. That the package
+//! `core/` knows nothing of the shell is the compiler's to see.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 #![allow(missing_docs, reason = "nothing of a test is reachable from elsewhere")]
@@ -38,14 +39,22 @@ const OF_THE_SHELL: [&str; 18] = [
     "println!",
 ];
 
-fn source() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
+/// What may stand under `[dependencies]` in `core/Cargo.toml`: none of it touches the system.
+const OF_THE_CORE: [&str; 4] = ["memchr", "serde", "siphasher", "thiserror"];
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The sources of the shell and those of the core.
+fn sources() -> [PathBuf; 2] {
+    ["src", "core/src"].map(|folder| root().join(folder))
 }
 
 /// The table of `lib.rs`: the place of each module. `beside them` parts siblings
 /// that may not know each other.
 fn table() -> BTreeMap<String, Place> {
-    let lib = fs::read_to_string(source().join("lib.rs")).unwrap();
+    let lib = fs::read_to_string(root().join("src/lib.rs")).unwrap();
     let rows = lib.lines().filter_map(|line| line.strip_prefix("//! | ")).filter(|row| row.contains('`'));
     let mut places = BTreeMap::new();
     for (layer, row) in rows.enumerate() {
@@ -62,7 +71,7 @@ fn table() -> BTreeMap<String, Place> {
 
 /// All source files.
 fn files() -> Vec<PathBuf> {
-    let mut open = vec![source()];
+    let mut open = sources().to_vec();
     let mut files = Vec::new();
     while let Some(folder) = open.pop() {
         for path in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
@@ -77,9 +86,9 @@ fn files() -> Vec<PathBuf> {
     files
 }
 
-/// The module of the crate's root that a file belongs to.
+/// The module of its crate's root that a file belongs to.
 fn module(path: &Path) -> String {
-    let inside = path.strip_prefix(source()).unwrap();
+    let inside = sources().iter().find_map(|source| path.strip_prefix(source).ok()).unwrap().to_owned();
     inside.components().next().unwrap().as_os_str().to_str().unwrap().trim_end_matches(".rs").to_owned()
 }
 
@@ -152,6 +161,15 @@ fn only_the_shell_knows_sockets_clocks_and_logs() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn the_core_depends_on_nothing_that_touches_the_system() {
+    let manifest = fs::read_to_string(root().join("core/Cargo.toml")).unwrap();
+    let section = manifest.split("\n[dependencies]\n").nth(1).unwrap().split("\n[").next().unwrap();
+    let names = section.lines().filter(|line| !line.trim().is_empty() && !line.starts_with('#'));
+    let names: Vec<&str> = names.map(|line| line.split(['.', ' ', '=']).next().unwrap()).collect();
+    assert_eq!(names, OF_THE_CORE);
 }
 
 /// Whether `word` stands in `line`, and not at the end of a longer one.

@@ -1,5 +1,5 @@
 //! Media ports, as strangers may take them; the counts themselves are tested in
-//! `src/media/tests/limits.rs`.
+//! `core/src/media/tests/limits.rs`.
 
 use sipproxy64::config::PortRange;
 

@@ -15,7 +15,7 @@ const RUN: usize = 128;
 /// A keyed hash being computed. What is taken in may be parted in any way.
 ///
 /// ```
-/// use sipproxy64::{config::Key, siphash::SipHash};
+/// use sipproxy64_core::{config::Key, siphash::SipHash};
 /// let mut hash = SipHash::new(&Key(std::array::from_fn(|index| index as u8)));
 /// hash.bytes(&[0, 1, 2, 3, 4, 5, 6]);
 /// hash.word(u64::from_le_bytes([7, 8, 9, 10, 11, 12, 13, 14]));

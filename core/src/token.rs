@@ -32,15 +32,15 @@ pub enum Purpose {
     ToTag = 6,
     /// No proof: the place of a subscriber in a table of [`crate::limit`].
     Limit = 7,
-    /// No proof: a made-up word of a recording, see [`crate::recording`].
+    /// No proof: a made-up word of an anonymous recording.
     Pseudonym = 8,
 }
 
 /// A MAC being computed.
 ///
 /// ```
-/// use sipproxy64::config::Key;
-/// use sipproxy64::token::{Mac, Purpose};
+/// use sipproxy64_core::config::Key;
+/// use sipproxy64_core::token::{Mac, Purpose};
 /// let mac = |name: &[u8]| Mac::new(&Key([7; 16]), Purpose::Branch).name(name).finish();
 /// assert_eq!(mac(b"Example.COM"), mac(b"example.com"));
 /// assert_eq!(mac(b"a").to_string().len(), 16);

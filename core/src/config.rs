@@ -18,7 +18,7 @@ pub use crate::sip::host::SIP_PORT;
 /// differs, then [`Config::check`] it.
 ///
 /// ```
-/// use sipproxy64::config::{Config, Map};
+/// use sipproxy64_core::config::{Config, Map};
 /// let mut config = Config::new("192.0.2.1:5060".parse()?, "[2001:db8::1]:5060".parse()?);
 /// config.maps.push(Map { phone: "192.0.2.101:5060".parse()?, fake: "[2001:db8::101]:5060".parse()? });
 /// config.check()?;

@@ -11,7 +11,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 /// What can be written into a message.
 ///
 /// ```
-/// use sipproxy64::text::Text;
+/// use sipproxy64_core::text::Text;
 /// let mut out = Vec::new();
 /// let address: std::net::SocketAddr = "[2001:db8::1]:5060".parse()?;
 /// ("<sip:", address, ";lr>").write(&mut out);

@@ -9,8 +9,8 @@ use crate::scan::{Span, find_control};
 /// One line, `<type>=<value>`.
 ///
 /// ```
-/// use sipproxy64::sdp::line::Lines;
-/// use sipproxy64::scan::Span;
+/// use sipproxy64_core::sdp::line::Lines;
+/// use sipproxy64_core::scan::Span;
 /// let text = b"v=0\r\ns=a call\n";
 /// let lines: Vec<_> = Lines::new(text, Span::new(0, text.len())).flatten().collect();
 /// assert_eq!(lines[1].kind, b's');

@@ -69,9 +69,9 @@ pub enum Outcome {
 ///
 /// ```
 /// use std::{sync::Arc, time::Duration};
-/// use sipproxy64::address::Directory;
-/// use sipproxy64::config::Config;
-/// use sipproxy64::proxy::{Datagram, Memory, Outcome, Proxy, Reason};
+/// use sipproxy64_core::address::Directory;
+/// use sipproxy64_core::config::Config;
+/// use sipproxy64_core::proxy::{Datagram, Memory, Outcome, Proxy, Reason};
 /// let config = Config::new("192.0.2.1:5060".parse()?, "[2001:db8::1]:5060".parse()?);
 /// let mut memory = Memory::new(&config);
 /// let mut proxy = Proxy::new(Arc::new(Directory::new(Arc::new(config))));

@@ -35,7 +35,7 @@ pub fn wrong(text: &[u8]) -> Wrong {
 /// `2001:db8::10:5070`.
 ///
 /// ```
-/// use sipproxy64::sip::brackets::bare_address;
+/// use sipproxy64_core::sip::brackets::bare_address;
 /// assert_eq!(bare_address(b"2001:db8::10"), Some(12));
 /// assert_eq!(bare_address(b"2001:db8:0:0:0:0:0:1:5070"), Some(20));
 /// assert_eq!(bare_address(b"2001:db8::10:5070"), None);

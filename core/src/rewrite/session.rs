@@ -14,12 +14,12 @@
 //! description of which all streams pass untouched.
 //!
 //! ```
-//! use sipproxy64::edit::Edits;
-//! use sipproxy64::family::{Family, PerFamily};
-//! use sipproxy64::rewrite::session;
-//! use sipproxy64::scan::Span;
-//! use sipproxy64::sdp::description::{Description, Room};
-//! use sipproxy64::streams::Grant;
+//! use sipproxy64_core::edit::Edits;
+//! use sipproxy64_core::family::{Family, PerFamily};
+//! use sipproxy64_core::rewrite::session;
+//! use sipproxy64_core::scan::Span;
+//! use sipproxy64_core::sdp::description::{Description, Room};
+//! use sipproxy64_core::streams::Grant;
 //!
 //! let sdp = b"v=0\r\no=bob 1 1 IN IP6 2001:db8:9::55\r\ns=-\r\nc=IN IP6 2001:db8:9::55\r\nt=0 0\r\n\
 //!             m=audio 40000 RTP/AVP 0\r\n";
@@ -36,7 +36,7 @@
 //! edits.apply(sdp, &mut out);
 //! assert_eq!(out, b"v=0\r\no=bob 1 1 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\n\
 //!                   m=audio 16384 RTP/AVP 0\r\n");
-//! # Ok::<(), sipproxy64::sdp::malformed::Malformed>(())
+//! # Ok::<(), sipproxy64_core::sdp::malformed::Malformed>(())
 //! ```
 
 pub mod attributes;

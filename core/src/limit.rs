@@ -53,8 +53,8 @@ pub enum Asker {
 ///
 /// ```
 /// use std::time::Duration;
-/// use sipproxy64::config::Key;
-/// use sipproxy64::limit::{AnswerLimit, Asker};
+/// use sipproxy64_core::config::Key;
+/// use sipproxy64_core::limit::{AnswerLimit, Asker};
 /// let mut limit = AnswerLimit::new(&Key([7; 16]));
 /// let victim = "203.0.113.9".parse()?;
 /// let granted = (0..1000).filter(|_| limit.admits(Duration::ZERO, victim, Asker::Stranger)).count();

@@ -41,8 +41,8 @@ impl Packet {
     /// Reads the first octets of `bytes`, which came on a stream of this transport.
     ///
     /// ```
-    /// use sipproxy64::media::packet::Packet;
-    /// use sipproxy64::streams::Transport;
+    /// use sipproxy64_core::media::packet::Packet;
+    /// use sipproxy64_core::streams::Transport;
     /// // A receiver report without blocks; four octets of one are not believed.
     /// let report = [0x80, 201, 0, 1, 0, 0, 0, 7];
     /// assert_eq!(Packet::read(&report, Transport::Rtp), Packet::Rtcp { ssrc: 7 });

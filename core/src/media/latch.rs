@@ -38,7 +38,7 @@ pub const SILENCE: Duration = Duration::from_secs(2);
 ///
 /// ```
 /// use std::time::Duration;
-/// use sipproxy64::{config::LatchMode, media::{latch::Latch, packet::Packet}};
+/// use sipproxy64_core::{config::LatchMode, media::{latch::Latch, packet::Packet}};
 /// let (described, behind_nat) = ("10.0.0.5:4000".parse()?, "203.0.113.9:40123".parse()?);
 /// let mut latch = Latch::new(LatchMode::Signalled);
 /// latch.describe(Some(described), [Some(described.ip()), Some("203.0.113.9".parse()?)]);

@@ -6,15 +6,15 @@ use crate::scan::{Span, is_lws, trim, trim_span};
 /// An `a=` line: `a=<name>` or `a=<name>:<value>` (RFC 8866 §5.13).
 ///
 /// ```
-/// use sipproxy64::scan::Span;
-/// use sipproxy64::sdp::attribute::Name;
-/// use sipproxy64::sdp::line::Lines;
+/// use sipproxy64_core::scan::Span;
+/// use sipproxy64_core::sdp::attribute::Name;
+/// use sipproxy64_core::sdp::line::Lines;
 /// let text = b"a=RTCP: 53020";
 /// let line = Lines::new(text, Span::new(0, text.len())).next().unwrap()?;
 /// let attribute = line.attribute(text).unwrap();
 /// assert_eq!(attribute.name, Name::Rtcp);
 /// assert_eq!(attribute.value.unwrap().of(text), b"53020");
-/// # Ok::<(), sipproxy64::sdp::malformed::Malformed>(())
+/// # Ok::<(), sipproxy64_core::sdp::malformed::Malformed>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Attribute {

@@ -7,8 +7,8 @@
 //! first boundary and behind the last one is nobody's.
 //!
 //! ```
-//! use sipproxy64::scan::Span;
-//! use sipproxy64::sip::multipart::{is_media_type, leaves};
+//! use sipproxy64_core::scan::Span;
+//! use sipproxy64_core::sip::multipart::{is_media_type, leaves};
 //!
 //! let body = b"--b1\r\nContent-Type: text/plain\r\n\r\nHello\r\n\
 //!              --b1\r\nContent-Type: application/sdp\r\n\r\nv=0\r\n\r\n--b1--\r\n";

@@ -56,7 +56,7 @@ impl fmt::Display for Family {
 /// One value for each family.
 ///
 /// ```
-/// use sipproxy64::family::{Family, PerFamily};
+/// use sipproxy64_core::family::{Family, PerFamily};
 /// let mut ports = PerFamily::new(16384, 16390);
 /// ports[Family::V6] += 2;
 /// assert_eq!(ports[Family::V6], 16392);

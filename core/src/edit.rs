@@ -19,7 +19,7 @@ struct Edit {
 /// Replacements over one original.
 ///
 /// ```
-/// use sipproxy64::edit::Edits;
+/// use sipproxy64_core::edit::Edits;
 /// let mut edits = Edits::default();
 /// edits.replace(7..12, "Bob");
 /// edits.insert(0, "> ");

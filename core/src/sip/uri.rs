@@ -22,7 +22,7 @@ pub enum Scheme {
 /// All spans count from the start of the text it was read from.
 ///
 /// ```
-/// use sipproxy64::sip::uri::Uri;
+/// use sipproxy64_core::sip::uri::Uri;
 /// let text = b"sip:bob@192.0.2.1:5070;lr;s64=x?Subject=a";
 /// let uri = Uri::parse(text).unwrap();
 /// assert_eq!(uri.at.host.of(text), b"192.0.2.1");

@@ -83,8 +83,8 @@ impl Fields {
 /// A message, borrowed from the datagram that holds it.
 ///
 /// ```
-/// use sipproxy64::sip::header::HeaderName;
-/// use sipproxy64::sip::message::{Fields, Message};
+/// use sipproxy64_core::sip::header::HeaderName;
+/// use sipproxy64_core::sip::message::{Fields, Message};
 /// let bytes = b"OPTIONS sip:192.0.2.1 SIP/2.0\r\nf: <sip:a@192.0.2.9>;tag=1\r\n\r\n";
 /// let mut fields = Fields::default();
 /// let message = Message::parse(bytes, &mut fields).unwrap();

@@ -18,7 +18,7 @@ use crate::media::command::{Command, SessionId};
 ///
 /// ```
 /// use std::{sync::Arc, time::Duration};
-/// use sipproxy64::{config::Config, proxy::{Datagram, Outcome, Reason, Standalone}};
+/// use sipproxy64_core::{config::Config, proxy::{Datagram, Outcome, Reason, Standalone}};
 /// let config = Config::new("192.0.2.1:5060".parse()?, "[2001:db8::1]:5060".parse()?);
 /// let mut proxy = Standalone::new(Arc::new(config));
 /// let datagram = Datagram { local: "192.0.2.1:5060".parse()?, remote: "192.0.2.9:5060".parse()?, bytes: b"\r\n\r\n" };

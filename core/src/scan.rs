@@ -180,7 +180,7 @@ const fn marks_of(word: u64, byte: u8) -> u64 {
 /// Where in `text` the first `byte` stands.
 ///
 /// ```
-/// assert_eq!(sipproxy64::scan::find(b"sip:bob@host", b'@'), Some(7));
+/// assert_eq!(sipproxy64_core::scan::find(b"sip:bob@host", b'@'), Some(7));
 /// ```
 pub fn find(text: &[u8], byte: u8) -> Option<usize> {
     find_by_word(text, |word| marks_of(word, byte), |other| other == byte)
@@ -216,7 +216,7 @@ pub fn number(text: &[u8]) -> Option<u32> {
 /// A cursor over `text`, forward only.
 ///
 /// ```
-/// use sipproxy64::scan::{Scanner, TOKEN};
+/// use sipproxy64_core::scan::{Scanner, TOKEN};
 /// let mut scanner = Scanner::new(b"INVITE sip:a");
 /// assert_eq!(scanner.take_class(&TOKEN), b"INVITE");
 /// assert!(scanner.eat(b' '));

@@ -24,7 +24,7 @@ pub const REST_TAKEN: Duration = Duration::from_secs(300);
 ///
 /// ```
 /// use std::time::Duration;
-/// use sipproxy64::{config::{PortOrder, PortRange}, family::Family, media::ports::{PortPool, REST}};
+/// use sipproxy64_core::{config::{PortOrder, PortRange}, family::Family, media::ports::{PortPool, REST}};
 /// let range = PortRange::new(16384, 16387).unwrap();
 /// let mut pool = PortPool::new(range, PortOrder::Ascending, Family::V4);
 /// assert_eq!(pool.take(Duration::ZERO), Some(16384));

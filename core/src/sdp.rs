@@ -19,9 +19,9 @@
 //! clear address or port, a stream without any `c=`.
 //!
 //! ```
-//! use sipproxy64::scan::Span;
-//! use sipproxy64::sdp::connection::Address;
-//! use sipproxy64::sdp::description::{Description, Room};
+//! use sipproxy64_core::scan::Span;
+//! use sipproxy64_core::sdp::connection::Address;
+//! use sipproxy64_core::sdp::description::{Description, Room};
 //!
 //! let message = b"v=0\r\no=bob 1 1 IN IP6 2001:db8::5\r\ns=-\r\nc=IN IP6 2001:db8::5\r\nt=0 0\r\n\
 //!                 m=audio 40000 RTP/AVP 0\r\na=rtcp:40001\r\nm=video 0 RTP/AVP 31\r\n";
@@ -37,7 +37,7 @@
 //! let audio = description.media().next().unwrap();
 //! assert_eq!(audio.line.port_span.of(message), b"40000");
 //! assert_eq!(audio.rtcp(message).unwrap().port, 40001);
-//! # Ok::<(), sipproxy64::sdp::malformed::Malformed>(())
+//! # Ok::<(), sipproxy64_core::sdp::malformed::Malformed>(())
 //! ```
 
 pub mod attribute;

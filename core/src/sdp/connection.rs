@@ -27,7 +27,7 @@ impl Address {
     /// another way, like `192.0.2.010`.
     ///
     /// ```
-    /// use sipproxy64::sdp::connection::Address;
+    /// use sipproxy64_core::sdp::connection::Address;
     /// assert_eq!(Address::read(b"[2001:DB8::1]"), Some(Address::Numeric("2001:db8::1".parse().unwrap())));
     /// assert_eq!(Address::read(b"pbx.example.com"), Some(Address::Name));
     /// assert_eq!(Address::read(b"192.0.2.300"), None);
