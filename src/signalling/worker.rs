@@ -335,7 +335,7 @@ impl Worker {
             Outcome::Drop(reason) => Trouble::Dropped(reason),
         };
         if trouble.is_worth_a_line() {
-            self.shared.trouble(now, trouble);
+            self.shared.trouble_with(now, trouble, datagram);
         }
         match (self.output, outcome) {
             (Output::Paper, Outcome::Drop(reason)) => paper::dropped(&mut io::stdout().lock(), reason),

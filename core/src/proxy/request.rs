@@ -70,7 +70,7 @@ fn rights(
 ) -> Option<(Rights, IpAddr)> {
     match source {
         Source::Ourselves => {
-            let via = OurVia::verify(message, remote, directory)?;
+            let via = OurVia::verify(message, remote, directory).ok()?;
             Some((via.branch.rights, via.below.response_address()?.ip()))
         }
         Source::Phone(_) => Some((Rights::Phone, remote.ip())),

@@ -32,7 +32,7 @@ impl Proxy {
     ) -> Result<Outcome, Reason> {
         let Arrival { now, datagram: &Datagram { local, remote, .. }, message } = *arrival;
         let Self { directory, room, sender: last_sender } = self;
-        let via = OurVia::verify(message, local, directory).ok_or(Reason::ForeignResponse)?;
+        let via = OurVia::verify(message, local, directory)?;
         let cseq = validate(message)?;
         let from = via.branch.arrival;
         let to = via.below.response_address().filter(|&to| Directory::is_callable(to));
