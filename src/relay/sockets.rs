@@ -127,15 +127,15 @@ impl StreamSockets {
 
     /// Takes one packet off an open socket, or off the line.
     pub(super) fn receive(
-        &self,
+        &mut self,
         side: Family,
         component: Component,
         line: bool,
         buffer: &mut [u8],
     ) -> io::Result<(usize, SocketAddr)> {
-        let pair = &self.0[side];
-        match pair.connected().filter(|_| line) {
-            Some(connected) => connected.receive(buffer),
+        let pair = &mut self.0[side];
+        match pair.line.as_mut().filter(|_| line).and_then(Line::receiver) {
+            Some((party, connected)) => connected.receive(party, buffer),
             None => pair.open(component).recv_from(buffer),
         }
     }
