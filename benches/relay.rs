@@ -21,7 +21,7 @@ use sipproxy64::clock::Clock;
 use sipproxy64::config::LatchMode;
 use sipproxy64::family::{Family, PerFamily};
 use sipproxy64::media::command::{LegDescription, SessionId, StreamId};
-use sipproxy64::relay::{Relay, RelayOptions, StreamSockets};
+use sipproxy64::relay::{Relay, RelayOptions, Stock, StreamSockets};
 use sipproxy64::socket::SocketOptions;
 use sipproxy64::streams::Transport;
 
@@ -125,7 +125,7 @@ fn relay() -> (Relay, Vec<Pair>) {
             let (sockets, port) = ports
                 .find_map(|port| {
                     let ports = PerFamily::new(port, port);
-                    Some((StreamSockets::bind(LOOPBACK, ports, SocketOptions::default()).ok()?, port))
+                    Some((StreamSockets::bind(LOOPBACK, ports, &mut Stock::none(SocketOptions::default())).ok()?, port))
                 })
                 .unwrap();
             let stream = StreamId(number.into());

@@ -170,6 +170,7 @@ impl Signalling {
             observer,
             clock: self.clock,
             output,
+            options: self.options,
             orders: incoming,
             wake: Arc::clone(&wake),
             faults,

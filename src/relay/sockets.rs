@@ -7,9 +7,10 @@ use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 use super::line::{Connected, Line};
+use super::stock::Stock;
 use crate::family::{Family, PerFamily};
 use crate::media::stream::Component;
-use crate::socket::{BindError, SocketOptions, bind_media};
+use crate::socket::{BindError, SocketOptions};
 
 /// RTP and RTCP at one listen address.
 #[allow(clippy::disallowed_types, reason = "the shell owns sockets")]
@@ -25,10 +26,10 @@ struct Pair {
 
 #[allow(clippy::disallowed_types, reason = "the shell owns sockets")]
 impl Pair {
-    fn bind(listen: IpAddr, port: u16, options: SocketOptions) -> Result<Self, BindError> {
+    fn bind(listen: IpAddr, port: u16, stock: &mut Stock) -> Result<Self, BindError> {
         let address = SocketAddr::new(listen, port);
-        let rtp = bind_media(address, options)?;
-        let rtcp = bind_media(SocketAddr::new(listen, port.saturating_add(1)), options)?;
+        let rtp = stock.bind(address)?;
+        let rtcp = stock.bind(SocketAddr::new(listen, port.saturating_add(1)))?;
         Ok(Self { rtp, rtcp, line: None, address })
     }
 
@@ -71,10 +72,13 @@ pub struct PortTaken {
 impl StreamSockets {
     /// Binds the RTP port of each side and the RTCP port above it. After an
     /// error none of them is held.
-    pub fn bind(listen: PerFamily<IpAddr>, ports: PerFamily<u16>, options: SocketOptions) -> Result<Self, PortTaken> {
-        let pair = |side| {
+    ///
+    /// # Errors
+    /// A port that cannot be had.
+    pub fn bind(listen: PerFamily<IpAddr>, ports: PerFamily<u16>, stock: &mut Stock) -> Result<Self, PortTaken> {
+        let mut pair = |side| {
             let port = ports[side];
-            Pair::bind(listen[side], port, options).map_err(|error| PortTaken { side, port, error })
+            Pair::bind(listen[side], port, stock).map_err(|error| PortTaken { side, port, error })
         };
         Ok(Self(PerFamily::new(pair(Family::V4)?, pair(Family::V6)?)))
     }

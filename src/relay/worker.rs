@@ -16,7 +16,6 @@ use std::time::Duration;
 use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use nix::sys::eventfd::EventFd;
-use nix::sys::resource::{Resource, getrlimit};
 use tokio::sync::mpsc::UnboundedSender;
 use tracing::error;
 
@@ -27,7 +26,7 @@ use super::key::{SocketKey, WAKE};
 use super::order::Order;
 use super::relayed::{Around, Relayed};
 use super::slab::{Key, Slab};
-use super::{Ending, Notice, RelayOptions, StreamSockets};
+use super::{Ending, Notice, RelayOptions, StreamSockets, most_files};
 use crate::clock::Clock;
 use crate::config::LatchMode;
 use crate::family::PerFamily;
@@ -292,10 +291,4 @@ impl Worker {
             self.watch(Relayed::attach(session, state, sockets));
         }
     }
-}
-
-/// Three quarters of the files that this process may have. Numbers are given
-/// from below, so that a number tells how many there are.
-fn most_files() -> u64 {
-    getrlimit(Resource::RLIMIT_NOFILE).map_or(u64::MAX, |(soft, _)| soft / 4 * 3)
 }
