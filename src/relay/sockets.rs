@@ -12,14 +12,16 @@ use crate::family::{Family, PerFamily};
 use crate::media::stream::Component;
 use crate::socket::{BindError, SocketOptions};
 
-/// RTP and RTCP at one listen address.
+/// RTP and RTCP at one listen address. What a packet needs is in its first line of
+/// the cache.
 #[allow(clippy::disallowed_types, reason = "the shell owns sockets")]
 #[derive(Debug)]
+#[repr(C, align(64))]
 struct Pair {
-    rtp: UdpSocket,
-    rtcp: UdpSocket,
     /// To the party whose RTP comes here, while it is known.
     line: Option<Line>,
+    rtp: UdpSocket,
+    rtcp: UdpSocket,
     /// Where RTP is bound.
     address: SocketAddr,
 }
