@@ -284,6 +284,7 @@ fn prepare_media(socket: &Socket, family: Family, options: SocketOptions) -> io:
 }
 
 #[cfg(test)]
+#[allow(clippy::disallowed_types, reason = "tests own sockets")]
 mod tests {
     use super::*;
 

@@ -64,6 +64,10 @@ pub enum Reason {
     /// A response that does not answer a request that went through us.
     #[error("response to no request of ours")]
     ForeignResponse,
+    /// The same, but for its topmost Via, which is ours with another sent-by:
+    /// something on the way, an ALG, changes addresses in messages.
+    #[error("our Via was rewritten on the way")]
+    ViaRewritten,
     /// A request from one of our own sockets without our own Via.
     #[error("from ourselves, but not sent by us")]
     NotFromOurselves,
@@ -104,6 +108,7 @@ impl Reason {
             Self::KeepAlive
             | Self::NotSip(_)
             | Self::ForeignResponse
+            | Self::ViaRewritten
             | Self::NotFromOurselves
             | Self::AckOfOurs
             | Self::RateLimited

@@ -23,7 +23,7 @@ use crate::family::{Family, PerFamily};
 use crate::limit::{AnswerLimit, Asker};
 use crate::media::command::{Command, LegDescription, SessionId, StreamId};
 use crate::media::table::{Refusal, Signal, Table};
-use crate::proxy::State;
+use crate::proxy::{Datagram, State};
 use crate::relay::{Relay, Stock, StreamSockets};
 use crate::socket::SocketOptions;
 use crate::streams::Grant;
@@ -166,11 +166,20 @@ impl Shared {
         self.troubles_of(now, trouble, 1);
     }
 
+    /// Counts a trouble with this datagram, and logs it likewise.
+    pub(super) fn trouble_with(&self, now: Duration, trouble: Trouble, datagram: &Datagram<'_>) {
+        self.count(now, trouble, 1, Some(datagram));
+    }
+
     /// Counts a trouble that came so many times, and logs it likewise.
     pub(super) fn troubles_of(&self, now: Duration, trouble: Trouble, times: u64) {
+        self.count(now, trouble, times, None);
+    }
+
+    fn count(&self, now: Duration, trouble: Trouble, times: u64, last: Option<&Datagram<'_>>) {
         let due = lock(&self.troubles).count(now, trouble, times);
         if let Some(count) = due {
-            trouble.log(count);
+            trouble.log(count, last);
             if trouble.is_about_ports() {
                 let usage = self.look(|calls| calls.table.usage(now));
                 info!("{usage}");
@@ -182,7 +191,7 @@ impl Shared {
     pub(super) fn log_held_back(&self, now: Duration) {
         let due: Vec<_> = lock(&self.troubles).due(now).collect();
         for (trouble, count) in due {
-            trouble.log(count);
+            trouble.log(count, None);
         }
     }
 

@@ -6,7 +6,11 @@ use std::io;
 use nix::libc;
 use tracing::{info, warn};
 
-use crate::proxy::{Outcome, Reason};
+use crate::escaped::Escaped;
+use crate::proxy::{Datagram, Outcome, Reason};
+
+/// As much of a Via as shows whose it is.
+const MOST_OF_VIA: usize = 80;
 
 /// What strangers can provoke, by kind: each gets a line a minute at most.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -39,9 +43,10 @@ impl Trouble {
         matches!(self, Self::Refused(NoPorts | TooManyCalls | TooManyCallsFromSource))
     }
 
-    /// Writes the line.
-    pub(super) fn log(self, count: u64) {
+    /// Writes the line; `last` is what came last, where it came just now.
+    pub(super) fn log(self, count: u64, last: Option<&Datagram<'_>>) {
         match self {
+            Self::Dropped(reason @ Reason::ViaRewritten) => via_rewritten(count, reason, last),
             Self::Dropped(reason) => info!(count, %reason, "dropped"),
             Self::Refused(reason) => info!(count, %reason, "refused"),
             Self::Unsent(errno) => {
@@ -61,6 +66,20 @@ impl Trouble {
             Self::Circling => warn!(count, "messages dropped: they came back to ourselves over and over"),
         }
     }
+}
+
+/// Who can put an end to it stands between us and the peer, and is not ours to find:
+/// the address that it wrote is most often its own.
+fn via_rewritten(count: u64, reason: Reason, last: Option<&Datagram<'_>>) {
+    let peer = last.map(|last| tracing::field::display(last.remote));
+    let via = last.map(|last| tracing::field::display(Escaped(topmost_via(last.bytes), MOST_OF_VIA)));
+    warn!(
+        count,
+        %reason,
+        peer,
+        via,
+        "responses dropped: turn off SIP ALG (SIP helper) in the router or firewall between us and the peer"
+    );
 }
 
 /// What became of a datagram.
@@ -83,12 +102,22 @@ pub fn start_line(datagram: &[u8]) -> &[u8] {
 
 /// The Call-ID of a datagram, as far as a log needs it: not folded, before the body.
 pub fn call_id(datagram: &[u8]) -> &[u8] {
+    value(datagram, b"call-id", b"i")
+}
+
+/// The topmost Via without its parameters, likewise.
+fn topmost_via(datagram: &[u8]) -> &[u8] {
+    value(datagram, b"via", b"v").split(|&byte| byte == b';').next().unwrap_or_default()
+}
+
+/// The value of the topmost header field of this name, in lower case, likewise.
+fn value<'a>(datagram: &'a [u8], name: &[u8], compact: &[u8]) -> &'a [u8] {
     let lines = datagram.split(|&byte| byte == b'\n').map(<[u8]>::trim_ascii);
     let mut values = lines.take_while(|line| !line.is_empty()).filter_map(|line| {
         let colon = line.iter().position(|&byte| byte == b':')?;
-        let (name, value) = line.split_at_checked(colon)?;
-        let name = name.trim_ascii_end();
-        let found = name.eq_ignore_ascii_case(b"call-id") || name.eq_ignore_ascii_case(b"i");
+        let (found, value) = line.split_at_checked(colon)?;
+        let found = found.trim_ascii_end();
+        let found = found.eq_ignore_ascii_case(name) || found.eq_ignore_ascii_case(compact);
         found.then(|| value.get(1..).unwrap_or_default().trim_ascii_start())
     });
     values.next().unwrap_or_default()

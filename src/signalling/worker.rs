@@ -47,7 +47,7 @@ const ROUNDS: usize = 16;
 const BACK: i32 = 5;
 /// Streams for which a thread has sockets in stock: as many calls as may begin
 /// between two moments without work.
-const STOCK: usize = 8;
+pub(super) const STOCK: usize = 8;
 /// How often one datagram may come in at a socket of ours again.
 const MOST_PASSES: usize = 8;
 
@@ -350,7 +350,7 @@ impl Worker {
             Outcome::Drop(reason) => Trouble::Dropped(reason),
         };
         if trouble.is_worth_a_line() {
-            self.shared.trouble(now, trouble);
+            self.shared.trouble_with(now, trouble, datagram);
         }
         match (self.output, outcome) {
             (Output::Paper, Outcome::Drop(reason)) => paper::dropped(&mut io::stdout().lock(), reason),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::harness::agent::Agent;
+use crate::harness::agent::{Agent, response_to};
 use crate::harness::daemon::Daemon;
 use crate::harness::message::Message;
 use crate::harness::namespace::isolated;
@@ -81,13 +81,43 @@ fn forged_responses_go_nowhere() {
         let request = bob.request("MESSAGE", "sip:alice@[2001:db8::101]").without_body();
         bob.agent.send(&request, F1);
         let arrived = alice.agent.receive_request("MESSAGE");
-        let good = crate::harness::agent::response_to(&arrived.message, 200, "OK", "a1").without_body();
+        let good = response_to(&arrived.message, 200, "OK", "a1").without_body();
         let mallory = Agent::bind("mallory", STRANGER4);
         for (name, value) in [("Call-ID", "other"), ("CSeq", "2 MESSAGE"), ("Via", "SIP/2.0/UDP 192.0.2.1:5060")] {
             mallory.send(&good.clone().replacing(name, value), LISTEN4);
         }
         mallory.send(&good, G4);
         daemon.await_line("response to no request of ours");
+        alice.agent.respond(&arrived, &good);
+        bob.agent.receive_response(200, &request);
+    });
+}
+
+/// A router with an "ALG" gives our Via its own address on the way out, and leaves
+/// it so on the way back.
+#[test]
+fn a_rewritten_via_is_told_with_who_sent_it_and_what_to_do() {
+    isolated(|| {
+        let mut daemon = Daemon::start();
+        let (bob, alice) = (Party::new("bob", X6, 40000), Party::new("alice", P1, 30000));
+        let request = bob.request("MESSAGE", "sip:alice@[2001:db8::101]").without_body();
+        bob.agent.send(&request, F1);
+        let arrived = alice.agent.receive_request("MESSAGE");
+        let good = response_to(&arrived.message, 200, "OK", "a1").without_body();
+        let text = String::from_utf8(good.to_wire()).unwrap();
+        let rewritten = text.replacen("UDP 192.0.2.1:5060;", "UDP 203.0.113.77:61234;", 1);
+        assert_ne!(text, rewritten);
+        alice.agent.send_bytes(rewritten.as_bytes(), LISTEN4.parse().unwrap());
+        let line = daemon.await_line("turn off SIP ALG");
+        for part in [
+            " WARN ",
+            "count=1",
+            "reason=our Via was rewritten on the way",
+            "peer=192.0.2.101:5060",
+            "via=SIP/2.0/UDP 203.0.113.77:61234",
+        ] {
+            assert!(line.contains(part), "{part} in {line}");
+        }
         alice.agent.respond(&arrived, &good);
         bob.agent.receive_response(200, &request);
     });

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use crate::address::Directory;
 use crate::branch::{Below, Branch};
 use crate::edit::Edits;
+use crate::reason::Reason;
 use crate::sip::header::HeaderName;
 use crate::sip::message::Message;
 use crate::sip::method::Method;
@@ -26,14 +27,29 @@ pub struct OurVia<'a> {
 impl<'a> OurVia<'a> {
     /// Reads and verifies the topmost Via: it names the socket `socket`, and its
     /// MAC is the one over the Via below, Call-ID and CSeq number.
-    pub fn verify(message: &Message<'a>, socket: SocketAddr, directory: &Directory) -> Option<Self> {
+    ///
+    /// # Errors
+    ///
+    /// [`Reason::ViaRewritten`] where it is ours but for a sent-by that is nobody's
+    /// here: the MAC does not cover that, so that only who had our request can say so.
+    pub fn verify(message: &Message<'a>, socket: SocketAddr, directory: &Directory) -> Result<Self, Reason> {
+        let via = Self::proven(message, directory).ok_or(Reason::ForeignResponse)?;
+        let topmost = &via.topmost;
+        let sent_by = topmost.sent_by.address.map(|address| SocketAddr::new(address, topmost.sent_by_port()));
+        if sent_by != Some(socket) {
+            let is_another_of_ours = sent_by.is_some_and(|sent_by| directory.is_ours(sent_by));
+            return Err(if is_another_of_ours { Reason::ForeignResponse } else { Reason::ViaRewritten });
+        }
+        Ok(via)
+    }
+
+    /// Whatever sent-by it has.
+    fn proven(message: &Message<'a>, directory: &Directory) -> Option<Self> {
         let text = message.bytes;
         let mut vias = Vias::new(message);
         let topmost = vias.next()?.ok()?;
         let next = vias.next()?.ok()?;
-        let address = topmost.sent_by.address?;
-        let is_here = SocketAddr::new(address, topmost.sent_by_port()) == socket;
-        if !is_here || topmost.other_version || !topmost.transport.of(text).eq_ignore_ascii_case(b"UDP") {
+        if topmost.other_version || !topmost.transport.of(text).eq_ignore_ascii_case(b"UDP") {
             return None;
         }
         let branch = Branch::parse(topmost.branch?.of(text))?;
