@@ -1,30 +1,33 @@
 //! The command line: from arguments to [`Options`], or one clear line.
 //!
-//! clap finds the options; each value is read by a function of [`values`],
-//! whose error says what would be right; [`complaint`] makes one line of
-//! whatever clap found wrong. A configuration file holds the same options
-//! ([`mod@file`]) and is put in front of the arguments (`merge`). What an option
-//! means stands in sipproxy64(8).
+//! [`arguments`] finds the options of [`table`]; each value is read by a function of
+//! [`values`], whose error says what would be right; [`complaint`] makes one line of
+//! whatever is wrong. A configuration file holds the same options ([`mod@file`]) and
+//! is put in front of the arguments (`merge`). What an option means stands in
+//! sipproxy64(8).
 
+pub mod arguments;
 mod captures;
 pub mod complaint;
 pub mod endpoint;
 pub mod file;
+pub mod help;
 mod merge;
+pub mod table;
 pub mod values;
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io::Write;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use clap::parser::ValueSource;
-use clap::{Arg, ArgAction, ArgMatches, Command, CommandFactory, FromArgMatches, Parser};
-
+use self::arguments::{Fault, Opt, Said, Target, Unfit};
 use self::captures::Captures;
 use self::complaint::Complaint;
 use self::merge::FromFile;
+use self::table::OPTIONS;
+use self::values::{flag, path, push, put};
 use crate::config::{Config, Key, LatchMode, Map, Name, PortOrder, PortRange, Timeouts, Uplink};
 use crate::control;
 use crate::family::{Family, PerFamily};
@@ -150,16 +153,14 @@ impl Options {
         key: Option<Key>,
         file: impl FnOnce(&Path) -> Result<Vec<u8>, Complaint>,
     ) -> Result<Self, Complaint> {
-        let mut command = Arguments::command();
-        let alone = matches(&mut command, given.clone())?;
-        let from_file = match alone.get_one::<PathBuf>("config") {
-            Some(path) => FromFile::of(path, &file(path)?, &mut command, &alone)?,
+        let behind = given.get(1..).unwrap_or_default();
+        let alone = Given::read(behind)?;
+        let from_file = match &alone.arguments.config {
+            Some(path) => FromFile::of(path, &file(path)?, &alone.said)?,
             None => FromFile::default(),
         };
-        let (program, behind) = given.split_at_checked(1).unwrap_or_default();
-        let together = program.iter().cloned().chain(from_file.arguments()).chain(behind.iter().cloned());
-        let matches = matches(&mut command, together.collect())?;
-        let arguments = Arguments::from_arg_matches(&matches).map_err(|error| Complaint::from_clap(&error))?;
+        let together: Vec<OsString> = from_file.arguments().chain(behind.iter().cloned()).collect();
+        let Given { arguments, said } = Given::read(&together)?;
 
         let mode = arguments.mode();
         let mut config = arguments.config(from_file.path())?;
@@ -177,7 +178,7 @@ impl Options {
         let verbosity = if arguments.quiet { -1 } else { i8::try_from(arguments.verbose).unwrap_or(i8::MAX) };
         let control = arguments.control(&mode);
         let observers = arguments.captures.settings()?;
-        let in_force = in_force(&command, &matches);
+        let in_force = in_force(&said);
         // Test mode and --check answer where they were asked.
         let daemon = arguments.daemon && mode == Mode::Run;
         let log = arguments.log.unwrap_or(if daemon { Destination::Syslog } else { Destination::Stderr });
@@ -211,13 +212,34 @@ impl Options {
     }
 }
 
-/// The options as clap sees them: what the completions of shells are made from.
-pub fn command() -> Command {
-    Arguments::command()
+/// What stands behind the lines of the options in `--help`.
+const BEHIND: &str = "\
+`sipproxy64 status` shows what a running one does, see sipproxy64 status --help.
+See sipproxy64(8) for what each option means, with examples.";
+
+/// Arguments that could be read.
+struct Given {
+    arguments: Arguments,
+    said: Vec<Said>,
 }
 
-fn matches(command: &mut Command, arguments: Vec<OsString>) -> Result<ArgMatches, Complaint> {
-    command.try_get_matches_from_mut(arguments).map_err(|error| Complaint::from_clap(&error))
+impl Given {
+    fn read(given: &[OsString]) -> Result<Self, Complaint> {
+        let mut arguments = Arguments::default();
+        match arguments::read(&mut arguments, given) {
+            Ok(said) => Ok(Self { arguments, said }),
+            Err(fault) => Err(asked("sipproxy64", env!("CARGO_PKG_DESCRIPTION"), &OPTIONS, BEHIND, &fault)),
+        }
+    }
+}
+
+/// The answer to `--help` and `--version`, or the complaint about what is wrong.
+pub(crate) fn asked(program: &str, about: &str, options: &[Opt], behind: &str, fault: &Fault) -> Complaint {
+    match fault {
+        Fault::Asked(option) if option.long == "help" => Complaint::Asked(help::help(about, program, options, behind)),
+        Fault::Asked(_) => Complaint::Asked(format!("{program} {}\n", env!("CARGO_PKG_VERSION"))),
+        fault => Complaint::of_fault(fault),
+    }
 }
 
 /// The same file also from another working directory.
@@ -226,168 +248,110 @@ fn absolute(path: &Path) -> PathBuf {
 }
 
 /// What was said, by the command line or the file, as lines of such a file.
-fn in_force(command: &Command, matches: &ArgMatches) -> Vec<String> {
-    let of_run = |argument: &&Arg| !["config", "check", "test"].contains(&argument.get_id().as_str());
-    let said = |argument: &&Arg| matches.value_source(argument.get_id().as_str()) == Some(ValueSource::CommandLine);
-    let mut lines = Vec::new();
-    for argument in command.get_arguments().filter(of_run).filter(said) {
-        let (id, name) = (argument.get_id().as_str(), argument.get_long().unwrap_or_default());
-        match argument.get_action() {
-            ArgAction::Set | ArgAction::Append => {
-                let values = matches.get_raw(id).into_iter().flatten();
-                lines.extend(values.map(|value| format!("{name} {}", value.to_string_lossy())));
-            }
-            ArgAction::Count => lines.extend((0..matches.get_count(id)).map(|_| name.to_owned())),
-            _ => lines.push(name.to_owned()),
-        }
-    }
-    lines
+fn in_force(said: &[Said]) -> Vec<String> {
+    let of_run = |option: &&Opt| !["config", "check", "test"].contains(&option.long);
+    let of_option = |option| said.iter().filter(move |said| said.option == option);
+    let line = |said: &Said| match &said.value {
+        Some(value) => format!("{} {}", said.option.long, value.to_string_lossy()),
+        None => said.option.long.to_owned(),
+    };
+    OPTIONS.iter().filter(of_run).flat_map(of_option).map(line).collect()
 }
 
-/// The options as clap sees them. The comments are the text of `--help`.
-#[derive(Debug, Parser)]
-#[command(name = "sipproxy64", version, about, args_override_self = false)]
-#[command(after_help = "\
-`sipproxy64 status` shows what a running one does, see sipproxy64 status --help.
-See sipproxy64(8) for what each option means, with examples.")]
+/// What the arguments say, one by one.
+#[derive(Debug, Default)]
 struct Arguments {
-    /// IPv4 listen address
-    #[arg(short = 'l', long, value_name = "ADDR[:PORT]", value_parser = values::listen4)]
     listen4: Option<SocketAddr>,
-
-    /// IPv6 listen address
-    #[arg(short = 'L', long, value_name = "ADDR[:PORT]", value_parser = values::listen6)]
     listen6: Option<SocketAddr>,
-
-    /// Where undirected traffic from the IPv6 side goes
-    #[arg(short = 'u', long, value_name = "HOST[:PORT]", value_parser = values::uplink4)]
     uplink4: Option<Uplink>,
-
-    /// Where undirected traffic from the IPv4 side goes
-    #[arg(short = 'U', long, value_name = "HOST[:PORT]", value_parser = values::uplink6)]
     uplink6: Option<Uplink>,
-
-    /// One phone and its stand-in in the other family; repeat
-    #[arg(short = 'm', long = "map", value_name = "PHONE=FAKE", value_parser = values::map)]
     maps: Vec<Map>,
-
-    /// A name under which phones know us as outbound proxy; repeat
-    #[arg(long = "name", value_name = "HOST[:PORT]", value_parser = values::name)]
     names: Vec<Name>,
-
-    /// Media ports [default: 16384-32767]
-    #[arg(short = 'p', long, value_name = "LOW-HIGH", value_parser = values::port_range)]
     rtp_ports: Option<PortRange>,
-
-    /// Silence that ends an answered call, in seconds [default: 60]
-    #[arg(long, value_name = "S", value_parser = values::seconds, allow_negative_numbers = true)]
     rtp_timeout: Option<Duration>,
-
-    /// Silence that ends a ringing call, in seconds [default: 180]
-    #[arg(long, value_name = "S", value_parser = values::seconds, allow_negative_numbers = true)]
     ringing_timeout: Option<Duration>,
-
-    /// Silence that ends a call on hold, in seconds [default: 3600]
-    #[arg(long, value_name = "S", value_parser = values::seconds, allow_negative_numbers = true)]
     hold_timeout: Option<Duration>,
-
-    /// Whom media may come from [default: signalled]
-    #[arg(long, value_name = "signalled|first|off", value_parser = values::latch)]
     latch: Option<LatchMode>,
-
-    /// Calls with media at once [default: as the media ports allow]
-    #[arg(long, value_name = "N", value_parser = values::count, allow_negative_numbers = true)]
     max_calls: Option<usize>,
-
-    /// Of these asked for by one unknown IPv4 address or IPv6 /64 [default: 32]
-    #[arg(long, value_name = "N", value_parser = values::count, allow_negative_numbers = true)]
     max_calls_per_source: Option<usize>,
-
-    /// DSCP of relayed media, 46 for EF [default: as the system has it]
-    #[arg(long, value_name = "N", value_parser = values::dscp, allow_negative_numbers = true)]
     dscp: Option<u8>,
-
-    /// Microseconds that media packets may wait for others, to save processor time [default: 0]
-    #[arg(long, value_name = "N", value_parser = values::batch, allow_negative_numbers = true)]
     batch_us: Option<Duration>,
-
-    /// Let nobody but uplinks and phones ask phones for their password
-    #[arg(long)]
     no_foreign_challenges: bool,
-
-    /// Leave Contact headers to a wrapper
-    #[arg(short = 'w', long)]
     wrapper: bool,
-
-    /// Repair IPv6 addresses that came without brackets
-    #[arg(long)]
     lenient: bool,
-
-    /// File of the key for signatures, created if absent [default: a random key for this run]
-    #[arg(long, value_name = "FILE")]
     secret: Option<PathBuf>,
-
-    /// Bind addresses that are not on an interface yet
-    #[arg(long)]
     freebind: bool,
-
-    /// Take over all calls of the daemon at this control socket
-    #[arg(long, value_name = "SOCKET", conflicts_with_all = ["test", "check"])]
     takeover: Option<PathBuf>,
-
-    /// Socket at which `sipproxy64 status` asks, or none [default: /run/sipproxy64/control for root]
-    #[arg(long, value_name = "PATH")]
     control: Option<OsString>,
-
-    /// Web page and Prometheus metrics at this address; public: before it where others may look
-    #[arg(long, value_name = "ADDR:PORT", value_parser = values::metrics)]
     metrics: Option<metrics::Place>,
-    #[command(flatten)]
     captures: Captures,
-
-    /// Leave the shell once the start has succeeded
-    #[arg(short = 'd', long)]
     daemon: bool,
-
-    /// File for the number of the process
-    #[arg(short = 'P', long, value_name = "FILE")]
     pid_file: Option<PathBuf>,
-
-    /// Whom to become once all is bound
-    #[arg(long, value_name = "USER[:GROUP]", value_parser = values::account)]
     user: Option<Account>,
-
-    /// Keep what the system lets one do but is not needed after the start
-    #[arg(long)]
     no_sandbox: bool,
-
-    /// Where the log goes [default: stderr, with --daemon syslog]
-    #[arg(long, value_name = "stderr|syslog", value_parser = values::destination)]
     log: Option<Destination>,
-
-    /// What a line of the log looks like [default: text]
-    #[arg(long, value_name = "text|json", value_parser = values::form)]
     log_format: Option<Form>,
-
-    /// Log more; repeat
-    #[arg(short = 'v', long, action = ArgAction::Count)]
     verbose: u8,
-
-    /// Log warnings and errors alone
-    #[arg(short = 'q', long, conflicts_with = "verbose")]
     quiet: bool,
-
-    /// File with more options, one a line, without dashes
-    #[arg(short = 'c', long, value_name = "FILE")]
     config: Option<PathBuf>,
-
-    /// Say what would be done, and whether the options are right
-    #[arg(long, conflicts_with = "test")]
     check: bool,
-
-    /// Print instead of sending; with files, read recorded messages
-    #[arg(short = 't', long, value_name = "FILE", num_args = 0..)]
     test: Option<Vec<PathBuf>>,
+}
+
+impl Target for Arguments {
+    fn options(&self) -> &'static [Opt] {
+        &OPTIONS
+    }
+
+    fn set(&mut self, option: &Opt, value: Option<&OsStr>) -> Result<(), Unfit> {
+        let text = value.unwrap_or_default();
+        match option.long {
+            "listen4" => put(&mut self.listen4, values::listen4, text),
+            "listen6" => put(&mut self.listen6, values::listen6, text),
+            "uplink4" => put(&mut self.uplink4, values::uplink4, text),
+            "uplink6" => put(&mut self.uplink6, values::uplink6, text),
+            "map" => push(&mut self.maps, values::map, text),
+            "name" => push(&mut self.names, values::name, text),
+            "rtp-ports" => put(&mut self.rtp_ports, values::port_range, text),
+            "rtp-timeout" => put(&mut self.rtp_timeout, values::seconds, text),
+            "ringing-timeout" => put(&mut self.ringing_timeout, values::seconds, text),
+            "hold-timeout" => put(&mut self.hold_timeout, values::seconds, text),
+            "latch" => put(&mut self.latch, values::latch, text),
+            "max-calls" => put(&mut self.max_calls, values::count, text),
+            "max-calls-per-source" => put(&mut self.max_calls_per_source, values::count, text),
+            "dscp" => put(&mut self.dscp, values::dscp, text),
+            "batch-us" => put(&mut self.batch_us, values::batch, text),
+            "no-foreign-challenges" => flag(&mut self.no_foreign_challenges),
+            "wrapper" => flag(&mut self.wrapper),
+            "lenient" => flag(&mut self.lenient),
+            "secret" => path(&mut self.secret, text),
+            "freebind" => flag(&mut self.freebind),
+            "takeover" => path(&mut self.takeover, text),
+            "control" => {
+                self.control = Some(text.to_owned());
+                Ok(())
+            }
+            "metrics" => put(&mut self.metrics, values::metrics, text),
+            "daemon" => flag(&mut self.daemon),
+            "pid-file" => path(&mut self.pid_file, text),
+            "user" => put(&mut self.user, values::account, text),
+            "no-sandbox" => flag(&mut self.no_sandbox),
+            "log" => put(&mut self.log, values::destination, text),
+            "log-format" => put(&mut self.log_format, values::form, text),
+            "verbose" => {
+                self.verbose = self.verbose.saturating_add(1);
+                Ok(())
+            }
+            "quiet" => flag(&mut self.quiet),
+            "config" => path(&mut self.config, text),
+            "check" => flag(&mut self.check),
+            "test" => {
+                let files = self.test.get_or_insert_default();
+                value.map_or(Ok(()), |file| values::one_path(file).map(|file| files.push(file)))
+            }
+            long => self.captures.set(long, text).unwrap_or_else(|| Err(Unfit::Why("no such option".to_owned()))),
+        }
+    }
 }
 
 impl Arguments {

@@ -163,11 +163,8 @@ fn the_configuration_shows_every_option() {
         assert!(output.status.success(), "{line}: {}", said(&output));
     }
     let only_on_the_command_line = ["config", "check", "test", "help", "version", "takeover"];
-    for argument in sipproxy64::cli::command().get_arguments().filter_map(|argument| argument.get_long()) {
-        assert!(
-            names.contains(&argument) || only_on_the_command_line.contains(&argument),
-            "etc/sipproxy64.conf lacks {argument}"
-        );
+    for name in sipproxy64::cli::table::OPTIONS.iter().map(|option| option.long) {
+        assert!(names.contains(&name) || only_on_the_command_line.contains(&name), "etc/sipproxy64.conf lacks {name}");
     }
     let file = root().join("etc/sipproxy64.conf");
     let output =

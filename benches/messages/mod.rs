@@ -7,7 +7,7 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use sipproxy64::config::{Config, Uplink, UplinkHost};
+use sipproxy64::config::{Config, Map, Uplink, UplinkHost};
 use sipproxy64::family::Family;
 use sipproxy64::proxy::{Datagram, Outcome, Standalone};
 
@@ -15,11 +15,18 @@ fn endpoint(text: &str) -> SocketAddr {
     text.parse().unwrap()
 }
 
-/// A bridge with an IPv6 uplink.
-fn proxy() -> Standalone {
+/// A bridge with an IPv6 uplink, and so many phones with maps, that of the messages
+/// the first one.
+fn proxy(phones: u8) -> Standalone {
     let mut config = Config::new(endpoint("192.0.2.1:5060"), endpoint("[2001:db8::1]:5060"));
     let host = UplinkHost::Address("2001:db8::100".parse().unwrap());
     config.uplinks[Family::V6] = Some(Uplink { host, port: 5060, written: "[2001:db8::100]:5060".to_string() });
+    config.maps = (100..100 + phones)
+        .map(|host| Map {
+            phone: SocketAddr::new(Ipv4Addr::new(192, 0, 2, host).into(), 5060),
+            fake: SocketAddr::new(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 1, host.into()).into(), 5060),
+        })
+        .collect();
     config.check().unwrap();
     Standalone::new(Arc::new(config))
 }
@@ -103,7 +110,7 @@ fn send(proxy: &mut Standalone, now: Duration, side: Side, bytes: &[u8], out: &m
 }
 
 /// What is measured, by name.
-pub(crate) const CASES: [&str; 5] = ["options", "invite", "ok", "bye", "call"];
+pub(crate) const CASES: [&str; 6] = ["options", "mapped", "invite", "ok", "bye", "call"];
 
 /// A bridge and what it is sent over and over.
 pub(crate) struct Case {
@@ -115,14 +122,15 @@ pub(crate) struct Case {
 
 impl Case {
     /// - `options`: a request without a body
+    /// - `mapped`: the same from one of a hundred phones that have maps
     /// - `invite`, `ok`: an INVITE with SDP, and its answer, of a call that is known
     /// - `bye`: a request by the route that was recorded
     /// - `call`: an INVITE that begins a call and the answer that ends it
     pub(crate) fn new(name: &str) -> Self {
-        let (mut proxy, now) = (proxy(), Duration::ZERO);
+        let (mut proxy, now) = (proxy(if name == "mapped" { 100 } else { 0 }), Duration::ZERO);
         let (invite, sdp) = (request("INVITE", SDP), SDP.replace("IP4 192.0.2.100", "IP6 2001:db8::100"));
         let messages = match name {
-            "options" => vec![(Side::Phone, request("OPTIONS", ""))],
+            "options" | "mapped" => vec![(Side::Phone, request("OPTIONS", ""))],
             "invite" => vec![(Side::Phone, invite)],
             "ok" => vec![(Side::Uplink, answer(&mut proxy, now, &invite, "200 OK", &sdp))],
             "bye" => {

@@ -2,6 +2,7 @@
 //! counterpart of each in the other family.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
@@ -61,9 +62,60 @@ impl Rights {
 pub struct Directory {
     config: Arc<Config>,
     uplinks: PerFamily<Vec<IpAddr>>,
-    phones: HashMap<IpAddr, Vec<usize>>,
-    fakes: HashMap<SocketAddr, usize>,
+    phones: HashMap<IpAddr, Vec<usize>, Hashing>,
+    fakes: HashMap<SocketAddr, usize, Hashing>,
     spellings: PerFamily<Spelling>,
+}
+
+/// How addresses are hashed: each message asks a dozen times.
+type Hashing = BuildHasherDefault<Mixed>;
+
+/// A few multiplications. Without a key, as no stranger puts an address into the
+/// tables: what they hold is the configuration.
+#[derive(Clone, Copy, Debug, Default)]
+struct Mixed(u64);
+
+impl Mixed {
+    fn mix(&mut self, word: u64) {
+        self.0 = (self.0.rotate_left(5) ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
+}
+
+impl Hasher for Mixed {
+    #[inline]
+    fn write(&mut self, bytes: &[u8]) {
+        let (words, rest) = bytes.as_chunks::<8>();
+        words.iter().for_each(|word| self.mix(u64::from_le_bytes(*word)));
+        if !rest.is_empty() {
+            self.mix(rest.iter().fold(0, |word, &byte| word << 8 | u64::from(byte)));
+        }
+    }
+
+    #[inline]
+    fn write_u16(&mut self, port: u16) {
+        self.mix(port.into());
+    }
+
+    #[inline]
+    fn write_u32(&mut self, number: u32) {
+        self.mix(number.into());
+    }
+
+    /// Which variant of an enum.
+    #[inline]
+    fn write_isize(&mut self, variant: isize) {
+        self.mix(variant as u64);
+    }
+
+    /// The length of an address, which says nothing beside its family.
+    #[inline]
+    fn write_usize(&mut self, _: usize) {}
+
+    #[inline]
+    fn finish(&self) -> u64 {
+        // The table looks at the highest bits and at the lowest ones.
+        self.0 ^ self.0 >> 32
+    }
 }
 
 /// A listen address as it is written, which it is several times in most messages.
@@ -105,8 +157,8 @@ impl Text for Spelled<'_> {
 impl Directory {
     /// The addresses of `config`.
     pub fn new(config: Arc<Config>) -> Self {
-        let mut phones: HashMap<IpAddr, Vec<usize>> = HashMap::new();
-        let mut fakes = HashMap::new();
+        let mut phones: HashMap<IpAddr, Vec<usize>, _> = HashMap::default();
+        let mut fakes = HashMap::default();
         for (index, map) in config.maps.iter().enumerate() {
             phones.entry(map.phone.ip()).or_default().push(index);
             fakes.insert(map.fake, index);

@@ -113,17 +113,18 @@ impl<'a> Below<'a> {
 
     /// The seal of a request with this Via below ours.
     pub fn seal(&self, key: &Key, arrival: SocketAddr, rights: Rights, call_id: &[u8], cseq: u32) -> Seal {
-        let mac = Mac::new(key, Purpose::Branch).endpoint(arrival).bytes(&[rights.letter()]);
-        let mac = match self.host {
-            Host::Address(address) => mac.bytes(b"address").address(address),
-            Host::Name(name) => mac.bytes(b"name").name(name),
+        let mut mac = Mac::new(key, Purpose::Branch);
+        mac.endpoint(arrival).byte(rights.letter());
+        match self.host {
+            Host::Address(address) => mac.byte(b'a').address(address),
+            Host::Name(name) => mac.byte(b'n').name(name),
         };
-        let mac = mac.number(self.port.into()).bytes(self.branch);
-        let mac = match self.received {
+        mac.port(self.port).bytes(self.branch);
+        match self.received {
             Some(received) => mac.address(received),
-            None => mac.bytes(b""),
+            None => mac.byte(0),
         };
-        mac.number(self.rport.unwrap_or(0).into()).bytes(call_id).number(cseq.into()).finish()
+        mac.port(self.rport.unwrap_or(0)).bytes(call_id).number(cseq.into()).finish()
     }
 }
 

@@ -66,13 +66,16 @@ impl Edits {
     }
 
     fn push(&mut self, at: Range<usize>, start: usize) {
-        // Two insertions at one place are one: a Via, and a Record-Route or two.
-        if let Some(last) = self.edits.last_mut().filter(|last| at.is_empty() && last.at == at) {
-            last.text.end = self.texts.len();
-            return;
+        if let Some(last) = self.edits.last_mut() {
+            // Two insertions at one place are one: a Via, and a Record-Route or two. So
+            // are host and port, and what is put right behind them.
+            let adjoins = last.at.end == at.start && last.text.end == start;
+            if adjoins && (at.is_empty() || !last.at.is_empty()) {
+                (last.at.end, last.text.end) = (at.end, self.texts.len());
+                return;
+            }
+            self.sorted &= key(&last.at) <= key(&at);
         }
-        let in_order = self.edits.last().is_none_or(|last| key(&last.at) <= key(&at));
-        self.sorted &= in_order;
         self.edits.push(Edit { at, text: start..self.texts.len() });
     }
 

@@ -23,6 +23,7 @@ use crate::family::Family;
 use crate::media::table::{Refusal, Sender, Signal};
 pub use crate::reason::Reason;
 use crate::rewrite::body;
+use crate::rewrite::fields::Identities;
 use crate::rewrite::lenient;
 use crate::rewrite::request::UriRoom;
 use crate::rewrite::session;
@@ -33,7 +34,6 @@ use crate::sdp::malformed::Malformed;
 use crate::sip::header::HeaderName;
 use crate::sip::message::{Fields, Message, StartLine};
 use crate::sip::method::Method;
-use crate::sip::name_addr::tag;
 use crate::streams::{Grant, Wanted};
 
 /// A datagram as it arrived.
@@ -199,6 +199,7 @@ struct Passage {
     asked_by: Option<IpAddr>,
     branch: u64,
     cseq: u32,
+    identities: Identities,
 }
 
 /// Why a description keeps a message from being forwarded.
@@ -268,8 +269,8 @@ fn signal<'a>(message: &Message<'a>, passage: &Passage, method: Method, wanted: 
         cseq: passage.cseq,
         status: message.status(),
         arrival: Family::of(passage.local.ip()),
-        from_tag: message.value(HeaderName::FROM).and_then(tag),
-        to_tag: message.value(HeaderName::TO).and_then(tag),
+        from_tag: passage.identities.from_tag(message),
+        to_tag: passage.identities.to_tag(message),
         source: passage.source,
         destination: passage.destination,
         sender: passage.sender,

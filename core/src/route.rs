@@ -117,6 +117,8 @@ pub struct Hop {
     pub from: SocketAddr,
     /// What becomes of the Request-URI.
     pub request_uri: RequestUri,
+    /// The URI that decided, as it was read; `None`: it is no SIP URI.
+    pub decided: Option<Uri>,
 }
 
 /// What becomes of the Request-URI.
@@ -150,13 +152,14 @@ struct Target {
 }
 
 impl Target {
-    fn read(request: &Request<'_>, directory: &Directory, text: &[u8]) -> Result<Self, Reason> {
-        let scheme = Uri::scheme(text);
-        let uri = Uri::parse(text);
+    fn read(request: &Request<'_>, directory: &Directory, span: Span) -> Result<Self, Reason> {
+        let text = request.message.bytes;
+        let uri = Uri::within(text, span);
+        let scheme = if uri.is_some() { Scheme::Sip } else { Uri::scheme(span.of(text)) };
         match scheme {
             Scheme::Other => return Err(Reason::UnknownScheme),
             Scheme::Missing => return Err(Reason::Malformed(Fault::Value("Request-URI"))),
-            Scheme::Sip if uri.is_none() => return Err(Reason::Malformed(Fault::of_uri(text, "Request-URI"))),
+            Scheme::Sip if uri.is_none() => return Err(Reason::Malformed(Fault::of_uri(span.of(text), "Request-URI"))),
             Scheme::Sip if uri.is_some_and(|uri| uri.has_headers()) => {
                 return Err(Reason::Malformed(Fault::UriHeaders));
             }
@@ -205,13 +208,12 @@ struct Router<'a> {
 /// Where `request` goes. `routes` says afterwards which Routes are popped.
 pub fn route(request: &Request<'_>, directory: &Directory, routes: &mut Routes) -> Result<Hop, Reason> {
     routes.read(request.message)?;
-    let text = request.message.bytes;
     let arrival = Family::of(request.local.ip());
     let from = own_address(request, directory, arrival.other());
     let mut router = Router { directory, request, arrival, leaving: arrival.other(), received: None, from };
     let uri = router.take_up_strict(routes).unwrap_or(request.uri);
     router.pop(routes);
-    let target = Target::read(request, directory, uri.of(text))?;
+    let target = Target::read(request, directory, uri)?;
     let hop = router.next_hop(routes, &target)?;
     if !Directory::is_callable(hop.to) || Family::of(hop.to.ip()) != router.leaving {
         return Err(Reason::Forbidden);
@@ -290,7 +292,7 @@ impl Router<'_> {
     fn next_hop(&self, routes: &mut Routes, target: &Target) -> Result<Hop, Reason> {
         let fake = self.directory.fake(self.request.local);
         if let Some(received) = self.received {
-            return Ok(self.hop(received, self.leaving_uri(target)));
+            return Ok(self.hop(received, self.leaving_uri(target), target));
         }
         if let Some(index) = fake.filter(|_| routes.next().is_none() || self.request.rights != Rights::Phone) {
             return self.to_phone(index, target);
@@ -298,7 +300,7 @@ impl Router<'_> {
         if let Some(next) = routes.next().map(|value| value.uri) {
             let to = self.by_route(&next)?;
             routes.next_is_strict = !next.loose;
-            return Ok(self.hop(to, self.leaving_uri(target)));
+            return Ok(self.hop(to, self.leaving_uri(target), target));
         }
         if self.is_our_options(target) {
             return Err(Reason::Options);
@@ -309,8 +311,8 @@ impl Router<'_> {
         }
     }
 
-    fn hop(&self, to: SocketAddr, request_uri: RequestUri) -> Hop {
-        Hop { to, from: self.from, request_uri }
+    fn hop(&self, to: SocketAddr, request_uri: RequestUri, target: &Target) -> Hop {
+        Hop { to, from: self.from, request_uri, decided: target.uri }
     }
 
     /// What becomes of a Request-URI that did not decide where the request goes.
@@ -327,8 +329,8 @@ impl Router<'_> {
     fn to_phone(&self, index: usize, target: &Target) -> Result<Hop, Reason> {
         let phone = self.directory.map(index).ok_or(Reason::Forbidden)?.phone;
         match target.led {
-            Some((to, true)) if to.ip() == phone.ip() => Ok(self.hop(to, RequestUri::Restored)),
-            _ => Ok(self.hop(phone, RequestUri::Phone(index))),
+            Some((to, true)) if to.ip() == phone.ip() => Ok(self.hop(to, RequestUri::Restored, target)),
+            _ => Ok(self.hop(phone, RequestUri::Phone(index), target)),
         }
     }
 
@@ -364,7 +366,7 @@ impl Router<'_> {
             if !proven && !self.directory.may_reach(self.request.rights, to) {
                 return Err(Reason::Forbidden);
             }
-            return Ok(self.hop(to, self.leaving_uri(target)));
+            return Ok(self.hop(to, self.leaving_uri(target), target));
         }
         if let Some(index) = self.directory.fake(to) {
             return self.to_phone(index, target);
@@ -375,7 +377,7 @@ impl Router<'_> {
             return Err(Reason::Forbidden);
         }
         let request_uri = if target.led.is_some() { RequestUri::Hairpin } else { RequestUri::Mapped };
-        Ok(self.hop(self.directory.counterpart(self.arrival, to), request_uri))
+        Ok(self.hop(self.directory.counterpart(self.arrival, to), request_uri, target))
     }
 
     /// A name, a number, or our own listen address: to the uplink.
@@ -386,6 +388,7 @@ impl Router<'_> {
         }
         let to = self.uplink(Reason::NoUplink)?;
         let ours = target.scheme == Scheme::Sip && target.is_listen(self.directory);
-        Ok(self.hop(to, if ours { RequestUri::Uplink } else { self.leaving_uri(target) }))
+        let request_uri = if ours { RequestUri::Uplink } else { self.leaving_uri(target) };
+        Ok(self.hop(to, request_uri, target))
     }
 }

@@ -122,8 +122,10 @@ pub const PARAMETER: Class = Class::all_but(b"; \t\r\n");
 pub const PARAMETER_NAME: Class = Class::all_but(b";= \t\r\n");
 
 /// A blank within a line, or a line break in a folded header field.
+#[inline]
 pub fn is_lws(byte: u8) -> bool {
-    matches!(byte, b' ' | b'\t' | b'\r' | b'\n')
+    // Nearly every byte is above the blank: one comparison.
+    byte <= b' ' && matches!(byte, b' ' | b'\t' | b'\r' | b'\n')
 }
 
 /// `text` without the white space at either end.
@@ -133,15 +135,20 @@ pub fn trim(text: &[u8]) -> &[u8] {
 
 /// `span` of `text` without the white space at either end.
 pub fn trim_span(text: &[u8], span: Span) -> Span {
-    let mut inside = span.of(text);
-    let mut start = span.start;
-    while let Some((_, rest)) = inside.split_first().filter(|(first, _)| is_lws(**first)) {
-        (inside, start) = (rest, start.wrapping_add(1));
+    trimmed(span.of(text)).shifted(span.start)
+}
+
+/// Where in `text` the white space at its front ends and that at its end begins.
+#[inline]
+pub fn trimmed(text: &[u8]) -> Span {
+    let mut span = Span::new(0, text.len());
+    while text.get(span.start).is_some_and(|&byte| is_lws(byte)) {
+        span.start += 1;
     }
-    while let Some((_, rest)) = inside.split_last().filter(|(last, _)| is_lws(**last)) {
-        inside = rest;
+    while span.start < span.end && text.get(span.end - 1).is_some_and(|&byte| is_lws(byte)) {
+        span.end -= 1;
     }
-    Span::new(start, start.wrapping_add(inside.len()))
+    span
 }
 
 /// A byte in each of the eight places of a word.
@@ -177,6 +184,19 @@ const fn marks_of(word: u64, byte: u8) -> u64 {
     zero.wrapping_sub(everywhere(1)) & !zero & everywhere(0x80)
 }
 
+/// Where in eight bytes, the first one lowest, `byte` stands first.
+#[inline]
+pub fn place_in_word(word: u64, byte: u8) -> Option<usize> {
+    let marks = marks_of(word, byte);
+    (marks != 0).then(|| (marks.trailing_zeros() / 8) as usize)
+}
+
+/// The bits of so many bytes, fewer than eight, at the lower end of a word.
+#[inline]
+pub const fn lowest_bytes(count: usize) -> u64 {
+    (1 << (count * 8 % 64)) - 1
+}
+
 /// Where in `text` the first `byte` stands.
 ///
 /// ```
@@ -188,6 +208,7 @@ pub fn find(text: &[u8], byte: u8) -> Option<usize> {
 
 /// Where in `text` the first control character below the blank stands: what
 /// ends a line, a NUL, a tab.
+#[inline]
 pub fn find_control(text: &[u8]) -> Option<usize> {
     let marks = |word: u64| word.wrapping_sub(everywhere(b' ')) & !word & everywhere(0x80);
     find_by_word(text, marks, |byte| byte < b' ')

@@ -10,7 +10,7 @@ use siphasher::{sip, sip128, sip128::Hasher128};
 use crate::config::Key;
 
 /// As many bytes as are gathered: nearly every MAC has fewer.
-const RUN: usize = 128;
+const RUN: usize = 192;
 
 /// A keyed hash being computed. What is taken in may be parted in any way.
 ///
@@ -36,8 +36,8 @@ impl SipHash {
     }
 
     /// The hash.
-    pub fn finish(self) -> u64 {
-        self.into_hasher().finish()
+    pub fn finish(&self) -> u64 {
+        self.whole().finish()
     }
 }
 
@@ -48,12 +48,12 @@ impl SipHash<sip128::SipHasher24> {
     }
 
     /// The hash.
-    pub fn finish128(self) -> u128 {
-        self.into_hasher().finish128().as_u128()
+    pub fn finish128(&self) -> u128 {
+        self.whole().finish128().as_u128()
     }
 }
 
-impl<H: Hasher> SipHash<H> {
+impl<H: Hasher + Copy> SipHash<H> {
     fn over(hasher: H) -> Self {
         Self { hasher, run: [0; RUN], length: 0 }
     }
@@ -90,9 +90,10 @@ impl<H: Hasher> SipHash<H> {
         self.length = 0;
     }
 
-    fn into_hasher(mut self) -> H {
-        self.hasher.write(self.run.get(..self.length).unwrap_or_default());
-        self.hasher
+    fn whole(&self) -> H {
+        let mut hasher = self.hasher;
+        hasher.write(self.run.get(..self.length).unwrap_or_default());
+        hasher
     }
 }
 

@@ -36,7 +36,8 @@ pub enum Purpose {
     Pseudonym = 8,
 }
 
-/// A MAC being computed.
+/// A MAC being computed. What has a length of its own is covered with it, so that
+/// no two lists of fields are the same bytes.
 ///
 /// ```
 /// use sipproxy64_core::config::Key;
@@ -57,44 +58,58 @@ impl Mac {
         Self(hash)
     }
 
-    /// Covers bytes as they are.
-    #[must_use]
+    /// Covers one byte.
     #[inline]
-    pub fn bytes(mut self, bytes: &[u8]) -> Self {
-        self.0.word(bytes.len() as u64);
+    pub fn byte(&mut self, byte: u8) -> &mut Self {
+        self.0.byte(byte);
+        self
+    }
+
+    /// Covers bytes as they are.
+    #[inline]
+    pub fn bytes(&mut self, bytes: &[u8]) -> &mut Self {
+        self.length(bytes.len());
         self.0.bytes(bytes);
         self
     }
 
     /// Covers a name, in lower case.
-    #[must_use]
     #[inline]
-    pub fn name(mut self, name: &[u8]) -> Self {
-        self.0.word(name.len() as u64);
+    pub fn name(&mut self, name: &[u8]) -> &mut Self {
+        self.length(name.len());
         name.iter().for_each(|byte| self.0.byte(byte.to_ascii_lowercase()));
         self
     }
 
+    fn length(&mut self, length: usize) {
+        // A datagram is shorter by far.
+        self.0.bytes(&u32::try_from(length).unwrap_or(u32::MAX).to_le_bytes());
+    }
+
     /// Covers a number.
-    #[must_use]
     #[inline]
-    pub fn number(mut self, number: u64) -> Self {
-        self.0.word(8);
+    pub fn number(&mut self, number: u64) -> &mut Self {
         self.0.word(number);
         self
     }
 
-    /// Covers an address, as a number.
-    #[must_use]
+    /// Covers a port, as a number.
     #[inline]
-    pub fn address(mut self, address: IpAddr) -> Self {
+    pub fn port(&mut self, port: u16) -> &mut Self {
+        self.0.bytes(&port.to_le_bytes());
+        self
+    }
+
+    /// Covers an address, as a number.
+    #[inline]
+    pub fn address(&mut self, address: IpAddr) -> &mut Self {
         match address.to_canonical() {
             IpAddr::V4(v4) => {
-                self.0.word(4);
-                self.0.bytes(&v4.octets());
+                let [a, b, c, d] = v4.octets();
+                self.0.bytes(&[4, a, b, c, d]);
             }
             IpAddr::V6(v6) => {
-                self.0.word(16);
+                self.0.byte(16);
                 self.0.bytes(&v6.octets());
             }
         }
@@ -102,15 +117,14 @@ impl Mac {
     }
 
     /// Covers address and port, as numbers.
-    #[must_use]
     #[inline]
-    pub fn endpoint(self, endpoint: SocketAddr) -> Self {
-        self.address(endpoint.ip()).number(endpoint.port().into())
+    pub fn endpoint(&mut self, endpoint: SocketAddr) -> &mut Self {
+        self.address(endpoint.ip()).port(endpoint.port())
     }
 
     /// The MAC.
     #[inline]
-    pub fn finish(self) -> Seal {
+    pub fn finish(&self) -> Seal {
         Seal(self.0.finish())
     }
 }

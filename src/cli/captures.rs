@@ -1,12 +1,12 @@
 //! The options of those who look at what crosses.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
-use clap::Args;
-
+use super::arguments::Unfit;
 use super::complaint::Complaint;
 use super::endpoint::Endpoint;
-use super::values;
+use super::values::{self, flag, path, put};
 use crate::hep::Collector;
 use crate::observer::settings::Settings;
 use crate::pcap::CaptureFile;
@@ -17,39 +17,33 @@ const CAPTURE_ID: u32 = 64;
 /// At which size a new capture file is begun, unless told.
 const CAPTURE_SIZE: u64 = 100_000_000;
 
-/// The options as clap sees them. The comments are the text of `--help`.
-#[derive(Debug, Args)]
+/// What they say.
+#[derive(Debug, Default)]
 pub(super) struct Captures {
-    /// Send each SIP message to a collector, by HEP version 3 over UDP
-    #[arg(long, value_name = "HOST[:PORT]", value_parser = values::hep)]
     hep: Option<Endpoint>,
-
-    /// By which number the collector knows this proxy [default: 64]
-    #[arg(long, value_name = "N", value_parser = values::hep_id, allow_negative_numbers = true)]
     hep_id: Option<u32>,
-
-    /// Write each SIP message to a capture file, as it came and as it left
-    #[arg(long, value_name = "FILE")]
     pcap: Option<PathBuf>,
-
-    /// Write media to the capture file too
-    #[arg(long)]
     pcap_rtp: bool,
-
-    /// At which size a new capture file is begun, in megabytes [default: 100]
-    #[arg(long, value_name = "MB", value_parser = values::megabytes, allow_negative_numbers = true)]
     pcap_size: Option<u64>,
-
-    /// Record each call as a test, in a directory of its own under this one
-    #[arg(long, value_name = "DIR")]
     record: Option<PathBuf>,
-
-    /// Leave out of recordings who calls, and from where
-    #[arg(long)]
     anonymise: bool,
 }
 
 impl Captures {
+    /// Takes in the option of that long name; `None` where it is none of these.
+    pub(super) fn set(&mut self, long: &str, value: &OsStr) -> Option<Result<(), Unfit>> {
+        Some(match long {
+            "hep" => put(&mut self.hep, values::hep, value),
+            "hep-id" => put(&mut self.hep_id, values::hep_id, value),
+            "pcap" => path(&mut self.pcap, value),
+            "pcap-rtp" => flag(&mut self.pcap_rtp),
+            "pcap-size" => put(&mut self.pcap_size, values::megabytes, value),
+            "record" => path(&mut self.record, value),
+            "anonymise" => flag(&mut self.anonymise),
+            _ => return None,
+        })
+    }
+
     /// Who is to look.
     pub(super) fn settings(&self) -> Result<Settings, Complaint> {
         let of_hep = [("--hep-id", self.hep_id.is_some())];

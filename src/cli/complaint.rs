@@ -3,7 +3,7 @@
 use std::fmt::{self, Write};
 use std::path::Path;
 
-use clap::error::{ContextKind, ContextValue, ErrorKind};
+use super::arguments::{Fault, Opt};
 
 /// Why there are no options.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,41 +32,35 @@ impl Complaint {
         Self::Wrong(printable(text))
     }
 
-    /// The line for what clap found; clap itself would use several.
-    pub fn from_clap(error: &clap::Error) -> Self {
-        match error.kind() {
-            ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Self::Asked(error.to_string()),
-            _ => Self::Wrong(printable(&line(error))),
-        }
+    /// The line for arguments that cannot be read.
+    pub fn of_fault(fault: &Fault) -> Self {
+        Self::line(&line(fault))
     }
 }
 
-fn line(error: &clap::Error) -> String {
-    let argument = context(error, ContextKind::InvalidArg);
-    let option = option_name(&argument);
-    let value = context(error, ContextKind::InvalidValue);
-    match error.kind() {
-        ErrorKind::ValueValidation => {
-            let why = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
-            let value = if value.is_empty() { "''" } else { &value };
-            format!("{option} {value}: {why}")
+fn line(fault: &Fault) -> String {
+    match fault {
+        Fault::Asked(option) => format!("--{}: it stands alone", option.long),
+        Fault::Unknown(name, None) => format!("{name}: no such option (try --help)"),
+        Fault::Unknown(name, Some(near)) => format!("{name}: no such option; --{near} is one (try --help)"),
+        Fault::Stray(argument) => {
+            let argument = argument.to_string_lossy();
+            format!("{argument}: an option must stand before it, as in --listen4 192.0.2.1 (try --help)")
         }
-        ErrorKind::InvalidValue => format!("{option}: its value is missing; write {argument}"),
-        ErrorKind::UnknownArgument => unknown(error, &argument),
-        ErrorKind::ArgumentConflict => conflict(error, option),
-        ErrorKind::TooManyValues => format!("{option} {value}: {option} takes no value; leave it out"),
-        ErrorKind::InvalidUtf8 => "an argument is not UTF-8; addresses and names are plain ASCII".to_owned(),
-        _ => format!("{} (try --help)", first_line(error)),
-    }
-}
-
-fn unknown(error: &clap::Error, argument: &str) -> String {
-    if !argument.starts_with('-') {
-        return format!("{argument}: an option must stand before it, as in --listen4 192.0.2.1 (try --help)");
-    }
-    match context(error, ContextKind::SuggestedArg).as_str() {
-        "" => format!("{argument}: no such option (try --help)"),
-        near => format!("{argument}: no such option; {near} is one (try --help)"),
+        Fault::NoValue(option) => {
+            let Opt { long, .. } = option;
+            format!("--{long}: its value is missing; write --{long}{}", option.shown_value())
+        }
+        Fault::Surplus(Opt { long, .. }, value) => {
+            format!("--{long} {}: --{long} takes no value; leave it out", value.to_string_lossy())
+        }
+        Fault::Twice(option) => format!("--{} is given more than once; keep one", option.long),
+        Fault::Both(one, other) => format!("--{} and --{} contradict each other; keep one", one.long, other.long),
+        Fault::NotText => "an argument is not UTF-8; addresses and names are plain ASCII".to_owned(),
+        Fault::Value(Opt { long, .. }, value, why) => {
+            let value = if value.is_empty() { "''".into() } else { value.to_string_lossy() };
+            format!("--{long} {value}: {why}")
+        }
     }
 }
 
@@ -86,36 +80,6 @@ pub(super) fn missing(names: &[&str], file: Option<&Path>) -> Complaint {
         None => line += " (try --help)",
     }
     Complaint::line(&line)
-}
-
-fn conflict(error: &clap::Error, option: &str) -> String {
-    let prior = context(error, ContextKind::PriorArg);
-    let prior = option_name(&prior);
-    if prior.is_empty() || prior == option {
-        format!("{option} is given more than once; keep one")
-    } else {
-        format!("{option} and {prior} contradict each other; keep one")
-    }
-}
-
-/// The part of clap's words that names the fault.
-fn first_line(error: &clap::Error) -> String {
-    let text = error.to_string();
-    let line = text.lines().next().unwrap_or_default();
-    line.strip_prefix("error: ").unwrap_or(line).to_owned()
-}
-
-fn context(error: &clap::Error, kind: ContextKind) -> String {
-    match error.get(kind) {
-        Some(ContextValue::Strings(all)) => all.join(" "),
-        Some(value) => value.to_string(),
-        None => String::new(),
-    }
-}
-
-/// `--map` of `--map <PHONE=FAKE>`, `--verbose` of `--verbose...`.
-fn option_name(argument: &str) -> &str {
-    argument.split_whitespace().next().unwrap_or_default().trim_end_matches("...")
 }
 
 /// The same text on one line: what would steer a terminal is escaped.

@@ -6,11 +6,11 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use clap::parser::ValueSource;
-use clap::{Arg, ArgAction, ArgMatches, Command};
-
+use super::Arguments;
+use super::arguments::{self, Opt, Said, Takes, alike};
 use super::complaint::Complaint;
 use super::file::{self, Setting};
+use super::table::OPTIONS;
 use super::values;
 use crate::config::ConfigError;
 
@@ -24,7 +24,7 @@ const NOT_IN_A_FILE: [(&str, &str); 6] = [
     ("version", "give it on the command line"),
 ];
 
-/// Of these two, by their ids, one on the command line outdoes both in the file.
+/// Of these two one on the command line outdoes both in the file.
 const ONE_OF: [&str; 2] = ["verbose", "quiet"];
 
 /// What a configuration file adds to the command line.
@@ -60,24 +60,24 @@ pub(super) fn read(path: &Path) -> Result<Vec<u8>, Complaint> {
 impl FromFile {
     /// What of `text`, the file at `path`, is in force beside what is `given` on
     /// the command line. Each line is checked, also one that is not in force.
-    pub(super) fn of(path: &Path, text: &[u8], command: &mut Command, given: &ArgMatches) -> Result<Self, Complaint> {
+    pub(super) fn of(path: &Path, text: &[u8], given: &[Said]) -> Result<Self, Complaint> {
         let mut from_file = Self { path: path.to_owned(), kept: Vec::new() };
         let settings = file::settings(text).map_err(|fault| from_file.complaint(fault.line, &fault.why.to_string()))?;
         for setting in settings {
             let wrong = |why: &str| from_file.complaint(setting.line, why);
-            let argument = find(command, setting.name).map_err(|why| wrong(&why))?.clone();
-            if let Some(earlier) = from_file.kept.iter().find(|kept| kept.name == setting.name && !adds_up(&argument)) {
+            let option = find(setting.name).map_err(|why| wrong(&why))?;
+            if let Some(earlier) = from_file.kept.iter().find(|kept| kept.name == setting.name && !option.adds_up()) {
                 let why = format!("{} stands in line {} already; keep one", setting.name, earlier.line);
                 return Err(wrong(&why));
             }
-            let alone = [OsString::from("sipproxy64"), as_argument(setting.name, setting.value)];
-            if let Err(error) = command.try_get_matches_from_mut(alone) {
-                return Err(wrong(&Complaint::from_clap(&error).to_string()));
+            let alone = [as_argument(setting.name, setting.value)];
+            if let Err(fault) = arguments::read(&mut Arguments::default(), &alone) {
+                return Err(wrong(&Complaint::of_fault(&fault).to_string()));
             }
             from_file.keep(&setting);
         }
         // Only now, so that a name that stands twice is found in any case.
-        from_file.kept.retain(|kept| find(command, &kept.name).is_ok_and(|argument| is_in_force(argument, given)));
+        from_file.kept.retain(|kept| find(&kept.name).is_ok_and(|option| is_in_force(option, given)));
         Ok(from_file)
     }
 
@@ -123,28 +123,19 @@ impl FromFile {
 }
 
 /// The option of that long name, or why it cannot stand in a file.
-fn find<'a>(command: &'a Command, name: &str) -> Result<&'a Arg, String> {
+fn find(name: &str) -> Result<&'static Opt, String> {
     if let Some((_, why)) = NOT_IN_A_FILE.iter().find(|(not, _)| *not == name) {
         return Err(format!("{name} cannot stand in a configuration file: {why}"));
     }
-    let of_name = |argument: &&Arg| argument.get_long() == Some(name) && !argument.is_hide_set();
-    if let Some(argument) = command.get_arguments().find(of_name) {
-        return Ok(argument);
+    if let Some(option) = arguments::find(&OPTIONS, name) {
+        return Ok(option);
     }
-    let of_letter = |argument: &&Arg| argument.get_short().is_some_and(|short| name.chars().eq([short]));
-    match command.get_arguments().find(of_letter).and_then(Arg::get_long) {
-        Some(long) => Err(format!("{name}: write the long name, {long}")),
-        None => Err(unknown(command, name)),
-    }
-}
-
-/// Asks clap, which knows what looks alike.
-fn unknown(command: &Command, name: &str) -> String {
-    let asked = command.clone().try_get_matches_from([OsString::from("sipproxy64"), as_argument(name, None)]);
-    let said =
-        asked.map_or_else(|error| Complaint::from_clap(&error).to_string(), |_| format!("{name}: no such option"));
-    // The name that is proposed has dashes too.
-    said.replace("--", "").replace("(try help)", "(try --help)")
+    let of_letter = |option: &&Opt| option.short.is_some_and(|short| name.chars().eq([short]));
+    Err(match (OPTIONS.iter().find(of_letter), alike(&OPTIONS, name)) {
+        (Some(option), _) => format!("{name}: write the long name, {}", option.long),
+        (None, Some(near)) => format!("{name}: no such option; {near} is one (try --help)"),
+        (None, None) => format!("{name}: no such option (try --help)"),
+    })
 }
 
 fn as_argument(name: &str, value: Option<&str>) -> OsString {
@@ -154,14 +145,9 @@ fn as_argument(name: &str, value: Option<&str>) -> OsString {
     }
 }
 
-fn adds_up(argument: &Arg) -> bool {
-    matches!(argument.get_action(), ArgAction::Append | ArgAction::Count)
-}
-
 /// Whether the file is heard about an option, by what stands on the command line.
-fn is_in_force(argument: &Arg, given: &ArgMatches) -> bool {
-    let is_given = |id: &str| given.value_source(id) == Some(ValueSource::CommandLine);
-    let id = argument.get_id().as_str();
-    matches!(argument.get_action(), ArgAction::Append)
-        || !(is_given(id) || (ONE_OF.contains(&id) && ONE_OF.into_iter().any(is_given)))
+fn is_in_force(option: &Opt, given: &[Said]) -> bool {
+    let is_given = |long: &str| given.iter().any(|said| said.option.long == long);
+    matches!(option.takes, Takes::Each(_) | Takes::All(_))
+        || !(is_given(option.long) || (ONE_OF.contains(&option.long) && ONE_OF.into_iter().any(is_given)))
 }

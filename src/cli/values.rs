@@ -1,8 +1,12 @@
 //! The values of the options, one function for each kind.
 
+use std::ffi::OsStr;
+use std::fmt::Display;
 use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 use std::time::Duration;
 
+use super::arguments::Unfit;
 use super::endpoint::{Endpoint, EndpointError, Host, parse_port};
 use crate::config::{LatchMode, Map, Name, PortRange, Uplink, UplinkHost};
 use crate::family::{Family, is_unicast};
@@ -76,6 +80,47 @@ pub enum ValueError {
     /// None of the words.
     #[error("write one of {0}")]
     Word(&'static str),
+}
+
+/// Reads a value into its place.
+pub(super) fn put<T, E: Display>(
+    place: &mut Option<T>,
+    read: fn(&str) -> Result<T, E>,
+    value: &OsStr,
+) -> Result<(), Unfit> {
+    *place = Some(one(read, value)?);
+    Ok(())
+}
+
+/// Reads one of many values behind the others.
+pub(super) fn push<T, E: Display>(
+    places: &mut Vec<T>,
+    read: fn(&str) -> Result<T, E>,
+    value: &OsStr,
+) -> Result<(), Unfit> {
+    places.push(one(read, value)?);
+    Ok(())
+}
+
+fn one<T, E: Display>(read: fn(&str) -> Result<T, E>, value: &OsStr) -> Result<T, Unfit> {
+    read(value.to_str().ok_or(Unfit::NotText)?).map_err(|error| Unfit::Why(error.to_string()))
+}
+
+/// Takes in a path.
+pub(super) fn path(place: &mut Option<PathBuf>, value: &OsStr) -> Result<(), Unfit> {
+    *place = Some(one_path(value)?);
+    Ok(())
+}
+
+/// A path may be any bytes, but for none.
+pub(super) fn one_path(value: &OsStr) -> Result<PathBuf, Unfit> {
+    if value.is_empty() { Err(Unfit::Empty) } else { Ok(value.into()) }
+}
+
+/// Takes in an option without a value.
+pub(crate) fn flag(place: &mut bool) -> Result<(), Unfit> {
+    *place = true;
+    Ok(())
 }
 
 /// `--listen4`

@@ -1,37 +1,56 @@
 //! `sipproxy64 status`: asks a running daemon and shows what it says.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
-use clap::Parser;
-
 use super::watch;
+use crate::cli;
+use crate::cli::arguments::{self, Opt, Takes, Target, Unfit};
 use crate::cli::complaint::Complaint;
+use crate::cli::values::flag;
 use crate::control::{self, AskError, Place};
 
-/// The options as clap sees them. The comments are the text of `--help`.
-#[derive(Debug, Parser)]
-#[command(
-    name = "sipproxy64 status",
-    bin_name = "sipproxy64 status",
-    version,
-    about = "Shows what a running sipproxy64 does"
-)]
-#[command(after_help = "See sipproxy64(8) for what it shows, and the fields of --json.")]
+/// The options, in the order of `--help`.
+pub static OPTIONS: [Opt; 5] = [
+    Opt::flag("json", "For programs: one object of JSON").against(&["watch"]),
+    Opt::flag("watch", "Show it anew each second; q ends"),
+    Opt::of("control", Takes::One("PATH"), "The control socket of the daemon [default: the usual one]"),
+    Opt::flag("help", "Print help").short('h'),
+    Opt::flag("version", "Print version").short('V'),
+];
+
+/// What they say.
+#[derive(Debug, Default)]
 struct Arguments {
-    /// For programs: one object of JSON
-    #[arg(long, conflicts_with = "watch")]
     json: bool,
-
-    /// Show it anew each second; q ends
-    #[arg(long)]
     watch: bool,
-
-    /// The control socket of the daemon [default: the usual one]
-    #[arg(long, value_name = "PATH")]
     control: Option<OsString>,
 }
+
+impl Target for Arguments {
+    fn options(&self) -> &'static [Opt] {
+        &OPTIONS
+    }
+
+    fn set(&mut self, option: &Opt, value: Option<&OsStr>) -> Result<(), Unfit> {
+        match option.long {
+            "json" => flag(&mut self.json),
+            "watch" => flag(&mut self.watch),
+            _ => {
+                self.control = value.map(OsStr::to_owned);
+                Ok(())
+            }
+        }
+    }
+}
+
+/// What the subcommand calls itself.
+const PROGRAM: &str = "sipproxy64 status";
+/// What `--help` says of it.
+pub const ABOUT: &str = "Shows what a running sipproxy64 does";
+/// What stands behind the lines of the options there.
+const BEHIND: &str = "See sipproxy64(8) for what it shows, and the fields of --json.";
 
 /// Why there is nothing to see. Each text is one clear line.
 #[derive(Debug, thiserror::Error)]
@@ -44,21 +63,17 @@ enum StatusError {
     Terminal(#[from] io::Error),
 }
 
-/// The options as clap sees them: what the completions of shells are made from.
-pub fn command() -> clap::Command {
-    <Arguments as clap::CommandFactory>::command()
-}
-
 /// Runs the subcommand, if `arguments` (the first is the program's name) ask for it.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Option<ExitCode> {
-    let mut arguments = arguments.into_iter();
-    let program = arguments.next();
+    let mut arguments = arguments.into_iter().skip(1);
     if arguments.next()? != "status" {
         return None;
     }
-    let parsed = Arguments::try_parse_from(program.into_iter().chain(arguments));
-    let (line, status) = match parsed.map_err(|error| Complaint::from_clap(&error)) {
-        Ok(arguments) => match show(&arguments) {
+    let given: Vec<OsString> = arguments.collect();
+    let mut arguments = Arguments::default();
+    let read = arguments::read(&mut arguments, &given);
+    let (line, status) = match read.map_err(|fault| cli::asked(PROGRAM, ABOUT, &OPTIONS, BEHIND, &fault)) {
+        Ok(_) => match show(&arguments) {
             Ok(()) => return Some(ExitCode::SUCCESS),
             Err(error) => (error.to_string(), 1),
         },

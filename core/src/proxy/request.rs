@@ -121,7 +121,7 @@ impl Forwarding<'_> {
         take_up_routes(&request, &room.routes, &hop, &crossing, &mut room.uri, edits);
         let seal = below.seal(directory.key(), request.local, request.rights, call_id, cseq);
         lay_path(&request, &hop, &OurVias { topmost: via, below, seal }, max_forwards, directory, edits);
-        fields::map(message, &crossing, edits).map_err(Reason::Malformed)?;
+        let identities = fields::map(message, &crossing, edits).map_err(Reason::Malformed)?;
         let sender = if request.source == Source::Generic { Sender::Generic } else { Sender::Known };
         let passage = Passage {
             local: request.local,
@@ -131,6 +131,7 @@ impl Forwarding<'_> {
             asked_by: (request.rights == Rights::Generic).then_some(self.asker),
             branch: seal.0,
             cseq,
+            identities,
         };
         match cross_media(now, message, &passage, (directory, state), &mut room.body, edits) {
             // An ACK cannot be answered; what it says of media is its receiver's to judge.

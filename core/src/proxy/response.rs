@@ -59,11 +59,11 @@ impl Proxy {
         edits.clear();
         via.remove(edits);
         lay_service_route(message, from, edits);
-        fields::map(message, &crossing, edits).map_err(Reason::Malformed)?;
+        let identities = fields::map(message, &crossing, edits).map_err(Reason::Malformed)?;
         let sender = if source == Source::Generic { Sender::Generic } else { Sender::Known };
         let asked_by = (via.branch.rights == Rights::Generic && !directory.is_ours(to)).then_some(to.ip());
         let branch = via.branch.seal.0;
-        let passage = Passage { local, source: remote, destination: to, sender, asked_by, branch, cseq };
+        let passage = Passage { local, source: remote, destination: to, sender, asked_by, branch, cseq, identities };
         // A response cannot be refused; one with a bad description is its receiver's to judge.
         let _ = cross_media(now, message, &passage, (directory, state), &mut room.body, edits);
         body::finish(message, edits);

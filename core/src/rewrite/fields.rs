@@ -12,9 +12,29 @@ use crate::sip::uri::{Parameters, Scheme, Uri};
 /// What this proxy calls itself.
 pub const PRODUCT: &str = concat!("SIPproxy64/", env!("CARGO_PKG_VERSION"));
 
+/// Who calls whom, as far as it was read while they were mapped.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Identities {
+    from: Option<NameAddr>,
+    to: Option<NameAddr>,
+}
+
+impl Identities {
+    /// The tag of the From.
+    pub fn from_tag<'a>(&self, message: &Message<'a>) -> Option<&'a [u8]> {
+        self.from?.tag(message.bytes)
+    }
+
+    /// The tag of the To.
+    pub fn to_tag<'a>(&self, message: &Message<'a>) -> Option<&'a [u8]> {
+        self.to?.tag(message.bytes)
+    }
+}
+
 /// Maps all header fields that the table says carry URIs, and names this proxy
 /// in a User-Agent. An error: From, To or Contact cannot be read.
-pub fn map(message: &Message<'_>, crossing: &Crossing<'_>, edits: &mut Edits) -> Result<(), Fault> {
+pub fn map(message: &Message<'_>, crossing: &Crossing<'_>, edits: &mut Edits) -> Result<Identities, Fault> {
+    let mut identities = Identities::default();
     for field in message.fields {
         let kind = field.name.kind();
         let place = match kind {
@@ -31,10 +51,15 @@ pub fn map(message: &Message<'_>, crossing: &Crossing<'_>, edits: &mut Edits) ->
         let read = map_field(message.bytes, field, place, crossing, edits);
         // A header field that nothing depends on passes as it is.
         if matches!(kind, Kind::Identity | Kind::Contact) {
-            read?;
+            let last = read?;
+            match field.name {
+                HeaderName::FROM => identities.from = Some(last),
+                HeaderName::TO => identities.to = Some(last),
+                _ => {}
+            }
         }
     }
-    Ok(())
+    Ok(identities)
 }
 
 fn name_product(field: &Field, edits: &mut Edits) {
@@ -43,26 +68,26 @@ fn name_product(field: &Field, edits: &mut Edits) {
     }
 }
 
-/// Maps the values of one field. An error: there is one that cannot be read, or
-/// none where there must be one.
+/// Maps the values of one field, and gives the last one. An error: there is one
+/// that cannot be read, or none where there must be one.
 fn map_field(
     text: &[u8],
     field: &Field,
     place: Place,
     crossing: &Crossing<'_>,
     edits: &mut Edits,
-) -> Result<(), Fault> {
-    let mut none = Err(Fault::Value(field.name.name()));
+) -> Result<NameAddr, Fault> {
+    let mut last = Err(Fault::Value(field.name.name()));
     for value in NameAddrs::new(text, field.value, field.name.is_list()) {
         let value = value.map_err(|_| Fault::Value(field.name.name()))?;
         match Uri::within(text, value.uri) {
             Some(uri) => crossing.map_uri(text, &uri, place, value.bracketed, edits),
             None => readable(value.uri.of(text), field)?,
         }
-        none = Ok(());
         map_quoted(text, &value, place, crossing, edits);
+        last = Ok(value);
     }
-    none
+    last
 }
 
 /// A `sip:` URI that is none could be read in two ways.

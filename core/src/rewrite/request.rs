@@ -127,14 +127,14 @@ pub fn take_up_routes(
     let text = request.message.bytes;
     let strict = routes.next().filter(|_| routes.next_is_strict);
     if strict.is_none() && !routes.last_is_request_uri {
-        request_uri(text, request.uri, hop, crossing, edits);
+        request_uri(text, hop.decided.as_ref(), hop, crossing, edits);
     } else {
         // The URI that decided changes its place.
         let last = routes.values.last().filter(|_| routes.last_is_request_uri);
         let uri = last.map_or(request.uri, |value| value.uri.span).of(text);
         room.edits.clear();
         room.text.clear();
-        request_uri(uri, Span::new(0, uri.len()), hop, crossing, &mut room.edits);
+        request_uri(uri, Uri::parse(uri).as_ref(), hop, crossing, &mut room.edits);
         room.edits.apply(uri, &mut room.text);
         match strict {
             None => edits.replace(request.uri.range(), room.text.as_slice()),
@@ -180,59 +180,48 @@ fn cut(span: Span, edits: &mut Edits) {
     }
 }
 
-/// Makes the URI in `span` of `text` the Request-URI with which a request leaves.
-/// It is the one that decided: that of the Request-Line, or a strict router's last
-/// Route.
-fn request_uri(text: &[u8], span: Span, hop: &Hop, crossing: &Crossing<'_>, edits: &mut Edits) {
+/// Makes a URI that was read from `text` the Request-URI with which a request
+/// leaves. It is the one that decided: that of the Request-Line, or a strict
+/// router's last Route. One that is no SIP URI stays as it is.
+fn request_uri(text: &[u8], uri: Option<&Uri>, hop: &Hop, crossing: &Crossing<'_>, edits: &mut Edits) {
+    let Some(uri) = uri else { return };
+    if hop.request_uri == RequestUri::Mapped {
+        return crossing.map_uri(text, uri, Place::Elsewhere, true, edits);
+    }
+    let Some(numeric) = Numeric::of(text, uri) else { return };
     match hop.request_uri {
-        RequestUri::AsItStands => {}
-        RequestUri::Mapped => crossing.map(text, span, Place::Elsewhere, true, edits),
-        RequestUri::Restored => restored(text, span, edits),
-        RequestUri::Phone(index) => to_phone(text, span, index, crossing, edits),
-        RequestUri::Uplink => to_uplink(text, span, crossing, edits),
-        RequestUri::Hairpin => {
-            if let Some((parsed, numeric)) = numeric(text, span) {
-                put_host(&parsed, &numeric, hop.to.into(), crossing.directory, edits);
+        RequestUri::AsItStands | RequestUri::Mapped => {}
+        RequestUri::Restored => {
+            if let Some((parameter, token)) = token(text, uri) {
+                restore(text, uri, &numeric, parameter, &token, Place::Elsewhere, edits);
             }
         }
-    }
-}
-
-fn numeric(text: &[u8], span: Span) -> Option<(Uri, Numeric)> {
-    let parsed = Uri::within(text, span)?;
-    Some((parsed, Numeric::of(text, &parsed)?))
-}
-
-fn restored(text: &[u8], span: Span, edits: &mut Edits) {
-    if let Some((parsed, numeric)) = numeric(text, span)
-        && let Some((parameter, token)) = token(text, &parsed)
-    {
-        restore(text, &parsed, &numeric, parameter, &token, Place::Elsewhere, edits);
+        RequestUri::Phone(index) => to_phone(text, uri, &numeric, index, crossing, edits),
+        RequestUri::Uplink => to_uplink(uri, &numeric, crossing, edits),
+        RequestUri::Hairpin => put_host(uri, &numeric, hop.to.into(), crossing.directory, edits),
     }
 }
 
 /// The phone's address, where the Request-URI is numeric. Without a way to use it
 /// an `s64=` of ours goes.
-fn to_phone(text: &[u8], span: Span, index: usize, crossing: &Crossing<'_>, edits: &mut Edits) {
-    let Some((parsed, numeric)) = numeric(text, span) else { return };
+fn to_phone(text: &[u8], uri: &Uri, numeric: &Numeric, index: usize, crossing: &Crossing<'_>, edits: &mut Edits) {
     let Some(map) = crossing.directory.map(index) else { return };
     let plainly = (numeric.endpoint() == map.fake)
         .then(|| crossing.directory.plain_counterpart(Family::of(map.fake.ip()), numeric.address, numeric.port));
     let plainly = plainly.flatten().unwrap_or(Plainly::from(map.phone));
-    put_host(&parsed, &numeric, plainly, crossing.directory, edits);
-    let token = token(text, &parsed).map(|(parameter, _)| parameter);
+    put_host(uri, numeric, plainly, crossing.directory, edits);
+    let token = token(text, uri).map(|(parameter, _)| parameter);
     if let Some(parameter) = token {
         edits.remove(parameter.whole.range());
     }
-    rename_down(text, &parsed, token, edits);
+    rename_down(text, uri, token, edits);
 }
 
 /// The uplink as configured, in the place of our listen address.
-fn to_uplink(text: &[u8], span: Span, crossing: &Crossing<'_>, edits: &mut Edits) {
-    let Some((parsed, numeric)) = numeric(text, span) else { return };
+fn to_uplink(uri: &Uri, numeric: &Numeric, crossing: &Crossing<'_>, edits: &mut Edits) {
     let Some(uplink) = &crossing.directory.config().uplinks[crossing.arrival.other()] else { return };
-    if numeric.host == parsed.at.host {
-        edits.replace(parsed.at.span().range(), uplink.written.as_str());
+    if numeric.host == uri.at.host {
+        edits.replace(uri.at.span().range(), uplink.written.as_str());
         return;
     }
     // A maddr has no port of its own: that of the URI is.
@@ -242,5 +231,5 @@ fn to_uplink(text: &[u8], span: Span, crossing: &Crossing<'_>, edits: &mut Edits
         }
         UplinkHost::Name(name) => edits.replace(numeric.host.range(), name.as_str()),
     }
-    put_port(&parsed, Some(uplink.port).filter(|&port| port != SIP_PORT), edits);
+    put_port(uri, Some(uplink.port).filter(|&port| port != SIP_PORT), edits);
 }

@@ -198,6 +198,9 @@ fn is_token_name(name: &[u8]) -> bool {
 
 /// `s64=` of another sipproxy64 becomes `s64-=`, and so on.
 fn rename_up(text: &[u8], uri: &Uri, except: Option<Parameter>, edits: &mut Edits) {
+    if uri.parameters.is_empty() {
+        return;
+    }
     let others = uri.parameters(text).filter(|parameter| Some(*parameter) != except);
     for parameter in others.filter(|parameter| is_token_name(parameter.name.of(text))) {
         edits.insert(parameter.name.end, "-");
@@ -206,6 +209,9 @@ fn rename_up(text: &[u8], uri: &Uri, except: Option<Parameter>, edits: &mut Edit
 
 /// And back again. An `s64=` as such stays.
 pub fn rename_down(text: &[u8], uri: &Uri, except: Option<Parameter>, edits: &mut Edits) {
+    if uri.parameters.is_empty() {
+        return;
+    }
     let others = uri.parameters(text).filter(|parameter| Some(*parameter) != except);
     for parameter in others.filter(|parameter| is_token_name(parameter.name.of(text))) {
         if parameter.name.len() > TOKEN_NAME.len() {

@@ -4,6 +4,7 @@
 //! a row. The names are those of IANA's registry and of common private ones.
 
 use super::method::Method;
+use crate::scan::{lowest_bytes, place_in_word};
 
 /// What a bridge does with the values of a header field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,11 +93,37 @@ impl HeaderName {
 
     /// The header field of this name, long or compact, in any case.
     pub fn from_name(name: &[u8]) -> Self {
+        Self::look_up(name, Words::of(name))
+    }
+
+    /// The header field of the table whose name stands at the front of `text`, with
+    /// its colon right behind, and how long the name is. `None` says nothing: there
+    /// may be one all the same, of a long name or at the very end of a text.
+    ///
+    /// ```
+    /// use sipproxy64_core::sip::header::HeaderName;
+    /// assert_eq!(HeaderName::at_front(b"via: SIP/2.0/UDP a"), Some((HeaderName::VIA, 3)));
+    /// assert_eq!(HeaderName::at_front(b"Via : SIP/2.0/UDP a"), None);
+    /// ```
+    #[inline]
+    pub fn at_front(text: &[u8]) -> Option<(Self, usize)> {
+        let [front, back] = text.first_chunk::<16>()?.as_chunks::<8>().0 else { return None };
+        let (front, back) = (u64::from_le_bytes(*front), u64::from_le_bytes(*back));
+        let (words, length) = match (place_in_word(front, b':'), place_in_word(back, b':')) {
+            (Some(length), _) => (Words(front & lowest_bytes(length), 0), length),
+            (None, Some(length)) => (Words(front, back & lowest_bytes(length)), 8 + length),
+            (None, None) => return None,
+        };
+        let name = Self::look_up(text.get(..length)?, words);
+        (name != Self::OTHER).then_some((name, length))
+    }
+
+    #[inline]
+    fn look_up(name: &[u8], words: Words) -> Self {
         if let [letter] = name {
             let index = usize::from(letter.to_ascii_lowercase().wrapping_sub(b'a'));
             return COMPACT.get(index).copied().unwrap_or(Self::OTHER);
         }
-        let words = Words::of(name);
         let mut place = words.place(name.len());
         loop {
             let Some(known) = PLACES.get(place % PLACES.len()).and_then(|&index| KNOWN.get(usize::from(index))) else {
@@ -125,8 +152,9 @@ impl HeaderName {
     }
 
     /// What is done with it.
+    #[inline]
     pub fn kind(self) -> Kind {
-        self.row().map_or(Kind::Left, |row| row.kind)
+        KINDS.get(usize::from(self.0)).copied().unwrap_or(Kind::Left)
     }
 
     /// Whether its values may stand in a list.
@@ -152,6 +180,18 @@ impl HeaderName {
     }
 }
 
+/// The kinds of the rows, which are asked for of every field.
+#[allow(clippy::indexing_slicing)] // const: an index out of bounds does not compile
+static KINDS: [Kind; TABLE.len()] = {
+    let mut kinds = [Kind::Left; TABLE.len()];
+    let mut index = 0;
+    while index < TABLE.len() {
+        kinds[index] = TABLE[index].kind;
+        index += 1;
+    }
+    kinds
+};
+
 /// Which of the rows are in [`HeaderName::SINGLE`].
 #[allow(clippy::indexing_slicing)] // const: an index out of bounds does not compile
 static IS_SINGLE: [bool; TABLE.len()] = {
@@ -164,25 +204,26 @@ static IS_SINGLE: [bool; TABLE.len()] = {
     single
 };
 
-/// The first and the last eight bytes of a name, which overlap in a shorter one.
-/// Names are compared and hashed by these, not byte by byte: a message has a dozen.
+/// The first sixteen bytes of a name, a shorter one with zeros behind it. Names are
+/// compared and hashed by these, not byte by byte: a message has a dozen.
 #[derive(Clone, Copy)]
 struct Words(u64, u64);
 
 impl Words {
-    #[allow(clippy::indexing_slicing)] // const, where there is no get; the lengths are matched
+    #[allow(clippy::indexing_slicing)] // const, where there is no get: the index is below the length
     const fn of(name: &[u8]) -> Self {
-        if let (Some(front), Some(back)) = (name.first_chunk::<8>(), name.last_chunk::<8>()) {
-            return Self(u64::from_le_bytes(*front), u64::from_le_bytes(*back));
+        let mut words = Self(0, 0);
+        let mut index = 0;
+        while index < name.len() && index < 16 {
+            let byte = (name[index] as u64) << (index % 8 * 8);
+            if index < 8 {
+                words.0 |= byte;
+            } else {
+                words.1 |= byte;
+            }
+            index += 1;
         }
-        if let (Some(front), Some(back)) = (name.first_chunk::<4>(), name.last_chunk::<4>()) {
-            return Self(u32::from_le_bytes(*front) as u64, u32::from_le_bytes(*back) as u64);
-        }
-        match name {
-            [a, b, c] => Self(u32::from_le_bytes([*a, *b, *c, 0]) as u64, 0),
-            [a, b] => Self(u16::from_le_bytes([*a, *b]) as u64, 0),
-            _ => Self(0, 0),
-        }
+        words
     }
 
     /// Where in [`PLACES`] to begin to look for a name of that length, in any case.

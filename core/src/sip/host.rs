@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use crate::scan::{HOSTNAME, Scanner, Span, number};
+use crate::scan::{HOSTNAME, Scanner, Span, find, is_lws};
 
 /// The port of SIP where none is written (RFC 3261 §19.1.2).
 pub const SIP_PORT: u16 = 5060;
@@ -25,24 +25,25 @@ impl HostPort {
     /// colon, as in the sent-by of a Via. Spans count from the scanner's text.
     pub fn scan(scanner: &mut Scanner<'_>, blanks: bool) -> Option<Self> {
         let start = scanner.offset();
-        let address = scan_host(scanner)?;
-        let host = Span::new(start, scanner.offset());
-        let mut ahead = scanner.clone();
+        let rest = scanner.rest();
+        let (address, length) = front(rest)?;
+        let host = Span::new(start, start + length);
+        let mut colon = length;
         if blanks {
-            ahead.skip_lws();
+            colon += lws(rest, colon);
         }
-        if !ahead.eat(b':') {
+        if rest.get(colon) != Some(&b':') {
+            scanner.skip(length);
             return Some(Self { host, port: None, address, port_number: None });
         }
+        let mut port = colon + 1;
         if blanks {
-            ahead.skip_lws();
+            port += lws(rest, port);
         }
-        let port_start = ahead.offset();
-        let digits = ahead.take_while(|byte| byte.is_ascii_digit());
-        let port_number = number(digits).and_then(|port| u16::try_from(port).ok()).filter(|&port| port > 0)?;
-        let port = Span::new(port_start, ahead.offset());
-        *scanner = ahead;
-        Some(Self { host, port: Some(port), address, port_number: Some(port_number) })
+        let (number, digits) = port_number(rest.get(port..)?)?;
+        scanner.skip(port + digits);
+        let port = Span::new(start + port, start + port + digits);
+        Some(Self { host, port: Some(port), address, port_number: Some(number) })
     }
 
     /// Host and port together.
@@ -51,65 +52,75 @@ impl HostPort {
     }
 }
 
-/// Steps over a host; the address that it is, unless it is a name.
-fn scan_host(scanner: &mut Scanner<'_>) -> Option<Option<IpAddr>> {
-    if scanner.eat(b'[') {
-        let address = ipv6(scanner.take_to(b']'))?;
-        return scanner.eat(b']').then_some(Some(address.into()));
+/// How much white space stands in `text` from `at` on.
+fn lws(text: &[u8], at: usize) -> usize {
+    text.get(at..).unwrap_or_default().iter().take_while(|&&byte| is_lws(byte)).count()
+}
+
+/// The number of a port at the front of `text`, and how many digits it has.
+fn port_number(text: &[u8]) -> Option<(u16, usize)> {
+    let (mut number, mut count) = (0u32, 0);
+    for &byte in text {
+        let digit = byte.wrapping_sub(b'0');
+        if digit > 9 {
+            break;
+        }
+        number = (number * 10 + u32::from(digit)).min(0x1_0000);
+        count += 1;
     }
-    match scanner.peek()? {
+    Some((u16::try_from(number).ok().filter(|&port| port > 0)?, count))
+}
+
+/// The host at the front of `text`: the address that it is, unless it is a name,
+/// and how long it is.
+fn front(text: &[u8]) -> Option<(Option<IpAddr>, usize)> {
+    match text.first()? {
+        b'[' => {
+            let inside = text.get(1..)?;
+            let length = find(inside, b']')?;
+            return Some((Some(ipv6(inside.get(..length)?)?.into()), length + 2));
+        }
         b'.' | b'-' => return None,
         b'0'..=b'9' => {
             // Whether a name goes on behind it: 192.0.2.1.example.com
-            let (address, length) = ipv4_front(scanner.rest());
-            let rest = scanner.rest().get(length..).unwrap_or_default();
-            if rest.first().is_none_or(|&byte| !HOSTNAME.has(byte)) {
-                scanner.skip(length);
-                return Some(address.map(IpAddr::V4));
+            if let Some((address, length)) = ipv4_front(text)
+                && text.get(length).is_none_or(|&byte| !HOSTNAME.has(byte))
+            {
+                return Some((Some(address.into()), length));
             }
         }
         _ => {}
     }
-    let name = scanner.take_class(&HOSTNAME);
-    if name.is_empty() { None } else { Some(None) }
+    let length = text.iter().take_while(|&&byte| HOSTNAME.has(byte)).count();
+    (length > 0).then_some((None, length))
 }
 
 /// A dotted quad without leading zeros, which some read as octal.
 pub fn ipv4(text: &[u8]) -> Option<Ipv4Addr> {
-    let (address, length) = ipv4_front(text);
-    address.filter(|_| length == text.len())
+    ipv4_front(text).filter(|&(_, length)| length == text.len()).map(|(address, _)| address)
 }
 
-/// The digits and dots at the front of `text`: the address that they are, if they
-/// are one, and how many there are.
-fn ipv4_front(text: &[u8]) -> (Option<Ipv4Addr>, usize) {
-    let (mut bits, mut dots, mut good) = (0u32, 0, true);
-    let (mut octet, mut digits, mut length) = (0u32, 0, 0);
-    for &byte in text {
-        let digit = byte.wrapping_sub(b'0');
-        if digit <= 9 {
-            octet = octet.wrapping_mul(10).wrapping_add(digit.into());
-            digits += 1;
-        } else if byte == b'.' {
-            good &= is_octet(octet, digits);
-            bits = bits << 8 | octet;
-            (octet, digits, dots) = (0, 0, dots + 1);
-        } else {
-            break;
+/// The dotted quad at the front of `text`, and how long it is.
+fn ipv4_front(text: &[u8]) -> Option<(Ipv4Addr, usize)> {
+    let (a, rest) = octet(text)?;
+    let (b, rest) = octet(rest.strip_prefix(b".")?)?;
+    let (c, rest) = octet(rest.strip_prefix(b".")?)?;
+    let (d, rest) = octet(rest.strip_prefix(b".")?)?;
+    Some((Ipv4Addr::new(a, b, c, d), text.len() - rest.len()))
+}
+
+/// The number up to 255 without leading zeros at the front of `text`, and what
+/// stands behind it.
+#[inline]
+fn octet(text: &[u8]) -> Option<(u8, &[u8])> {
+    let digit = |byte: &u8| u16::from(byte - b'0');
+    match text {
+        [a @ b'1'..=b'9', b @ b'0'..=b'9', c @ b'0'..=b'9', rest @ ..] => {
+            Some((u8::try_from(digit(a) * 100 + digit(b) * 10 + digit(c)).ok()?, rest))
         }
-        length += 1;
-    }
-    good &= is_octet(octet, digits) && dots == 3;
-    (good.then(|| Ipv4Addr::from_bits(bits << 8 | octet)), length)
-}
-
-/// Whether so many digits are a number up to 255 without leading zeros.
-fn is_octet(number: u32, digits: usize) -> bool {
-    match digits {
-        1 => true,
-        2 => number >= 10,
-        3 => (100..=255).contains(&number),
-        _ => false,
+        [a @ b'1'..=b'9', b @ b'0'..=b'9', rest @ ..] => Some(((a - b'0') * 10 + (b - b'0'), rest)),
+        [a @ b'0'..=b'9', rest @ ..] => Some((a - b'0', rest)),
+        _ => None,
     }
 }
 

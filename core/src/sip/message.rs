@@ -10,7 +10,7 @@ use memchr::memchr;
 use super::fault::Fault;
 use super::header::HeaderName;
 use super::method::Method;
-use crate::scan::{Scanner, Span, TOKEN, find, find_control, number, trim_span};
+use crate::scan::{Scanner, Span, TOKEN, find, find_control, number, trim_span, trimmed};
 
 /// The first line of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,17 +65,18 @@ impl Fields {
         self.first = Firsts::default();
     }
 
-    /// Adds a field; whether it is the first of its name.
-    fn push(&mut self, field: Field) -> bool {
+    /// Adds a field; gives the name of one that should not be there twice.
+    #[inline]
+    fn push(&mut self, field: Field) -> Option<HeaderName> {
         self.all.push(field);
         // Each takes four bytes at least: a datagram has no more than fit.
         let count = u16::try_from(self.all.len()).unwrap_or(u16::MAX);
         match self.first.0.get_mut(field.name.index()) {
             Some(first @ 0) => {
                 *first = count;
-                true
+                None
             }
-            _ => false,
+            _ => Some(field.name).filter(|name| name.is_single()),
         }
     }
 }
@@ -100,6 +101,7 @@ pub struct Message<'a> {
     /// Its header fields, in order.
     pub fields: &'a [Field],
     first: &'a Firsts,
+    cseq: Result<(u32, Span), Fault>,
     /// Its body: what Content-Length says, or all there is.
     pub body: Span,
     /// The first thing that is wrong with it.
@@ -119,15 +121,18 @@ impl<'a> Message<'a> {
         fault = fault.or(first.broken.then_some(Fault::LineEnd));
         room.clear();
         let (mut ended, mut twice) = (false, None);
-        while let Some(line) = lines.next_field() {
+        loop {
+            while let Some(field) = lines.next_plain_field() {
+                twice = twice.or(room.push(field));
+            }
+            let Some(line) = lines.next_field() else { break };
             if line.content.is_empty() {
                 ended = true;
                 fault = fault.or(line.broken.then_some(Fault::LineEnd));
                 break;
             }
             match field(bytes, line) {
-                Ok(field) if !room.push(field) && field.name.is_single() => twice = twice.or(Some(field.name)),
-                Ok(_) => {}
+                Ok(field) => twice = twice.or(room.push(field)),
                 Err(wrong) => fault = fault.or(Some(wrong)),
             }
         }
@@ -137,7 +142,9 @@ impl<'a> Message<'a> {
         fault = fault.or(twice.map(|name| Fault::Twice(name.name())));
         let body = Span::new(lines.at, bytes.len());
         let (fields, first) = (room.all.as_slice(), &room.first);
-        let mut message = Self { bytes, start_line, fields, first, body, fault, other_version };
+        let cseq = Err(Fault::Missing("CSeq"));
+        let mut message = Self { bytes, start_line, fields, first, cseq, body, fault, other_version };
+        message.cseq = message.read_cseq();
         if twice.is_none()
             && let Err(wrong) = message.bound_body()
         {
@@ -178,13 +185,17 @@ impl<'a> Message<'a> {
 
     /// Number and method of the CSeq (RFC 3261 §20.16).
     pub fn cseq(&self) -> Result<(u32, &'a [u8]), Fault> {
-        let value = self.value(HeaderName::CSEQ).ok_or(Fault::Missing("CSeq"))?;
-        let mut scanner = Scanner::new(value);
+        self.cseq.map(|(number, method)| (number, method.of(self.bytes)))
+    }
+
+    fn read_cseq(&self) -> Result<(u32, Span), Fault> {
+        let field = self.first(HeaderName::CSEQ).ok_or(Fault::Missing("CSeq"))?;
+        let mut scanner = Scanner::within(self.bytes, field.value);
         let digits = scanner.take_while(|byte| byte.is_ascii_digit());
         let blank = !scanner.take_while(crate::scan::is_lws).is_empty();
-        let method = scanner.rest();
+        let method = Span::new(scanner.offset(), field.value.end);
         match number(digits) {
-            Some(count) if blank && count <= 0x7fff_ffff && TOKEN.all(method) => Ok((count, method)),
+            Some(count) if blank && count <= 0x7fff_ffff && TOKEN.all(method.of(self.bytes)) => Ok((count, method)),
             _ => Err(Fault::Value("CSeq")),
         }
     }
@@ -235,7 +246,30 @@ struct Lines<'a> {
 }
 
 impl Lines<'_> {
+    /// The next header field, if its line is one that begins with a name of the
+    /// table, ends in CRLF, and holds nothing that is to be looked at: as nearly
+    /// all do.
+    #[inline]
+    fn next_plain_field(&mut self) -> Option<Field> {
+        let start = self.at;
+        let rest = self.bytes.get(start..)?;
+        let (name, colon) = HeaderName::at_front(rest)?;
+        let value = rest.get(colon + 1..)?;
+        let length = find_control(value)?;
+        let (value, behind) = value.split_at_checked(length)?;
+        let [b'\r', b'\n', next, ..] = behind else { return None };
+        if matches!(next, b' ' | b'\t') {
+            return None;
+        }
+        let value_start = start + colon + 1;
+        self.at = value_start + length + 2;
+        let inside = trimmed(value);
+        let value = Span::new(value_start + inside.start, value_start + inside.end);
+        Some(Field { name, line: Span::new(start, self.at), value })
+    }
+
     /// The next line; `None` where no line end is left.
+    #[inline]
     fn next_line(&mut self) -> Option<Line> {
         let start = self.at;
         let rest = self.bytes.get(start..).unwrap_or_default();
@@ -266,15 +300,23 @@ impl Lines<'_> {
     }
 
     /// The next line with the lines that continue it (RFC 3261 §7.3.1).
+    #[inline]
     fn next_field(&mut self) -> Option<Line> {
         let mut field = self.next_line()?;
-        while !field.content.is_empty() && matches!(self.bytes.get(self.at), Some(b' ' | b'\t')) {
+        if matches!(self.bytes.get(self.at), Some(b' ' | b'\t')) && !field.content.is_empty() {
+            self.unfold(&mut field);
+        }
+        Some(field)
+    }
+
+    #[cold]
+    fn unfold(&mut self, field: &mut Line) {
+        while matches!(self.bytes.get(self.at), Some(b' ' | b'\t')) {
             let Some(more) = self.next_line() else { break };
             field.whole.end = more.whole.end;
             field.content.end = more.content.end;
             field.broken |= more.broken;
         }
-        Some(field)
     }
 }
 

@@ -23,6 +23,11 @@ impl NameAddr {
     pub fn parameter(&self, text: &[u8], name: &[u8]) -> Option<Parameter> {
         Parameters::new(text, self.parameters).find(|parameter| parameter.name.of(text).eq_ignore_ascii_case(name))
     }
+
+    /// Its tag, if it is that of a From or To (RFC 3261 §19.3).
+    pub fn tag<'a>(&self, text: &'a [u8]) -> Option<&'a [u8]> {
+        self.parameter(text, b"tag").map(|tag| tag.value.of(text)).filter(|tag| !tag.is_empty())
+    }
 }
 
 /// The values of one header field, one after the other.
@@ -138,8 +143,7 @@ impl Iterator for NameAddrs<'_> {
 
 /// The tag of a From or To (RFC 3261 §19.3), from the value of the field.
 pub fn tag(value: &[u8]) -> Option<&[u8]> {
-    let address = NameAddrs::new(value, Span::new(0, value.len()), false).next()?.ok()?;
-    address.parameter(value, b"tag").map(|tag| tag.value.of(value)).filter(|tag| !tag.is_empty())
+    NameAddrs::new(value, Span::new(0, value.len()), false).next()?.ok()?.tag(value)
 }
 
 #[cfg(test)]

@@ -115,7 +115,13 @@ impl Uri {
     }
 
     /// The last parameter of a name, which is given in lower case.
+    #[inline]
     pub fn parameter(&self, text: &[u8], name: &[u8]) -> Option<Parameter> {
+        // Most have none.
+        if self.parameters.is_empty() { None } else { self.last_parameter(text, name) }
+    }
+
+    fn last_parameter(&self, text: &[u8], name: &[u8]) -> Option<Parameter> {
         self.parameters(text).filter(|parameter| parameter.name.of(text).eq_ignore_ascii_case(name)).last()
     }
 }

@@ -94,6 +94,12 @@ impl Via {
 /// `protocol-name SLASH protocol-version SLASH transport`: where the transport
 /// stands, and whether the version is another than 2.0.
 fn sent_protocol(scanner: &mut Scanner<'_>) -> Option<(Span, bool)> {
+    let start = scanner.offset();
+    // As nearly everybody writes it.
+    if scanner.rest().starts_with(b"SIP/2.0/UDP ") {
+        scanner.skip(11);
+        return Some((Span::new(start + 8, start + 11), false));
+    }
     if !scanner.take_class(&TOKEN).eq_ignore_ascii_case(b"SIP") {
         return None;
     }
@@ -159,6 +165,10 @@ impl Iterator for Vias<'_> {
 /// some count that as a value, and some do not.
 pub fn has_empty_value(message: &Message<'_>) -> bool {
     message.all(HeaderName::VIA).any(|field| {
+        // Most hold one value.
+        if find(field.value.of(message.bytes), b',').is_none() {
+            return field.value.is_empty();
+        }
         let mut rest = Some(field.value);
         while let Some(span) = rest {
             let (value, behind) = split_at_comma(message.bytes, span);

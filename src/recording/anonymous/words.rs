@@ -68,7 +68,9 @@ impl Words {
 
     fn mac(&self, pass: u64, length: usize) -> Mac {
         let length = u64::try_from(length).unwrap_or(u64::MAX);
-        Mac::new(&self.key, Purpose::Pseudonym).number(pass).number(length)
+        let mut mac = Mac::new(&self.key, Purpose::Pseudonym);
+        mac.number(pass).number(length);
+        mac
     }
 }
 
