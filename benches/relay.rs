@@ -1,37 +1,35 @@
-//! The relay loop on loopback: processor time and allocations for a packet,
-//! against a bare pair of sockets in the same process.
+//! The relay loop on loopback: processor time and allocations for a packet, with
+//! one thread and with two, against bare pairs of sockets in the same process.
 //!
-//! `cargo bench --bench relay` has one thread of the relay carry packets
-//! between two parties, with some always under way, and then a loop that does
-//! nothing but receive and send on connected sockets: what the kernel takes.
-//! They take turns, as a machine is never alone; the medians are told, and the
-//! ratio is what can be compared. That the relay allocates nothing for a packet
-//! is asserted.
+//! `cargo bench --bench relay` has the relay carry packets between the parties of
+//! many streams, with some always under way, and then a loop that does nothing but
+//! receive and send on connected sockets: what the kernel takes. They take turns,
+//! as a machine is never alone; the medians are told, and the ratio is what can be
+//! compared. Two threads of the relay are beside two bare ones that have nothing in
+//! common: where they got in each other's way the ratio would be worse. That the relay allocates nothing for a packet is asserted.
 
 #![allow(clippy::disallowed_types, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 
+mod parties;
+
 use std::alloc::{GlobalAlloc, Layout, System};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::net::UdpSocket;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
-use sipproxy64::clock::Clock;
-use sipproxy64::config::LatchMode;
-use sipproxy64::family::{Family, PerFamily};
-use sipproxy64::media::command::{LegDescription, SessionId, StreamId};
-use sipproxy64::relay::{Relay, RelayOptions, StreamSockets};
-use sipproxy64::socket::SocketOptions;
-use sipproxy64::streams::Transport;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use parties::{LOOPBACK, Pair, Party, processor_time, relay, talk};
+use sipproxy64::family::PerFamily;
 
 /// Streams side by side.
-const STREAMS: u16 = 64;
+const STREAMS: u16 = 256;
 /// Packets of each round, all streams and both ways together.
-const PACKETS: u64 = 64 * 2 * 400;
+const PACKETS: u64 = STREAMS as u64 * 2 * 100;
 /// Rounds of each contender.
-const ROUNDS: usize = 15;
-const LOOPBACK: PerFamily<IpAddr> = PerFamily::new(IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST));
+const ROUNDS: usize = 25;
 
 /// Counts allocations of the whole process.
 struct Counting;
@@ -56,154 +54,125 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// A party of one stream, and the port of the relay that it talks to.
-struct Party {
-    socket: UdpSocket,
-    relay: SocketAddr,
-}
-
-impl Party {
-    fn new(side: Family) -> Self {
-        let socket = UdpSocket::bind((LOOPBACK[side], 0)).unwrap();
-        socket.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
-        Self { socket, relay: SocketAddr::new(LOOPBACK[side], 0) }
-    }
-
-    fn describe(&self) -> LegDescription {
-        let rtp = self.socket.local_addr().unwrap();
-        let rtcp = Some(SocketAddr::new(rtp.ip(), 9));
-        let acceptable = [Some(rtp.ip()), None];
-        LegDescription { rtp: Some(rtp), rtcp, acceptable, transport: Transport::Rtp, budget: None }
-    }
-
-    fn send(&self, packet: &mut [u8; 172], sequence: u16) {
-        packet[2..4].copy_from_slice(&sequence.to_be_bytes());
-        packet[4..8].copy_from_slice(&(u32::from(sequence) * 160).to_be_bytes());
-        self.socket.send_to(packet, self.relay).unwrap();
-    }
-}
-
-type Pair = PerFamily<Party>;
-
-/// Has all parties send and hear so many packets, each pair one each way at a time.
-fn talk(pairs: &[Pair], packets: u64) {
-    let mut packet = [0x55; 172];
-    packet[..2].copy_from_slice(&[0x80, 0]);
-    let mut buffer = [0; 2048];
-    let rounds = packets / 2 / pairs.len() as u64;
-    for round in 0..rounds {
-        for pair in pairs {
-            Family::BOTH.into_iter().for_each(|side| pair[side].send(&mut packet, round as u16));
-        }
-        for pair in pairs {
-            for side in Family::BOTH {
-                pair[side].socket.recv(&mut buffer).unwrap();
-            }
-        }
-    }
-}
-
-/// Processor time that the threads of a name took so far.
-fn processor_time(name: &str) -> Duration {
-    let threads = std::fs::read_dir("/proc/self/task").unwrap();
-    let of = |entry: std::io::Result<std::fs::DirEntry>| {
-        let path = entry.unwrap().path();
-        let comm = std::fs::read_to_string(path.join("comm")).ok()?;
-        let text = std::fs::read_to_string(path.join("schedstat")).ok()?;
-        (comm.trim() == name).then(|| text.split(' ').next().unwrap().parse::<u64>().unwrap())
+/// Receives and sends, and does nothing else: so many threads, which have nothing in
+/// common, with the names that begin so.
+fn bare(name: &str, threads: usize, stop: &Arc<AtomicBool>) -> (Vec<JoinHandle<()>>, Vec<Pair>) {
+    let mut pairs = Vec::new();
+    let spawn = |number| {
+        let sockets: Vec<_> = (0..usize::from(STREAMS) / threads).flat_map(|_| connected(&mut pairs)).collect();
+        let (name, stop) = (format!("{name}{number}"), Arc::clone(stop));
+        thread::Builder::new().name(name).spawn(move || pass_on(&sockets, &stop)).unwrap()
     };
-    Duration::from_nanos(threads.filter_map(of).sum())
+    ((0..threads).map(spawn).collect(), pairs)
 }
 
-/// The relay, one thread of it, and the parties.
-fn relay() -> (Relay, Vec<Pair>) {
-    let options = RelayOptions { threads: 1, ..RelayOptions::default() };
-    let (mut relay, _notices) = Relay::start(Clock::start(), &options).unwrap();
-    let mut ports = (20_000..32_000).step_by(2);
-    let pairs = (0..STREAMS)
-        .map(|number| {
-            let (sockets, port) = ports
-                .find_map(|port| {
-                    let ports = PerFamily::new(port, port);
-                    Some((StreamSockets::bind(LOOPBACK, ports, SocketOptions::default()).ok()?, port))
-                })
-                .unwrap();
-            let stream = StreamId(number.into());
-            relay.open(SessionId(number.into()), stream, LatchMode::Signalled, sockets);
-            PerFamily::from_fn(|side| {
-                let mut party = Party::new(side);
-                party.relay.set_port(port);
-                relay.describe(stream, side, party.describe());
-                party
-            })
-        })
-        .collect();
-    relay.wake();
-    (relay, pairs)
-}
-
-/// Receives and sends, and does nothing else.
-fn bare(stop: Arc<AtomicBool>) -> (std::thread::JoinHandle<()>, Vec<Pair>) {
-    let epoll = Epoll::new(EpollCreateFlags::empty()).unwrap();
+/// The sockets of one stream, connected to its parties.
+fn connected(pairs: &mut Vec<Pair>) -> [UdpSocket; 2] {
     let mut sockets = Vec::new();
-    let pairs = (0..STREAMS)
-        .map(|_| {
-            PerFamily::from_fn(|side| {
-                let mut party = Party::new(side);
-                let ours = UdpSocket::bind((LOOPBACK[side], 0)).unwrap();
-                ours.connect(party.socket.local_addr().unwrap()).unwrap();
-                ours.set_nonblocking(true).unwrap();
-                party.relay = ours.local_addr().unwrap();
-                epoll.add(&ours, EpollEvent::new(EpollFlags::EPOLLIN, sockets.len() as u64)).unwrap();
-                sockets.push(ours);
-                party
-            })
-        })
-        .collect();
-    let run = move || {
-        let mut events = [EpollEvent::empty(); 256];
-        let mut buffer = [0; 2048];
-        while !stop.load(Ordering::Relaxed) {
-            let ready = epoll.wait(&mut events, EpollTimeout::from(100_u8)).unwrap_or(0);
-            for event in &events[..ready] {
-                let at = event.data() as usize;
-                if let Ok(length) = sockets[at].recv(&mut buffer) {
-                    let _ = sockets[at ^ 1].send(&buffer[..length]);
-                }
-            }
-        }
-    };
-    (std::thread::Builder::new().name("bare".into()).spawn(run).unwrap(), pairs)
+    pairs.push(PerFamily::from_fn(|side| {
+        let mut party = Party::new(side);
+        let ours = UdpSocket::bind((LOOPBACK[side], 0)).unwrap();
+        ours.connect(party.socket.local_addr().unwrap()).unwrap();
+        ours.set_nonblocking(true).unwrap();
+        party.relay = ours.local_addr().unwrap();
+        sockets.push(ours);
+        party
+    }));
+    sockets.try_into().unwrap()
 }
 
-/// Nanoseconds for a packet, of the middle round.
-fn median(mut rounds: Vec<Duration>) -> f64 {
-    rounds.sort_unstable();
-    rounds[rounds.len() / 2].as_nanos() as f64 / PACKETS as f64
+/// One thread of it, until it is to stop.
+fn pass_on(sockets: &[UdpSocket], stop: &AtomicBool) {
+    let epoll = Epoll::new(EpollCreateFlags::empty()).unwrap();
+    for (number, socket) in sockets.iter().enumerate() {
+        epoll.add(socket, EpollEvent::new(EpollFlags::EPOLLIN, number as u64)).unwrap();
+    }
+    let mut events = [EpollEvent::empty(); 256];
+    let mut buffer = [0; 2048];
+    while !stop.load(Ordering::Relaxed) {
+        let ready = epoll.wait(&mut events, EpollTimeout::from(100_u8)).unwrap_or(0);
+        for event in &events[..ready] {
+            let at = event.data() as usize;
+            if let Ok(length) = sockets[at].recv(&mut buffer) {
+                let _ = sockets[at ^ 1].send(&buffer[..length]);
+            }
+        }
+    }
+}
+
+/// One way to carry the packets.
+struct Contender {
+    pairs: Vec<Pair>,
+    /// The names of its threads.
+    threads: [&'static str; 2],
+    /// What each round took.
+    times: Vec<Duration>,
+    /// And its second thread of all that.
+    of_second: Duration,
+}
+
+impl Contender {
+    fn new(pairs: Vec<Pair>, threads: [&'static str; 2]) -> Self {
+        Self { pairs, threads, times: Vec::new(), of_second: Duration::ZERO }
+    }
+
+    fn round(&mut self) {
+        let (before, allocations) = (self.threads.map(processor_time), ALLOCATIONS.load(Ordering::Relaxed));
+        talk(&self.pairs, PACKETS);
+        let allocated = ALLOCATIONS.load(Ordering::Relaxed) - allocations;
+        // The look at a silence may let its list grow, once a thread.
+        assert!(allocated <= 2, "{allocated} allocations for {PACKETS} packets");
+        let [first, second] = self.threads.map(processor_time);
+        self.times.push(first + second - before.iter().sum::<Duration>());
+        self.of_second += second - before[1];
+    }
+
+    /// What its second thread did of all, in per cent.
+    fn share(&self) -> f64 {
+        self.of_second.as_secs_f64() / self.times.iter().sum::<Duration>().as_secs_f64() * 100.0
+    }
+
+    /// Nanoseconds for a packet, of the middle round.
+    fn median(&self) -> f64 {
+        median(self.times.iter().map(|time| time.as_nanos() as f64 / PACKETS as f64).collect())
+    }
+
+    /// How many times as much as another took it took, of the middle round.
+    fn to(&self, other: &Self) -> f64 {
+        let ratio = |(one, other): (&Duration, &Duration)| one.as_secs_f64() / other.as_secs_f64();
+        median(self.times.iter().zip(&other.times).map(ratio).collect())
+    }
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_unstable_by(f64::total_cmp);
+    values[values.len() / 2]
 }
 
 fn main() {
+    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
+    setrlimit(Resource::RLIMIT_NOFILE, hard, hard).unwrap();
     let stop = Arc::new(AtomicBool::new(false));
-    let (_relay, relayed) = relay();
-    let (bare, passed) = bare(Arc::clone(&stop));
-    let mut times = [Vec::new(), Vec::new()];
+    let ((_one, relayed), (_two, spread)) = (relay(1, STREAMS), relay(2, STREAMS));
+    let ((one, passed), (two, parted)) = (bare("bare", 1, &stop), bare("both", 2, &stop));
+    let mut contenders = [
+        Contender::new(relayed, ["relay0", ""]),
+        Contender::new(passed, ["bare0", ""]),
+        Contender::new(spread, ["relay0", "relay1"]),
+        Contender::new(parted, ["both0", "both1"]),
+    ];
     // A first round for each, in which latches close and sockets are connected.
-    talk(&relayed, PACKETS);
-    talk(&passed, PACKETS);
+    contenders.iter().for_each(|contender| talk(&contender.pairs, PACKETS));
     for _ in 0..ROUNDS {
-        for ((name, pairs), times) in [("relay0", &relayed), ("bare", &passed)].into_iter().zip(&mut times) {
-            let (before, allocations) = (processor_time(name), ALLOCATIONS.load(Ordering::Relaxed));
-            talk(pairs, PACKETS);
-            let allocated = ALLOCATIONS.load(Ordering::Relaxed) - allocations;
-            // The look at a silence may let its list grow, once.
-            assert!(allocated <= 1, "{allocated} allocations for {PACKETS} packets");
-            times.push(processor_time(name) - before);
-        }
+        contenders.iter_mut().for_each(Contender::round);
     }
     stop.store(true, Ordering::Relaxed);
-    bare.join().unwrap();
-    let [relay, bare] = times.map(median);
-    println!("{ROUNDS} rounds of {PACKETS} packets each, {STREAMS} streams");
-    println!("relay: {relay:.0} ns of processor time a packet, no allocation");
-    println!("bare sockets: {bare:.0} ns, {:.2} times as much for the relay", relay / bare);
+    one.into_iter().chain(two).for_each(|thread| thread.join().unwrap());
+    println!("{ROUNDS} rounds of {PACKETS} packets each, {STREAMS} streams; processor time for a packet:");
+    let [relayed, passed, spread, parted] = &contenders;
+    for (threads, relay, bare) in [("one thread", relayed, passed), ("two threads", spread, parted)] {
+        let (ours, bare_ones) = (relay.median(), bare.median());
+        println!("{threads}: relay {ours:.0} ns, bare sockets {bare_ones:.0} ns, {:.2} times as much", relay.to(bare));
+    }
+    println!("of two threads the second did {:.0} %; nothing is allocated for a packet", spread.share());
 }

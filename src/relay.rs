@@ -17,6 +17,7 @@ mod order;
 mod relayed;
 mod slab;
 mod sockets;
+mod stock;
 mod tap;
 mod verdict;
 mod worker;
@@ -30,6 +31,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use nix::sys::eventfd::{EfdFlags, EventFd};
+use nix::sys::resource::{Resource, getrlimit};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 pub use self::ending::Ending;
@@ -37,6 +39,7 @@ pub use self::figures::{Failures, SessionFigures, StreamFigures};
 pub use self::handover::{DetachedSession, SessionState, StreamState};
 use self::order::{Answer, Order};
 pub use self::sockets::{PortTaken, StreamSockets};
+pub use self::stock::Stock;
 pub use self::tap::{Passage, Tap};
 use self::worker::Worker;
 use crate::clock::Clock;
@@ -103,6 +106,13 @@ struct Thread {
     /// How many streams it has.
     streams: usize,
     handle: Option<JoinHandle<()>>,
+}
+
+/// Three quarters of the files that this process may have: those beyond are for the
+/// sockets that a call needs. Numbers are given from below, so that a number tells
+/// how many there are.
+fn most_files() -> u64 {
+    getrlimit(Resource::RLIMIT_NOFILE).map_or(u64::MAX, |(soft, _)| soft / 4 * 3)
 }
 
 /// How many threads do for this machine: one for each core, at most eight.

@@ -58,6 +58,9 @@ use crate::socket::{BindError, SocketOptions};
 /// More threads than this would wait for each other more than they help.
 const MOST_THREADS: usize = 4;
 
+/// Media sockets that each SIP thread keeps in stock, at the most.
+pub const IN_STOCK: usize = 4 * worker::STOCK;
+
 /// Where messages go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Output {
@@ -170,6 +173,7 @@ impl Signalling {
             observer,
             clock: self.clock,
             output,
+            options: self.options,
             orders: incoming,
             wake: Arc::clone(&wake),
             faults,

@@ -5,9 +5,10 @@
 
 use std::fmt;
 use std::io;
+use std::net::SocketAddr;
 #[allow(clippy::disallowed_types, reason = "the shell owns sockets")]
 pub use std::net::UdpSocket;
-use std::net::{IpAddr, SocketAddr};
+use std::os::fd::{AsFd, BorrowedFd};
 
 use nix::errno::Errno;
 use nix::libc;
@@ -119,7 +120,7 @@ pub fn bind_sip(
     options: SocketOptions,
     count: usize,
 ) -> Result<Vec<UdpSocket>, BindError> {
-    let first = bind(address, role, options.freebind, prepare_sip)?;
+    let first = bind(address, role, options.freebind, |_| Ok(()))?;
     let failed = |cause| BindError { address, role, cause };
     let mut sockets = Vec::with_capacity(count.max(1));
     if count > 1 {
@@ -129,27 +130,71 @@ pub fn bind_sip(
     let bound = first.local_addr().map_err(failed)?;
     sockets.push(first);
     for _ in 1..count {
-        sockets.push(bind(bound, role, options.freebind, |socket, ip| {
-            socket.set_reuse_port(true)?;
-            prepare_sip(socket, ip)
-        })?);
+        sockets.push(bind(bound, role, options.freebind, |socket| socket.set_reuse_port(true))?);
     }
     Ok(sockets)
 }
 
+/// A socket for RTP or RTCP that has no address yet, but all else.
+#[derive(Debug)]
+pub struct Unbound(Socket);
+
+impl Unbound {
+    /// One for addresses of this family.
+    ///
+    /// # Errors
+    /// Where the system has no more of them.
+    pub fn new(family: Family, options: SocketOptions) -> io::Result<Self> {
+        let socket = new(domain(family))?;
+        prepare_media(&socket, family, options)?;
+        Ok(Self(socket))
+    }
+
+    /// Gives it an address.
+    ///
+    /// # Errors
+    /// Where that cannot be had; the socket is as it was.
+    pub fn bind(&self, address: SocketAddr) -> Result<(), BindError> {
+        self.0.bind(&address.into()).map_err(|cause| BindError { address, role: Role::Media, cause })
+    }
+}
+
+#[allow(clippy::disallowed_types, reason = "the shell owns sockets")]
+impl From<Unbound> for UdpSocket {
+    fn from(Unbound(socket): Unbound) -> Self {
+        socket.into()
+    }
+}
+
+impl AsFd for Unbound {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
 /// A socket for RTP or RTCP.
+///
+/// # Errors
+/// An address that cannot be had.
 #[allow(clippy::disallowed_types, reason = "the shell owns sockets")]
 pub fn bind_media(address: SocketAddr, options: SocketOptions) -> Result<UdpSocket, BindError> {
-    bind(address, Role::Media, options.freebind, |socket, ip| prepare_media(socket, ip, options.dscp))
+    let failed = |cause| BindError { address, role: Role::Media, cause };
+    let socket = Unbound::new(Family::of(address.ip()), options).map_err(failed)?;
+    socket.bind(address)?;
+    Ok(socket.into())
 }
 
 /// A second socket for RTP where one is bound that allows it (SO_REUSEPORT).
+///
+/// # Errors
+/// An address that cannot be had.
 #[allow(clippy::disallowed_types, reason = "the shell owns sockets")]
 pub fn bind_media_again(address: SocketAddr, options: SocketOptions) -> Result<UdpSocket, BindError> {
-    bind(address, Role::Media, options.freebind, |socket, ip| {
-        socket.set_reuse_port(true)?;
-        prepare_media(socket, ip, options.dscp)
-    })
+    let failed = |cause| BindError { address, role: Role::Media, cause };
+    let socket = Unbound::new(Family::of(address.ip()), options).map_err(failed)?;
+    socket.0.set_reuse_port(true).map_err(failed)?;
+    socket.bind(address)?;
+    Ok(socket.into())
 }
 
 #[allow(clippy::disallowed_types, reason = "the shell owns sockets")]
@@ -157,43 +202,53 @@ fn bind(
     address: SocketAddr,
     role: Role,
     freebind: bool,
-    prepare: impl FnOnce(&Socket, IpAddr) -> io::Result<()>,
+    prepare: impl FnOnce(&Socket) -> io::Result<()>,
 ) -> Result<UdpSocket, BindError> {
     let make = || {
-        let socket = Socket::new(Domain::for_address(address), Type::DGRAM.nonblocking(), Some(Protocol::UDP))?;
-        common(&socket, address.ip(), freebind)?;
-        prepare(&socket, address.ip())?;
+        let family = Family::of(address.ip());
+        let socket = new(domain(family))?;
+        prepare_sip(&socket, family, freebind)?;
+        prepare(&socket)?;
         socket.bind(&address.into())?;
         Ok(socket.into())
     };
     make().map_err(|cause| BindError { address, role, cause })
 }
 
-/// What all sockets have.
-fn common(socket: &Socket, ip: IpAddr, freebind: bool) -> io::Result<()> {
-    // An IPv6 socket that takes IPv4 would be a way around the bridge.
-    if ip.is_ipv6() {
-        socket.set_only_v6(true)?;
+fn new(domain: Domain) -> io::Result<Socket> {
+    Socket::new(domain, Type::DGRAM.nonblocking(), Some(Protocol::UDP))
+}
+
+fn domain(family: Family) -> Domain {
+    match family {
+        Family::V4 => Domain::IPV4,
+        Family::V6 => Domain::IPV6,
     }
-    match (freebind, ip) {
-        (true, IpAddr::V4(_)) => socket.set_freebind_v4(true)?,
-        (true, IpAddr::V6(_)) => socket.set_freebind_v6(true)?,
-        (false, _) => {}
+}
+
+fn set_freebind(socket: &Socket, family: Family) -> io::Result<()> {
+    match family {
+        Family::V4 => socket.set_freebind_v4(true),
+        Family::V6 => socket.set_freebind_v6(true),
+    }
+}
+
+fn prepare_sip(socket: &Socket, family: Family, freebind: bool) -> io::Result<()> {
+    if freebind {
+        set_freebind(socket, family)?;
     }
     // Without retransmission of our own, a datagram above the path MTU should
     // be cut into fragments from the first one on, not be lost to probe the path.
-    match ip {
-        IpAddr::V4(_) => setsockopt(socket, Ipv4MtuDiscover, &DO_NOT_DISCOVER)?,
-        IpAddr::V6(_) => setsockopt(socket, Ipv6MtuDiscover, &DO_NOT_DISCOVER)?,
-    }
-    Ok(())
-}
-
-fn prepare_sip(socket: &Socket, ip: IpAddr) -> io::Result<()> {
-    // Where a datagram was too big for its path, ICMP says so: only in IPv6, as
-    // IPv4 routers cut up what has no "don't fragment".
-    if ip.is_ipv6() {
-        setsockopt(socket, sockopt::Ipv6RecvErr, &true)?;
+    match family {
+        Family::V4 => setsockopt(socket, Ipv4MtuDiscover, &DO_NOT_DISCOVER)?,
+        Family::V6 => {
+            // An IPv6 socket that takes IPv4 would be a way around the bridge.
+            socket.set_only_v6(true)?;
+            setsockopt(socket, Ipv6MtuDiscover, &DO_NOT_DISCOVER)?;
+            // Where a datagram was too big for its path, ICMP says so: only in IPv6,
+            // as IPv4 routers cut up what has no "don't fragment".
+            setsockopt(socket, sockopt::Ipv6RecvErr, &true)?;
+        }
     }
     // With the right to it (CAP_NET_ADMIN) also beyond that; less is no error.
     match setsockopt(socket, sockopt::RcvBufForce, &SIP_RECEIVE_BUFFER) {
@@ -202,22 +257,34 @@ fn prepare_sip(socket: &Socket, ip: IpAddr) -> io::Result<()> {
     }
 }
 
-fn prepare_media(socket: &Socket, ip: IpAddr, dscp: Option<u8>) -> io::Result<()> {
+/// What a media socket needs and does not have by itself. A call has four, so each
+/// of these calls counts. IPV6_V6ONLY is not among them: a socket that is bound to
+/// one IPv6 address has it. Nor is IPV6_MTU_DISCOVER, as what IPv6 does unasked is
+/// right: what is too large for its way is cut into fragments, here.
+fn prepare_media(socket: &Socket, family: Family, options: SocketOptions) -> io::Result<()> {
+    if options.freebind {
+        set_freebind(socket, family)?;
+    }
     // A media socket is mostly not connected; only so do ICMP errors reach it,
     // for the line at the end of the call ("nobody there").
-    match ip {
-        IpAddr::V4(_) => setsockopt(socket, sockopt::Ipv4RecvErr, &true)?,
-        IpAddr::V6(_) => setsockopt(socket, sockopt::Ipv6RecvErr, &true)?,
+    match family {
+        Family::V4 => {
+            setsockopt(socket, sockopt::Ipv4RecvErr, &true)?;
+            // As for SIP.
+            setsockopt(socket, Ipv4MtuDiscover, &DO_NOT_DISCOVER)?;
+        }
+        Family::V6 => setsockopt(socket, sockopt::Ipv6RecvErr, &true)?,
     }
     // DSCP is the upper six bits of the field (RFC 2474 §3).
-    match (dscp.map(|value| u32::from(value & 0x3f) << 2), ip) {
-        (Some(field), IpAddr::V4(_)) => socket.set_tos_v4(field),
-        (Some(field), IpAddr::V6(_)) => socket.set_tclass_v6(field),
+    match (options.dscp.map(|value| u32::from(value & 0x3f) << 2), family) {
+        (Some(field), Family::V4) => socket.set_tos_v4(field),
+        (Some(field), Family::V6) => socket.set_tclass_v6(field),
         (None, _) => Ok(()),
     }
 }
 
 #[cfg(test)]
+#[allow(clippy::disallowed_types, reason = "tests own sockets")]
 mod tests {
     use super::*;
 
@@ -253,6 +320,30 @@ mod tests {
             assert!(error.to_string().contains(&taken.to_string()));
             let error = bind_sip(taken, listen, SocketOptions::default(), count).unwrap_err();
             assert_eq!(error.cause.kind(), io::ErrorKind::AddrInUse, "another daemon of the same user");
+        }
+    }
+
+    /// The way around the bridge that IPV6_V6ONLY closes is closed without.
+    #[test]
+    fn an_ipv6_media_socket_has_no_part_in_ipv4() {
+        let six = bind_media(address("[::1]:0"), SocketOptions::default()).unwrap();
+        assert!(socket2::SockRef::from(&six).only_v6().unwrap());
+        let port = six.local_addr().unwrap().port();
+        let four = UdpSocket::bind(("127.0.0.1", port)).unwrap();
+        assert!(six.send_to(b"from six", SocketAddr::new("::ffff:127.0.0.1".parse().unwrap(), port)).is_err());
+        four.send_to(b"to four", ("127.0.0.1", port)).unwrap();
+        assert_eq!(six.recv_from(&mut [0; 16]).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+    }
+
+    /// What is too large for its way is cut up, in either family, not refused.
+    #[test]
+    fn a_media_packet_of_any_size_leaves() {
+        for listen in ["127.0.0.1:0", "[::1]:0"] {
+            let sockets = [(); 2].map(|()| bind_media(address(listen), SocketOptions::default()).unwrap());
+            let there = sockets[1].local_addr().unwrap();
+            for length in [1, 1500, 65_000] {
+                assert_eq!(sockets[0].send_to(&vec![b'x'; length], there).unwrap(), length);
+            }
         }
     }
 

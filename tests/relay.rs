@@ -19,7 +19,7 @@ use sipproxy64::config::LatchMode;
 use sipproxy64::family::{Family, PerFamily};
 use sipproxy64::media::command::{End, LegDescription, Obituary, SessionId, StreamId};
 use sipproxy64::relay::{
-    DetachedSession, Ending, Failures, Notice, Passage, Relay, RelayOptions, SessionFigures, StreamSockets, Tap,
+    DetachedSession, Ending, Failures, Notice, Passage, Relay, RelayOptions, SessionFigures, Stock, StreamSockets, Tap,
 };
 use sipproxy64::socket::SocketOptions;
 use sipproxy64::streams::Transport;
@@ -89,7 +89,7 @@ fn free_sockets() -> (StreamSockets, PerFamily<u16>) {
         let port = UNTRIED.fetch_add(2, Ordering::Relaxed);
         assert!(port < 32_768, "no free ports");
         let ports = PerFamily::new(port, port);
-        if let Ok(sockets) = StreamSockets::bind(LOOPBACK, ports, SocketOptions::default()) {
+        if let Ok(sockets) = StreamSockets::bind(LOOPBACK, ports, &mut Stock::none(SocketOptions::default())) {
             return (sockets, ports);
         }
     }
@@ -237,10 +237,10 @@ fn ports_are_free_when_the_end_is_told() {
     let mut rig = Rig::new(1);
     let (_, ours) = rig.stream(1, 1);
     let ports = PerFamily::from_fn(|side| ours[side].port());
-    let taken = StreamSockets::bind(LOOPBACK, ports, SocketOptions::default()).unwrap_err();
+    let taken = StreamSockets::bind(LOOPBACK, ports, &mut Stock::none(SocketOptions::default())).unwrap_err();
     assert_eq!(taken.side, Family::V4);
     rig.close(1);
-    assert!(StreamSockets::bind(LOOPBACK, ports, SocketOptions::default()).is_ok());
+    assert!(StreamSockets::bind(LOOPBACK, ports, &mut Stock::none(SocketOptions::default())).is_ok());
 }
 
 #[test]
@@ -253,7 +253,7 @@ fn a_closed_stream_ends_at_once_and_is_told_at_the_end_of_its_session() {
     // It was heard, even though it is gone.
     assert!(rig.heard(1));
     let ports = PerFamily::from_fn(|side| ours[side].port());
-    assert!(StreamSockets::bind(LOOPBACK, ports, SocketOptions::default()).is_ok());
+    assert!(StreamSockets::bind(LOOPBACK, ports, &mut Stock::none(SocketOptions::default())).is_ok());
     let ending = rig.close(1);
     assert_eq!(ending.streams.len(), 1);
     assert_eq!(ending.streams[0].legs[Family::V4].packets, 1);
@@ -290,12 +290,12 @@ fn a_port_that_somebody_has_is_named_and_nothing_is_held() {
     drop(sockets);
     let rtcp = SocketAddr::new(LOOPBACK[Family::V6], ports[Family::V6] + 1);
     let somebody = UdpSocket::bind(rtcp).unwrap();
-    let taken = StreamSockets::bind(LOOPBACK, ports, SocketOptions::default()).unwrap_err();
+    let taken = StreamSockets::bind(LOOPBACK, ports, &mut Stock::none(SocketOptions::default())).unwrap_err();
     assert_eq!((taken.side, taken.port), (Family::V6, ports[Family::V6]));
     assert_eq!(taken.error.cause.kind(), ErrorKind::AddrInUse);
     assert!(taken.to_string().contains(&rtcp.to_string()), "{taken}");
     drop(somebody);
-    assert!(StreamSockets::bind(LOOPBACK, ports, SocketOptions::default()).is_ok());
+    assert!(StreamSockets::bind(LOOPBACK, ports, &mut Stock::none(SocketOptions::default())).is_ok());
 }
 
 #[test]

@@ -4,17 +4,18 @@ use nix::sys::resource::{Resource, getrlimit, rlim_t, setrlimit};
 use tracing::warn;
 
 use crate::config::Config;
-use crate::signalling::Output;
+use crate::signalling::{IN_STOCK, Output};
 
 /// File descriptors beside the sockets: standard streams, epoll, eventfds,
 /// signals, log, and name look-ups.
 const BESIDE: u64 = 64;
 
 /// How many file descriptors a configuration can come to need: four for each
-/// port pair, one for each fake on each of so many SIP threads.
+/// port pair, and on each of so many SIP threads one for each fake and those in stock.
 fn files_needed(config: &Config, threads: usize) -> u64 {
-    let fakes = u64::try_from(config.maps.len().saturating_mul(threads)).unwrap_or(u64::MAX);
-    u64::from(config.rtp_ports.pairs()).saturating_mul(4).saturating_add(fakes).saturating_add(BESIDE)
+    let of_a_thread = config.maps.len().saturating_add(IN_STOCK);
+    let of_threads = u64::try_from(of_a_thread.saturating_mul(threads)).unwrap_or(u64::MAX);
+    u64::from(config.rtp_ports.pairs()).saturating_mul(4).saturating_add(of_threads).saturating_add(BESIDE)
 }
 
 /// Raises the limit of open files as far as it goes and as it is needed, and
@@ -67,9 +68,10 @@ mod tests {
     fn each_port_pair_may_take_four_files() {
         let mut config = Config::new("192.0.2.1:5060".parse().unwrap(), "[2001:db8::1]:5060".parse().unwrap());
         config.rtp_ports = PortRange::new(20000, 20199).unwrap();
-        assert_eq!(files_needed(&config, 2), 400 + BESIDE);
+        let none = files_needed(&config, 2);
+        assert_eq!(none, 400 + BESIDE + 2 * u64::try_from(IN_STOCK).unwrap());
         let map = Map { phone: "192.0.2.9:5060".parse().unwrap(), fake: "[2001:db8::9]:5060".parse().unwrap() };
         config.maps.push(map);
-        assert_eq!(files_needed(&config, 2), 402 + BESIDE);
+        assert_eq!(files_needed(&config, 2), none + 2);
     }
 }

@@ -5,6 +5,10 @@
 //! strangers, who are counted; a party that moves; the described address. Where
 //! nothing happens packets cost less: one that is sent finds its way at once.
 //!
+//! What is called for each packet goes to the system without the C library, whose
+//! recv(2) and send(2) are points where a thread may be cancelled: a fifth of all
+//! that this program itself does for a packet.
+//!
 //! The open socket is not connected itself since it could not be opened again:
 //! in IPv6 Linux keeps the address of the party as a filter (connect(2) with
 //! AF_UNSPEC).
@@ -15,9 +19,14 @@ use std::net::SocketAddr;
 use std::net::UdpSocket;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
+use rustix::net::{RecvFlags, SendFlags, recv, send};
 use socket2::SockRef;
 
 use crate::socket::{SocketOptions, bind_media_again};
+
+/// As many packets of a line are looked at for where they come from. One that found
+/// the socket before it was connected may be late, but not by so many.
+const DOUBTFUL: u8 = 64;
 
 /// The discard port (RFC 863) of our own address: nobody speaks from there.
 const NOWHERE: u16 = 9;
@@ -33,7 +42,11 @@ pub(super) struct Line {
 
 #[allow(clippy::disallowed_types, reason = "the shell owns sockets")]
 #[derive(Debug)]
-pub(super) struct Connected(UdpSocket);
+pub(super) struct Connected {
+    socket: UdpSocket,
+    /// As many more packets may be of others.
+    doubtful: u8,
+}
 
 impl Line {
     /// A line to this party beside the open socket, which is bound at `local`.
@@ -55,7 +68,7 @@ impl Line {
                 return Err(io::ErrorKind::QuotaExceeded.into());
             }
             socket.connect(party)?;
-            Ok(Connected(socket))
+            Ok(Connected { socket, doubtful: DOUBTFUL })
         };
         let socket: io::Result<_> = connect();
         Self { party, socket: socket.ok() }
@@ -65,31 +78,42 @@ impl Line {
     pub(super) fn connected(&self) -> Option<&Connected> {
         self.socket.as_ref()
     }
+
+    /// The same to receive by, with whom it is for.
+    pub(super) fn receiver(&mut self) -> Option<(SocketAddr, &mut Connected)> {
+        self.socket.as_mut().map(|connected| (self.party, connected))
+    }
 }
 
 impl Connected {
-    /// Takes one packet off it. Between its binding and its connection others
-    /// than the party may have been quick.
-    pub(super) fn receive(&self, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
-        self.0.recv_from(buffer)
+    /// Takes one packet off it, which is of the party. Between binding and
+    /// connection others may have been quick: of the first few it is asked.
+    pub(super) fn receive(&mut self, party: SocketAddr, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
+        match self.doubtful.checked_sub(1) {
+            Some(less) => {
+                self.doubtful = less;
+                self.socket.recv_from(buffer)
+            }
+            None => Ok((recv(&self.socket, buffer, RecvFlags::empty())?.0, party)),
+        }
     }
 
     /// Sends a packet to the party.
     pub(super) fn send(&self, packet: &[u8]) -> io::Result<usize> {
-        self.0.send(packet)
+        Ok(send(&self.socket, packet, SendFlags::empty())?)
     }
 
     /// Lets the packets of the party go to the open socket again. What came
     /// before still waits here.
     pub(super) fn hang_up(&self, local: SocketAddr) {
         // It fails where there is no way to ourselves; then the last packets are lost.
-        let _ = self.0.connect(SocketAddr::new(local.ip(), NOWHERE));
+        let _ = self.socket.connect(SocketAddr::new(local.ip(), NOWHERE));
     }
 }
 
 impl AsFd for Connected {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
+        self.socket.as_fd()
     }
 }
 
@@ -115,6 +139,11 @@ mod tests {
         std::iter::from_fn(|| receive(&mut buffer).ok().map(|(_, from)| from)).collect()
     }
 
+    fn by(line: &mut Line) -> impl FnMut(&mut [u8]) -> io::Result<(usize, SocketAddr)> {
+        let (party, connected) = line.receiver().unwrap();
+        move |buffer| connected.receive(party, buffer)
+    }
+
     #[test]
     fn the_party_comes_by_its_line_and_others_by_the_open_socket() {
         for ip in ["127.0.0.1", "::1"] {
@@ -124,24 +153,35 @@ mod tests {
             all_speak();
             assert_eq!(heard(|buffer| socket.recv_from(buffer)), address);
             for round in 0..2 {
-                let line = Line::new(&socket, local, address[round], SocketOptions::default(), PLENTY);
-                let connected = line.connected().unwrap();
+                let mut line = Line::new(&socket, local, address[round], SocketOptions::default(), PLENTY);
                 all_speak();
-                assert_eq!(heard(|buffer| connected.receive(buffer)), [address[round]]);
+                assert_eq!(heard(by(&mut line)), [address[round]]);
                 let rest: Vec<_> = address.into_iter().filter(|&other| other != address[round]).collect();
                 assert_eq!(heard(|buffer| socket.recv_from(buffer)), rest);
-                connected.send(b"to the party").unwrap();
+                line.connected().unwrap().send(b"to the party").unwrap();
                 assert_eq!(others[round].recv_from(&mut [0; 16]).unwrap(), (12, local));
                 // What waits when it ends is not lost, and what comes then goes to the open one.
                 all_speak();
-                connected.hang_up(local);
+                line.connected().unwrap().hang_up(local);
                 all_speak();
-                assert_eq!(heard(|buffer| connected.receive(buffer)), [address[round]]);
+                assert_eq!(heard(by(&mut line)), [address[round]]);
                 assert_eq!(heard(|buffer| socket.recv_from(buffer)).len(), 5);
                 drop(line);
                 all_speak();
                 assert_eq!(heard(|buffer| socket.recv_from(buffer)), address);
             }
+        }
+    }
+
+    #[test]
+    fn who_speaks_is_known_without_asking_in_the_end() {
+        let (socket, local, [party, other, _]) = open("::1");
+        let address = party.local_addr().unwrap();
+        let mut line = Line::new(&socket, local, address, SocketOptions::default(), PLENTY);
+        for _ in 0..2 * DOUBTFUL {
+            party.send_to(b"here", local).unwrap();
+            other.send_to(b"here", local).unwrap();
+            assert_eq!(heard(by(&mut line)), [address]);
         }
     }
 

@@ -48,6 +48,8 @@ pub(super) struct Relayed {
     pub(super) id: StreamId,
     pub(super) session: SessionId,
     pub(super) failures: PerFamily<Failures>,
+    /// Another process has the open sockets too, or had them.
+    pub(super) shared: bool,
 }
 
 impl Relayed {
@@ -113,9 +115,7 @@ impl Relayed {
     #[cold]
     fn hang_up(&mut self, now: Duration, key: SocketKey, around: &mut Around) {
         let line = SocketKey::line(key.stream, key.side);
-        if let Some(connected) = self.sockets.connected(key.side) {
-            // Closing would do, unless another process shares the socket.
-            let _ = around.epoll.delete(connected);
+        if self.sockets.connected(key.side).is_some() {
             self.sockets.hang_up(key.side);
             (0..WAITING).all(|_| self.carry(now, line, around).is_some());
             self.read_errors(line, &mut around.errors);
@@ -166,7 +166,7 @@ impl Relayed {
     /// Takes a stream of this session in again.
     pub(super) fn attach(session: SessionId, state: StreamState, sockets: StreamSockets) -> Self {
         let StreamState { id, stream, failures } = state;
-        Self { id, session, stream, sockets, failures }
+        Self { id, session, stream, sockets, failures, shared: true }
     }
 
     /// What was counted so far.

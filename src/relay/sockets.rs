@@ -7,28 +7,31 @@ use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 use super::line::{Connected, Line};
+use super::stock::Stock;
 use crate::family::{Family, PerFamily};
 use crate::media::stream::Component;
-use crate::socket::{BindError, SocketOptions, bind_media};
+use crate::socket::{BindError, SocketOptions};
 
-/// RTP and RTCP at one listen address.
+/// RTP and RTCP at one listen address. What a packet needs is in its first line of
+/// the cache.
 #[allow(clippy::disallowed_types, reason = "the shell owns sockets")]
 #[derive(Debug)]
+#[repr(C, align(64))]
 struct Pair {
-    rtp: UdpSocket,
-    rtcp: UdpSocket,
     /// To the party whose RTP comes here, while it is known.
     line: Option<Line>,
+    rtp: UdpSocket,
+    rtcp: UdpSocket,
     /// Where RTP is bound.
     address: SocketAddr,
 }
 
 #[allow(clippy::disallowed_types, reason = "the shell owns sockets")]
 impl Pair {
-    fn bind(listen: IpAddr, port: u16, options: SocketOptions) -> Result<Self, BindError> {
+    fn bind(listen: IpAddr, port: u16, stock: &mut Stock) -> Result<Self, BindError> {
         let address = SocketAddr::new(listen, port);
-        let rtp = bind_media(address, options)?;
-        let rtcp = bind_media(SocketAddr::new(listen, port.saturating_add(1)), options)?;
+        let rtp = stock.bind(address)?;
+        let rtcp = stock.bind(SocketAddr::new(listen, port.saturating_add(1)))?;
         Ok(Self { rtp, rtcp, line: None, address })
     }
 
@@ -71,10 +74,13 @@ pub struct PortTaken {
 impl StreamSockets {
     /// Binds the RTP port of each side and the RTCP port above it. After an
     /// error none of them is held.
-    pub fn bind(listen: PerFamily<IpAddr>, ports: PerFamily<u16>, options: SocketOptions) -> Result<Self, PortTaken> {
-        let pair = |side| {
+    ///
+    /// # Errors
+    /// A port that cannot be had.
+    pub fn bind(listen: PerFamily<IpAddr>, ports: PerFamily<u16>, stock: &mut Stock) -> Result<Self, PortTaken> {
+        let mut pair = |side| {
             let port = ports[side];
-            Pair::bind(listen[side], port, options).map_err(|error| PortTaken { side, port, error })
+            Pair::bind(listen[side], port, stock).map_err(|error| PortTaken { side, port, error })
         };
         Ok(Self(PerFamily::new(pair(Family::V4)?, pair(Family::V6)?)))
     }
@@ -127,15 +133,15 @@ impl StreamSockets {
 
     /// Takes one packet off an open socket, or off the line.
     pub(super) fn receive(
-        &self,
+        &mut self,
         side: Family,
         component: Component,
         line: bool,
         buffer: &mut [u8],
     ) -> io::Result<(usize, SocketAddr)> {
-        let pair = &self.0[side];
-        match pair.connected().filter(|_| line) {
-            Some(connected) => connected.receive(buffer),
+        let pair = &mut self.0[side];
+        match pair.line.as_mut().filter(|_| line).and_then(Line::receiver) {
+            Some((party, connected)) => connected.receive(party, buffer),
             None => pair.open(component).recv_from(buffer),
         }
     }

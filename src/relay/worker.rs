@@ -16,7 +16,6 @@ use std::time::Duration;
 use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use nix::sys::eventfd::EventFd;
-use nix::sys::resource::{Resource, getrlimit};
 use tokio::sync::mpsc::UnboundedSender;
 use tracing::error;
 
@@ -27,7 +26,7 @@ use super::key::{SocketKey, WAKE};
 use super::order::Order;
 use super::relayed::{Around, Relayed};
 use super::slab::{Key, Slab};
-use super::{Ending, Notice, RelayOptions, StreamSockets};
+use super::{Ending, Notice, RelayOptions, StreamSockets, most_files};
 use crate::clock::Clock;
 use crate::config::LatchMode;
 use crate::family::PerFamily;
@@ -193,7 +192,7 @@ impl Worker {
 
     fn open(&mut self, session: SessionId, id: StreamId, latch: LatchMode, sockets: StreamSockets) {
         let (stream, failures) = (Stream::new(latch), PerFamily::default());
-        self.watch(Relayed { id, session, stream, sockets, failures });
+        self.watch(Relayed { id, session, stream, sockets, failures, shared: false });
     }
 
     /// Takes a stream in.
@@ -247,9 +246,14 @@ impl Worker {
         self.keys.remove(&relayed.id);
         relayed.hang_up_both(self.clock.now(), key, &mut self.around);
         for socket in SocketKey::open(key) {
-            relayed.read_errors(socket, &mut self.around.errors);
-            // Closing would do, unless another process shares the socket.
-            let _ = self.around.epoll.delete(relayed.sockets.open(socket.side, socket.component));
+            // Only what was sent there can have come back.
+            if relayed.stream.report(socket.side).sent > 0 {
+                relayed.read_errors(socket, &mut self.around.errors);
+            }
+            // Closing does it, unless another process has the socket too.
+            if relayed.shared {
+                let _ = self.around.epoll.delete(relayed.sockets.open(socket.side, socket.component));
+            }
         }
         Some(relayed)
     }
@@ -268,8 +272,12 @@ impl Worker {
     /// Gives all sessions out. Their packets wait in the sockets from now on.
     fn detach(&mut self) -> Vec<DetachedSession> {
         let sessions = std::mem::take(&mut self.sessions);
+        let mut give_out = |key| {
+            self.streams.find(key)?.shared = true;
+            self.release(key)
+        };
         let detached = |(session, Session { open, closed, heard })| {
-            let (streams, sockets) = open.into_iter().filter_map(|key| self.release(key)).map(Relayed::detach).unzip();
+            let (streams, sockets) = open.into_iter().filter_map(&mut give_out).map(Relayed::detach).unzip();
             DetachedSession { state: SessionState { session, streams, closed, heard }, sockets }
         };
         sessions.into_iter().map(detached).collect()
@@ -283,10 +291,4 @@ impl Worker {
             self.watch(Relayed::attach(session, state, sockets));
         }
     }
-}
-
-/// Three quarters of the files that this process may have. Numbers are given
-/// from below, so that a number tells how many there are.
-fn most_files() -> u64 {
-    getrlimit(Resource::RLIMIT_NOFILE).map_or(u64::MAX, |(soft, _)| soft / 4 * 3)
 }

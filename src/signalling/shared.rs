@@ -24,7 +24,7 @@ use crate::limit::{AnswerLimit, Asker};
 use crate::media::command::{Command, LegDescription, SessionId, StreamId};
 use crate::media::table::{Refusal, Signal, Table};
 use crate::proxy::{Datagram, State};
-use crate::relay::{Relay, StreamSockets};
+use crate::relay::{Relay, Stock, StreamSockets};
 use crate::socket::SocketOptions;
 use crate::streams::Grant;
 
@@ -86,13 +86,19 @@ impl Shared {
         }
     }
 
+    /// The memory as the proxy of a SIP thread asks it, which has these sockets.
+    pub(super) fn with<'a>(&'a self, stock: &'a mut Stock) -> Asking<'a> {
+        Asking { shared: self, stock }
+    }
+
     /// Does something with the sessions, carries out what comes of it, and tells
     /// what went wrong. No SIP message is handled meanwhile that says something of
     /// media.
     pub(super) fn calls<R>(&self, now: Duration, act: impl FnOnce(&mut Calls) -> R) -> R {
         let mut calls = lock(&self.calls);
         let result = act(&mut calls);
-        calls.carry_out(now, &mut (0..MOST_TRIES));
+        let mut stock = Stock::none(calls.media.options);
+        calls.carry_out(now, &mut stock, &mut (0..MOST_TRIES));
         self.leave(now, calls);
         self.wake_relay();
         result
@@ -209,15 +215,26 @@ impl Shared {
 }
 
 /// What the proxy of each SIP thread asks.
-impl State for &Shared {
+#[derive(Debug)]
+pub(super) struct Asking<'a> {
+    shared: &'a Shared,
+    /// The sockets that the thread has made in advance.
+    stock: &'a mut Stock,
+}
+
+impl State for Asking<'_> {
     /// Where a port is taken the table names another one and is asked anew: the
     /// same signal again changes nothing but that.
     fn signal(&mut self, now: Duration, signal: &Signal<'_>, grants: &mut Vec<Grant>) -> Result<(), Refusal> {
-        let mut calls = lock(&self.calls);
+        if signal.wanted.is_some() && self.stock.is_low() {
+            // Not behind the lock, where it would be done else.
+            self.stock.add();
+        }
+        let mut calls = lock(&self.shared.calls);
         let mut tries = 0..MOST_TRIES;
         let result = loop {
             let result = calls.table.signal(now, signal, grants);
-            if calls.carry_out(now, &mut tries) {
+            if calls.carry_out(now, self.stock, &mut tries) {
                 break result;
             }
             if tries.is_empty() {
@@ -225,12 +242,12 @@ impl State for &Shared {
                 break result;
             }
         };
-        self.leave(now, calls);
+        self.shared.leave(now, calls);
         result
     }
 
     fn admits_answer(&mut self, now: Duration, to: IpAddr, asker: Asker) -> bool {
-        self.answers().admits(now, to, asker)
+        self.shared.answers().admits(now, to, asker)
     }
 }
 
@@ -242,12 +259,12 @@ fn refuse(grants: &mut [Grant]) {
 impl Calls {
     /// Carries out the table's commands; `false`: a port was taken, so that the
     /// signal must be given anew.
-    fn carry_out(&mut self, now: Duration, tries: &mut Range<usize>) -> bool {
+    fn carry_out(&mut self, now: Duration, stock: &mut Stock, tries: &mut Range<usize>) -> bool {
         let mut complete = true;
         while let Some(command) = self.table.next_command() {
             match command {
                 Command::Open { session, stream, ports, latch } => {
-                    complete &= self.open(now, (session, stream), ports, latch, tries);
+                    complete &= self.open(now, (session, stream), ports, latch, stock, tries);
                 }
                 Command::Describe { stream, side, leg } if self.relay.knows(stream) => {
                     self.relay.describe(stream, side, leg);
@@ -267,9 +284,10 @@ impl Calls {
         (session, stream): (SessionId, StreamId),
         ports: PerFamily<u16>,
         latch: LatchMode,
+        stock: &mut Stock,
         tries: &mut Range<usize>,
     ) -> bool {
-        let taken = match StreamSockets::bind(self.media.listen, ports, self.media.options) {
+        let taken = match StreamSockets::bind(self.media.listen, ports, stock) {
             Ok(sockets) => {
                 self.relay.open(session, stream, latch, sockets);
                 for (_, side, leg) in self.undelivered.extract_if(.., |(of, ..)| *of == stream) {

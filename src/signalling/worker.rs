@@ -35,6 +35,8 @@ use crate::family::Family;
 use crate::observer::{Crossed, Fate, Observer, time_of_day};
 use crate::paper;
 use crate::proxy::{Datagram, Outcome, Proxy, Reason};
+use crate::relay::Stock;
+use crate::socket::SocketOptions;
 
 /// SIP sockets served at a waking.
 const EVENTS: usize = 64;
@@ -43,6 +45,9 @@ const ROUNDS: usize = 16;
 /// How far SIP threads step back behind relay threads, in the steps of nice(2): to
 /// about a third of the time.
 const BACK: i32 = 5;
+/// Streams for which a thread has sockets in stock: as many calls as may begin
+/// between two moments without work.
+pub(super) const STOCK: usize = 8;
 /// How often one datagram may come in at a socket of ours again.
 const MOST_PASSES: usize = 8;
 
@@ -69,6 +74,8 @@ pub(super) struct Beginning {
     pub(super) observer: Option<Observer>,
     pub(super) clock: Clock,
     pub(super) output: Output,
+    /// How media sockets are made.
+    pub(super) options: SocketOptions,
     pub(super) orders: Receiver<Order>,
     pub(super) wake: Arc<EventFd>,
     pub(super) faults: UnboundedSender<Fault>,
@@ -85,6 +92,8 @@ pub(super) struct Worker {
     errors: ErrorReader,
     heard: Arc<LastHeard>,
     shared: Arc<Shared>,
+    /// Media sockets for the calls that begin here.
+    stock: Stock,
     counters: Arc<Counters>,
     observer: Option<Observer>,
     clock: Clock,
@@ -97,7 +106,8 @@ pub(super) struct Worker {
 impl Worker {
     /// A thread's belongings, before it starts. It has no sockets yet.
     pub(super) fn new(beginning: Beginning) -> io::Result<Self> {
-        let Beginning { directory, heard, shared, counters, observer, clock, output, orders, wake, faults } = beginning;
+        let Beginning { directory, heard, shared, counters, observer, clock, output, options, orders, wake, faults } =
+            beginning;
         Ok(Self {
             proxy: Proxy::new(directory),
             sockets: SipSockets::new(&wake)?,
@@ -106,6 +116,7 @@ impl Worker {
             errors: ErrorReader::new(),
             heard,
             shared,
+            stock: Stock::new(options, STOCK),
             counters,
             observer,
             clock,
@@ -131,8 +142,12 @@ impl Worker {
         let mut events = [EpollEvent::empty(); EVENTS];
         let (mut inbox, mut outbox) = (Inbox::new(), Outbox::new());
         loop {
-            let ready = self.sockets.wait(&mut events, self.backlog.is_empty());
+            let idle = self.backlog.is_empty() && !self.stock.has_room();
+            let ready = self.sockets.wait(&mut events, idle);
             let ready = ready.map_err(|error| Fault { what: "wait for SIP", error })?;
+            if ready == 0 && self.backlog.is_empty() {
+                self.stock.add();
+            }
             let events = events.get(..ready).unwrap_or_default();
             let mut written = Ok(());
             if events.iter().any(|&event| SipSockets::ready(event) == Ready::Woken) {
@@ -316,7 +331,7 @@ impl Worker {
     /// Asks the proxy. When it answers, everything is done that the message needs:
     /// its media ports are open before anybody hears of them.
     fn decide(&mut self, now: Duration, datagram: &Datagram<'_>, out: &mut Vec<u8>) -> io::Result<Outcome> {
-        let outcome = self.proxy.handle(now, datagram, &mut &*self.shared, out);
+        let outcome = self.proxy.handle(now, datagram, &mut self.shared.with(&mut self.stock), out);
         self.heard.hear(now, self.proxy.sender(), Family::of(datagram.remote.ip()));
         self.record(now, datagram, outcome, out)?;
         Ok(outcome)

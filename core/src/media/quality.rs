@@ -1,5 +1,6 @@
 //! How well RTP arrives: loss and jitter, as RFC 3550 counts them (§6.4.1, A.3, A.8).
 
+use std::num::NonZeroU64;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -10,9 +11,10 @@ use super::packet::Rtp;
 const MAX_DROPOUT: u16 = 3000;
 
 /// How long timestamps are watched before a clock rate is told from them, in microseconds.
-const WATCH: u64 = 2_000_000;
+const WATCH: u32 = 2_000_000;
 
-/// Loss and jitter of what one party sends.
+/// Loss and jitter of what one party sends. Each packet changes it, and it is one
+/// line of the cache.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[repr(align(64))]
 pub struct Quality {
@@ -28,13 +30,13 @@ struct Source {
     ssrc: u32,
     highest: u16,
     /// Sequence numbers from the first to the highest.
-    expected: u64,
+    expected: NonZeroU64,
     received: u64,
 }
 
 impl Source {
     fn new(rtp: Rtp) -> Self {
-        Self { ssrc: rtp.ssrc, highest: rtp.sequence, expected: 1, received: 1 }
+        Self { ssrc: rtp.ssrc, highest: rtp.sequence, expected: NonZeroU64::MIN, received: 1 }
     }
 
     /// Takes in one packet; `false`: it is of another run.
@@ -53,7 +55,7 @@ impl Source {
     }
 
     fn lost(self) -> u64 {
-        self.expected.saturating_sub(self.received)
+        self.expected.get().saturating_sub(self.received)
     }
 }
 
@@ -63,7 +65,7 @@ impl Quality {
         if !self.source.as_mut().is_some_and(|source| source.receive(rtp)) {
             let before = self.source.replace(Source::new(rtp));
             self.lost = self.lost.saturating_add(before.map_or(0, Source::lost));
-            self.jitter.run = None;
+            self.jitter.run = Run::default();
         }
         self.jitter.receive(now, rtp);
     }
@@ -84,32 +86,41 @@ impl Quality {
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 struct Jitter {
     /// Sixteen times the jitter; `None`: the clock rate was never known.
-    sixteenfold: Option<u64>,
-    /// Of the payload type that is measured.
-    run: Option<Run>,
+    sixteenfold: Option<u32>,
+    run: Run,
 }
 
-/// Packets of one payload type in a row. Times are in microseconds.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+/// Packets of one payload type in a row.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 struct Run {
-    /// The packet before: when it came, and its timestamp.
-    last: (u64, u32),
+    /// The packet before.
+    last: Moment,
+    /// The first packet.
+    start: Moment,
     /// What one step of the timestamp takes, in 2^-16 microseconds; 0: not known.
     tick: u32,
-    payload_type: u8,
-    /// The first packet.
-    start: (u64, u32),
+    /// `None`: no packet came yet.
+    payload_type: Option<u8>,
+}
+
+/// When a packet came, by our clock and by the sender's.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+struct Moment {
+    /// In microseconds; it wraps after 71 minutes, as only differences count.
+    ours: u32,
+    timestamp: u32,
 }
 
 impl Jitter {
     fn receive(&mut self, now: Duration, rtp: Rtp) {
-        let here = (microseconds(now), rtp.timestamp);
-        let Some(run) = self.run.as_mut().filter(|run| run.payload_type == rtp.payload_type) else {
+        let here = Moment { ours: microseconds(now), timestamp: rtp.timestamp };
+        let run = &mut self.run;
+        if run.payload_type != Some(rtp.payload_type) {
             let tick = static_clock_rate(rtp.payload_type).map_or(0, tick);
-            self.run = Some(Run { last: here, tick, payload_type: rtp.payload_type, start: here });
+            *run = Run { last: here, tick, payload_type: Some(rtp.payload_type), start: here };
             return;
-        };
-        if run.tick == 0 && here.0.saturating_sub(run.start.0) >= WATCH {
+        }
+        if run.tick == 0 && here.ours.wrapping_sub(run.start.ours) >= WATCH {
             run.tick = watched_clock_rate(run.start, here).map_or(0, tick);
             run.start = here;
         }
@@ -118,10 +129,10 @@ impl Jitter {
             return;
         }
         // Later than the packet before, by our clock and by the sender's.
-        let ours = here.0.wrapping_sub(last.0).cast_signed();
-        let steps = i64::from(rtp.timestamp.wrapping_sub(last.1).cast_signed());
+        let ours = i64::from(here.ours.wrapping_sub(last.ours).cast_signed());
+        let steps = i64::from(here.timestamp.wrapping_sub(last.timestamp).cast_signed());
         let theirs = steps.wrapping_mul(i64::from(run.tick)) >> 16;
-        let difference = ours.wrapping_sub(theirs).unsigned_abs();
+        let difference = u32::try_from(ours.wrapping_sub(theirs).unsigned_abs()).unwrap_or(u32::MAX);
         let before = self.sixteenfold.unwrap_or(0);
         self.sixteenfold = Some((before - (before.saturating_add(8) >> 4).min(before)).saturating_add(difference));
     }
@@ -131,8 +142,10 @@ impl Jitter {
     }
 }
 
-fn microseconds(time: Duration) -> u64 {
-    time.as_secs().wrapping_mul(1_000_000).wrapping_add(u64::from(time.subsec_micros()))
+/// The last 32 bits of a time in microseconds.
+#[allow(clippy::cast_possible_truncation, reason = "it is meant")]
+fn microseconds(time: Duration) -> u32 {
+    (time.as_secs() as u32).wrapping_mul(1_000_000).wrapping_add(time.subsec_micros())
 }
 
 /// What one step of a clock takes, in 2^-16 microseconds.
@@ -154,9 +167,9 @@ fn static_clock_rate(payload_type: u8) -> Option<u32> {
 }
 
 /// The usual clock rate that timestamps have followed between two packets.
-fn watched_clock_rate(start: (u64, u32), end: (u64, u32)) -> Option<u32> {
-    let seconds = end.0.saturating_sub(start.0) as f64 / 1e6;
-    let rate = f64::from(end.1.wrapping_sub(start.1)) / seconds;
+fn watched_clock_rate(start: Moment, end: Moment) -> Option<u32> {
+    let seconds = f64::from(end.ours.wrapping_sub(start.ours)) / 1e6;
+    let rate = f64::from(end.timestamp.wrapping_sub(start.timestamp)) / seconds;
     let usual = [8_000, 16_000, 24_000, 32_000, 44_100, 48_000, 90_000];
     // 44.1 and 48 kHz are less than a tenth apart.
     usual.into_iter().find(|&usual| (rate / f64::from(usual) - 1.0).abs() < 0.04)
@@ -215,6 +228,22 @@ mod tests {
         }
         let jitter = quality.jitter().unwrap();
         assert!((9.9..10.1).contains(&jitter), "{jitter}");
+    }
+
+    #[test]
+    fn jitter_goes_on_where_the_clock_wraps() {
+        let mut quality = Quality::default();
+        // 2^32 microseconds are 4294.97 seconds.
+        for n in 0..200u16 {
+            let at = Duration::from_secs(4293) + Duration::from_millis(u64::from(n) * 20);
+            quality.receive(at, Rtp { payload_type: 96, ..rtp(n, u32::from(n) * 960) });
+        }
+        assert!(quality.jitter().unwrap() < 0.1);
+    }
+
+    #[test]
+    fn it_is_one_line_of_the_cache() {
+        assert_eq!(size_of::<Quality>(), 64);
     }
 
     #[test]

@@ -33,7 +33,6 @@ impl Component {
 
 /// What one leg of a stream has seen, for the log line at the end.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[repr(C)]
 pub struct Report {
     /// Packets of this leg's party that were let in, RTCP among them.
     pub packets: u64,
@@ -107,44 +106,86 @@ impl Stream {
     /// When a packet of either party was last let in: for
     /// [`super::command::Command::Query`], the latest of all streams of a session.
     pub fn last_heard(&self) -> Option<Duration> {
-        self.legs[Family::V4].report.last_heard.max(self.legs[Family::V6].report.last_heard)
+        self.legs[Family::V4].counts.last_heard.max(self.legs[Family::V6].counts.last_heard)
     }
 
     /// What the leg on `side` has seen.
     pub fn report(&self, side: Family) -> Report {
-        let leg = &self.legs[side];
+        let Leg { rtp, counts, quality, rest, .. } = &self.legs[side];
         Report {
-            lost: leg.quality.lost(),
-            jitter: leg.quality.jitter(),
-            destination: leg.rtp.destination(),
-            learned: leg.rtp.learned(),
-            ..leg.report
+            packets: counts.packets,
+            rtcp: counts.rtcp,
+            bytes: counts.bytes,
+            sent: counts.sent,
+            last_heard: counts.last_heard,
+            lost: quality.lost(),
+            jitter: quality.jitter(),
+            withheld: rest.withheld,
+            last_withheld: rest.last_withheld,
+            unaddressed: rest.unaddressed,
+            refused: rest.refused,
+            last_refused: rest.last_refused,
+            destination: rtp.destination(),
+            learned: rtp.learned(),
         }
     }
 }
 
-/// One party's side of a stream. What each packet needs stands together, and
-/// in few lines of the cache: with a thousand streams none of it is there yet.
+/// One party's side of a stream. What each packet needs stands together, and in
+/// three lines of the cache, the first one of the latch, the counts and the quality:
+/// with a thousand streams none of it is there yet.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[repr(C, align(64))]
 struct Leg {
     rtp: Latch,
-    report: Report,
+    counts: Counts,
     quality: Quality,
-    transport: Transport,
+    rest: Rest,
     /// The party has said where it wants its media.
     described: bool,
     allowance: Allowance,
     rtcp: Latch,
 }
 
+/// What each packet needs of a leg, beside its latch.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[repr(align(64))]
+struct Counts {
+    packets: u64,
+    rtcp: u64,
+    bytes: u64,
+    sent: u64,
+    last_heard: Option<Duration>,
+    transport: Transport,
+    /// There is an allowance, which wants to know who was heard.
+    limited: bool,
+}
+
+/// What becomes of other packets.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+struct Rest {
+    withheld: u64,
+    last_withheld: Option<SocketAddr>,
+    unaddressed: u64,
+    refused: u64,
+    last_refused: Option<SocketAddr>,
+}
+
 impl Leg {
     fn new(mode: LatchMode) -> Self {
         Self {
             rtp: Latch::new(mode),
-            report: Report::default(),
+            counts: Counts {
+                packets: 0,
+                rtcp: 0,
+                bytes: 0,
+                sent: 0,
+                last_heard: None,
+                transport: Transport::Rtp,
+                limited: false,
+            },
             quality: Quality::default(),
-            transport: Transport::Rtp,
+            rest: Rest::default(),
             described: false,
             allowance: Allowance::default(),
             rtcp: Latch::new(mode),
@@ -161,7 +202,8 @@ impl Leg {
     fn describe(&mut self, leg: LegDescription) {
         self.rtp.describe(leg.rtp, leg.acceptable);
         self.rtcp.describe(leg.rtcp, leg.acceptable);
-        self.transport = leg.transport;
+        self.counts.transport = leg.transport;
+        self.counts.limited = leg.budget.is_some();
         self.allowance.describe(&leg);
         self.recognise(leg);
     }
@@ -170,48 +212,59 @@ impl Leg {
     fn recognise(&mut self, leg: LegDescription) {
         let first = leg.rtp.is_some() && !self.described;
         self.described |= leg.rtp.is_some();
-        let refused = self.report.last_refused.map(|from| from.ip());
+        let refused = self.rest.last_refused.map(|from| from.ip());
         if first && refused.is_some() && leg.acceptable.contains(&refused) {
-            (self.report.refused, self.report.last_refused) = (0, None);
+            (self.rest.refused, self.rest.last_refused) = (0, None);
         }
     }
 
     /// Whether a packet from this party's side is let in.
     fn hear(&mut self, now: Duration, component: Component, from: SocketAddr, bytes: &[u8]) -> bool {
-        let packet = Packet::read(bytes, self.transport);
+        let packet = Packet::read(bytes, self.counts.transport);
         if !self.latch(component).hear(now, from, packet) {
-            self.report.refused = self.report.refused.saturating_add(1);
-            self.report.last_refused = Some(from);
+            self.refuse(from);
             return false;
         }
-        if packet != Packet::Other || self.transport == Transport::Udp {
+        let counts = &mut self.counts;
+        if counts.limited && (packet != Packet::Other || counts.transport == Transport::Udp) {
             self.allowance.heard(from.ip());
         }
-        self.report.packets = self.report.packets.saturating_add(1);
-        self.report.rtcp = self.report.rtcp.saturating_add(u64::from(matches!(packet, Packet::Rtcp { .. })));
-        self.report.bytes = self.report.bytes.saturating_add(bytes.len() as u64);
-        self.report.last_heard = Some(now);
+        counts.packets = counts.packets.saturating_add(1);
+        counts.rtcp = counts.rtcp.saturating_add(u64::from(matches!(packet, Packet::Rtcp { .. })));
+        counts.bytes = counts.bytes.saturating_add(bytes.len() as u64);
+        counts.last_heard = Some(now);
         if let (Component::Rtp, Packet::Rtp(rtp)) = (component, packet) {
             self.quality.receive(now, rtp);
         }
         true
     }
 
+    #[cold]
+    fn refuse(&mut self, from: SocketAddr) {
+        self.rest.refused = self.rest.refused.saturating_add(1);
+        self.rest.last_refused = Some(from);
+    }
+
     /// Where a packet for this party goes.
     fn send(&mut self, component: Component) -> Option<SocketAddr> {
-        let latch = self.latch(component);
-        let (destination, spoke) = (latch.destination(), latch.learned().is_some());
-        let allowed = destination.filter(|to| spoke || self.allowance.spend(to.ip()));
-        let count = match (destination, allowed) {
-            (_, Some(_)) => &mut self.report.sent,
-            (Some(_), None) => {
-                self.report.last_withheld = destination;
-                &mut self.report.withheld
-            }
-            (None, None) => &mut self.report.unaddressed,
+        let to = self.latch(component).learned().or_else(|| self.send_unheard(component))?;
+        self.counts.sent = self.counts.sent.saturating_add(1);
+        Some(to)
+    }
+
+    /// The same where nothing has come from it.
+    #[cold]
+    fn send_unheard(&mut self, component: Component) -> Option<SocketAddr> {
+        let Some(to) = self.latch(component).destination() else {
+            self.rest.unaddressed = self.rest.unaddressed.saturating_add(1);
+            return None;
         };
-        *count = count.saturating_add(1);
-        allowed
+        if self.allowance.spend(to.ip()) {
+            return Some(to);
+        }
+        self.rest.withheld = self.rest.withheld.saturating_add(1);
+        self.rest.last_withheld = Some(to);
+        None
     }
 }
 

@@ -194,7 +194,7 @@ fn validate<'a>(request: &Request<'a>, via: &Via) -> Result<(&'a [u8], u32), Rea
     if message.other_version || via.other_version {
         return Err(Reason::Version);
     }
-    if has_empty_value(message) {
+    if has_empty_value(message, via) {
         return Err(Reason::Malformed(Fault::Value("Via")));
     }
     for name in [HeaderName::FROM, HeaderName::TO] {

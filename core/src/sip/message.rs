@@ -10,7 +10,7 @@ use memchr::memchr;
 use super::fault::Fault;
 use super::header::HeaderName;
 use super::method::Method;
-use crate::scan::{Scanner, Span, TOKEN, find, find_control, number, trim_span, trimmed};
+use crate::scan::{Scanner, Span, TOKEN, find, find_control, has_lws, number, trim_span, trimmed};
 
 /// The first line of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -204,9 +204,7 @@ impl<'a> Message<'a> {
     pub fn call_id(&self) -> Result<&'a [u8], Fault> {
         match self.value(HeaderName::CALL_ID) {
             None => Err(Fault::Missing("Call-ID")),
-            Some(id) if id.is_empty() || id.iter().any(|&byte| crate::scan::is_lws(byte)) => {
-                Err(Fault::Value("Call-ID"))
-            }
+            Some(id) if id.is_empty() || has_lws(id) => Err(Fault::Value("Call-ID")),
             Some(id) => Ok(id),
         }
     }

@@ -66,11 +66,13 @@ impl Via {
         let mut end = parameters.start;
         for parameter in Parameters::new(text, parameters) {
             // What stands between two parameters, others may take for one.
-            trim(Span::new(end, parameter.whole.start).of(text)).is_empty().then_some(())?;
+            if end != parameter.whole.start {
+                trim(Span::new(end, parameter.whole.start).of(text)).is_empty().then_some(())?;
+            }
             via.take(text, parameter)?;
             end = parameter.whole.end;
         }
-        trim(Span::new(end, parameters.end).of(text)).is_empty().then_some(via)
+        (end == parameters.end || trim(Span::new(end, parameters.end).of(text)).is_empty()).then_some(via)
     }
 
     /// Keeps what we read; one that stands twice could be read in two ways.
@@ -162,12 +164,12 @@ impl Iterator for Vias<'_> {
 }
 
 /// Whether nothing stands before, between or behind the commas of a Via field:
-/// some count that as a value, and some do not.
-pub fn has_empty_value(message: &Message<'_>) -> bool {
+/// some count that as a value, and some do not. `topmost` is one that was read.
+pub fn has_empty_value(message: &Message<'_>, topmost: &Via) -> bool {
     message.all(HeaderName::VIA).any(|field| {
         // Most hold one value.
-        if find(field.value.of(message.bytes), b',').is_none() {
-            return field.value.is_empty();
+        if topmost.whole == field.value {
+            return false;
         }
         let mut rest = Some(field.value);
         while let Some(span) = rest {
@@ -262,13 +264,15 @@ mod tests {
     fn an_empty_value_is_found() {
         let empty = |header: &str| {
             let text = format!("INFO sip:a@b SIP/2.0\r\n{header}\r\n\r\n");
-            has_empty_value(&Message::parse(text.as_bytes(), &mut Fields::default()).unwrap())
+            let mut fields = Fields::default();
+            let message = Message::parse(text.as_bytes(), &mut fields).unwrap();
+            has_empty_value(&message, &Vias::new(&message).find_map(Result::ok).unwrap())
         };
         assert!(!empty("Via: SIP/2.0/UDP a , SIP/2.0/UDP b;i=\",,\""));
         assert!(empty("Via: SIP/2.0/UDP a\r\nv: SIP/2.0/UDP b,"));
         assert!(empty("Via: SIP/2.0/UDP a,,SIP/2.0/UDP b"));
         assert!(empty("Via: ,SIP/2.0/UDP a"));
-        assert!(empty("Via:"));
+        assert!(empty("Via: SIP/2.0/UDP a\r\nVia:"));
     }
 
     #[test]

@@ -6,14 +6,19 @@ use crate::relay::{Notice, RelayOptions};
 use crate::sip::method::Method;
 use crate::streams::{Transport, Wanted};
 
-/// The sessions of a proxy on loopback with two port pairs.
-fn shared() -> (Shared, tokio::sync::mpsc::UnboundedReceiver<Notice>, PortRange) {
+/// The sessions of a proxy on loopback with two port pairs, from this one on.
+fn shared(first: u16) -> (Shared, tokio::sync::mpsc::UnboundedReceiver<Notice>, PortRange) {
     let mut config = Config::new("127.0.0.1:5060".parse().unwrap(), "[::1]:5060".parse().unwrap());
-    config.rtp_ports = PortRange::new(41_350, 41_353).unwrap();
+    config.rtp_ports = PortRange::new(first, first + 3).unwrap();
     config.latch = LatchMode::Signalled;
     let (relay, notices) =
         Relay::start(Clock::start(), &RelayOptions { threads: 1, ..RelayOptions::default() }).unwrap();
     (Shared::new(&config, SocketOptions::default(), relay), notices, config.rtp_ports)
+}
+
+/// What the table says to a thread that has no sockets in stock.
+fn ask(shared: &Shared, signal: &Signal<'_>, grants: &mut Vec<Grant>) -> Result<(), Refusal> {
+    shared.with(&mut Stock::none(SocketOptions::default())).signal(Duration::ZERO, signal, grants)
 }
 
 fn wanted() -> Wanted {
@@ -48,29 +53,51 @@ fn invite<'a>(call_id: &'a [u8], wanted: &'a [Wanted]) -> Signal<'a> {
 /// Spec section 5: what is promised in a message is open before it leaves.
 #[test]
 fn a_taken_port_is_replaced_before_the_message_leaves() {
-    let (shared, _notices, ports) = shared();
+    let (shared, _notices, ports) = shared(41_350);
     #[allow(clippy::disallowed_types, reason = "tests own sockets")]
     let other = std::net::UdpSocket::bind(("::1", ports.first() + 1)).unwrap();
     let (lines, mut grants) = ([wanted()], Vec::new());
     let signal = invite(b"1", &lines);
-    assert_eq!((&shared).signal(Duration::ZERO, &signal, &mut grants), Ok(()));
+    assert_eq!(ask(&shared, &signal, &mut grants), Ok(()));
     assert_eq!(grants, [Grant::Relayed { port: ports.first() + 2 }]);
     let streams = || shared.look(|calls| calls.relay.streams());
     assert_eq!(streams(), 1);
     assert_eq!(shared.troubles().into_values().sum::<u64>(), 1, "counted");
     // A retransmission changes nothing.
-    assert_eq!((&shared).signal(Duration::ZERO, &signal, &mut grants), Ok(()));
+    assert_eq!(ask(&shared, &signal, &mut grants), Ok(()));
     assert_eq!((grants.as_slice(), streams()), (&[Grant::Relayed { port: ports.first() + 2 }][..], 1));
     // The last pair of IPv6 is gone; a new call is refused.
     drop(other);
-    assert_eq!((&shared).signal(Duration::ZERO, &invite(b"2", &lines), &mut grants), Err(Refusal::NoPorts));
+    assert_eq!(ask(&shared, &invite(b"2", &lines), &mut grants), Err(Refusal::NoPorts));
+}
+
+/// Sockets are made behind no lock, and none for a message that begins nothing.
+#[test]
+fn a_call_takes_its_sockets_out_of_the_stock() {
+    let (shared, _notices, ports) = shared(41_360);
+    let (lines, mut grants) = ([wanted()], Vec::new());
+    let mut stock = Stock::new(SocketOptions::default(), 1);
+    let mut ask = |stock: &mut Stock, signal| shared.with(stock).signal(Duration::ZERO, signal, &mut grants);
+    assert!(stock.is_low());
+    let call = invite(b"1", &lines);
+    assert_eq!(ask(&mut stock, &call), Ok(()));
+    assert!(stock.is_low(), "filled and taken");
+    stock.add();
+    assert_eq!(ask(&mut stock, &call), Ok(()));
+    assert!(!stock.has_room(), "a retransmission takes none");
+    for family in [Family::V4, Family::V6] {
+        let address = (if family == Family::V4 { "127.0.0.1" } else { "::1" }, ports.first());
+        #[allow(clippy::disallowed_types, reason = "tests own sockets")]
+        let taken = std::net::UdpSocket::bind(address).is_err();
+        assert!(taken, "{family} is open");
+    }
 }
 
 #[tokio::test]
 async fn the_main_thread_hears_of_a_sooner_deadline() {
-    let (shared, _notices, _) = shared();
+    let (shared, _notices, _) = shared(41_370);
     assert_eq!(shared.deadline(), None);
-    assert_eq!((&shared).signal(Duration::ZERO, &invite(b"1", &[wanted()]), &mut Vec::new()), Ok(()));
+    assert_eq!(ask(&shared, &invite(b"1", &[wanted()]), &mut Vec::new()), Ok(()));
     shared.sooner().await;
     assert!(shared.deadline().is_some());
 }

@@ -1,0 +1,123 @@
+//! What a call costs: the INVITE that begins it, with its sockets, and its end.
+//!
+//! `cargo bench --bench calls` starts the program on loopback and sends it INVITEs
+//! of one stream, some always under way: each once, which begins a call; the same
+//! ones again, as a retransmission, which touches no socket; and a 486 for each,
+//! which closes them. Told is the processor time of all threads of the daemon for a
+//! message, receiving and sending included, and how many system calls of its
+//! sockets that is not: `strace -fc` tells them.
+//!
+//! Rounds take turns, as a machine is never alone; the medians are told.
+
+#![allow(clippy::disallowed_types, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
+
+mod daemon;
+
+use std::net::{SocketAddr, UdpSocket};
+use std::time::Duration;
+
+use daemon::{Daemon, socket};
+
+/// Calls of a round.
+const CALLS: usize = 1000;
+/// Rounds. Ports rest for five seconds, so all together must find their own.
+const ROUNDS: usize = 7;
+/// Messages under way.
+const WINDOW: usize = 32;
+/// How long the daemon gets to do what is not done before a message leaves.
+const SETTLE: Duration = Duration::from_millis(100);
+
+const PROXY: &str = "127.0.0.1:25066";
+
+fn invite(round: usize, number: usize) -> Vec<u8> {
+    let body = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio 40000 RTP/AVP 0 8\r\n\
+                a=rtpmap:0 PCMU/8000\r\na=rtpmap:8 PCMA/8000\r\na=ptime:20\r\n";
+    format!(
+        "INVITE sip:six@127.0.0.1:25066 SIP/2.0\r\nVia: SIP/2.0/UDP 127.0.0.1:25070;branch=z9hG4bK{round}x{number}\r\n\
+         Max-Forwards: 70\r\nFrom: <sip:four@127.0.0.1>;tag=f{round}x{number}\r\nTo: <sip:six@127.0.0.1>\r\n\
+         Call-ID: {round}x{number}\r\nCSeq: 1 INVITE\r\nContact: <sip:four@127.0.0.1:25070>\r\n\
+         Content-Type: application/sdp\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    )
+    .into_bytes()
+}
+
+/// The 486 to an INVITE as it came.
+fn busy(request: &[u8]) -> Vec<u8> {
+    let request = std::str::from_utf8(request).unwrap();
+    let kept = ["Via:", "From:", "To:", "Call-ID:", "CSeq:"];
+    let mut response = String::from("SIP/2.0 486 Busy Here\r\n");
+    for line in request.split("\r\n").take_while(|line| !line.is_empty()) {
+        if kept.iter().any(|name| line.starts_with(name)) {
+            response += line;
+            response += if line.starts_with("To:") { ";tag=t\r\n" } else { "\r\n" };
+        }
+    }
+    (response + "Content-Length: 0\r\n\r\n").into_bytes()
+}
+
+/// Sends messages, some under way at a time, and gives what came out of the proxy,
+/// each with where it came from.
+fn pass(from: &UdpSocket, to: &UdpSocket, messages: &[(Vec<u8>, SocketAddr)]) -> Vec<(Vec<u8>, SocketAddr)> {
+    let mut buffer = [0; 4096];
+    let mut came = Vec::with_capacity(messages.len());
+    for window in messages.chunks(WINDOW) {
+        for (message, proxy) in window {
+            from.send_to(message, proxy).unwrap();
+        }
+        for _ in window {
+            let (length, proxy) = to.recv_from(&mut buffer).unwrap();
+            came.push((buffer[..length].to_vec(), proxy));
+        }
+    }
+    came
+}
+
+/// What is measured of a message: the processor time of all threads, and of each kind.
+const THREADS: [&str; 4] = ["", "sip", "relay", "sipproxy64"];
+
+fn times(daemon: &Daemon) -> [Duration; THREADS.len()] {
+    THREADS.map(|name| daemon.processor_time(name))
+}
+
+fn main() {
+    let (caller, callee) = (socket("127.0.0.1:25070"), socket("[::1]:25072"));
+    let daemon = Daemon::start(
+        "-l 127.0.0.1:25060 -L [::1]:25060 -m 127.0.0.1:25070=[::1]:25064 -m [::1]:25072=127.0.0.1:25066",
+    );
+    let proxy: SocketAddr = PROXY.parse().unwrap();
+    // The rounds of each step and each kind of thread.
+    let mut took: [[Vec<Duration>; THREADS.len()]; 3] = Default::default();
+    for round in 0..=ROUNDS {
+        let invites: Vec<_> = (0..CALLS).map(|number| (invite(round, number), proxy)).collect();
+        let mut responses = Vec::new();
+        for (step, took) in took.iter_mut().enumerate() {
+            let before = times(&daemon);
+            if step < 2 {
+                let came = pass(&caller, &callee, &invites);
+                responses = came.iter().map(|(request, proxy)| (busy(request), *proxy)).collect();
+            } else {
+                pass(&callee, &caller, &responses);
+            }
+            std::thread::sleep(SETTLE);
+            let after = times(&daemon);
+            // The first round fills memory that is used again.
+            if round > 0 {
+                took.iter_mut()
+                    .zip(after.iter().zip(before))
+                    .for_each(|(took, (after, before))| took.push(*after - before));
+            }
+        }
+    }
+    println!("{ROUNDS} rounds of {CALLS} calls of one stream, {WINDOW} messages under way; µs of processor time:");
+    println!("{:38}{:>8}{:>8}{:>8}{:>8}", "", "all", "sip", "relay", "main");
+    let steps = ["an INVITE that begins a call", "its retransmission", "the 486 that ends it"];
+    for (name, took) in steps.into_iter().zip(took) {
+        let medians = took.map(|mut rounds| {
+            rounds.sort_unstable();
+            rounds[rounds.len() / 2].as_nanos() as f64 / CALLS as f64 / 1000.0
+        });
+        let [all, sip, relay, main] = medians;
+        println!("{name:38}{all:8.1}{sip:8.1}{relay:8.1}{main:8.1}");
+    }
+}
