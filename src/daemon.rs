@@ -41,6 +41,7 @@ use crate::status::{Snapshot, text};
 use crate::takeover::TakeoverError;
 use crate::takeover::new::Predecessor;
 use crate::takeover::old::Successor;
+use crate::task;
 
 /// When to look again where nothing is due.
 const FAR: Duration = Duration::from_secs(3600);
@@ -296,7 +297,7 @@ impl Daemon {
     fn tell(&self, client: Client, write: fn(&Snapshot) -> Vec<u8>) {
         let (asking, gathered) = oneshot::channel();
         self.gather(asking);
-        tokio::spawn(async move {
+        task::spawn(async move {
             if let Ok(snapshot) = gathered.await {
                 client.answer(write(&snapshot));
             }
