@@ -29,6 +29,8 @@ use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 use tracing::{debug, warn};
 
+use crate::task;
+
 pub use self::ask::{AskError, ask};
 pub use self::path::{OF_ROOT, Place};
 
@@ -107,7 +109,7 @@ pub struct Client {
 impl Client {
     /// Answers, beside everything else. Whether the client reads it is its own affair.
     pub fn answer(self, answer: Vec<u8>) {
-        tokio::spawn(async move {
+        task::spawn(async move {
             if timeout(ANSWERING, write(&self.stream, &answer)).await.is_err() {
                 debug!("a client of the control socket did not read its answer");
             }
@@ -219,7 +221,7 @@ impl Control {
         let (requests, asked) = channel(CLIENTS);
         if let Some(listener) = self.listener.take() {
             listener.set_nonblocking(true)?;
-            self.acceptor = Some(tokio::spawn(accept(UnixListener::from_std(listener)?, requests)));
+            self.acceptor = Some(task::spawn(accept(UnixListener::from_std(listener)?, requests)));
         }
         Ok(asked)
     }
@@ -284,7 +286,7 @@ async fn accept(listener: UnixListener, requests: Sender<Request>) {
     while let Ok(permit) = Arc::clone(&places).acquire_owned().await {
         match listener.accept().await {
             Ok((stream, _)) => {
-                tokio::spawn(listen_to(Client { stream, permit }, requests.clone()));
+                task::spawn(listen_to(Client { stream, permit }, requests.clone()));
             }
             Err(error) => {
                 debug!(%error, "control socket");

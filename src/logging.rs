@@ -1,18 +1,16 @@
 //! Where the log goes, and how much of it.
 
 mod json;
+mod text;
 
-use std::fmt;
-use std::io;
+use std::io::{self, Write};
 use std::os::unix::fs::MetadataExt;
 
 use syslog_tracing::{Facility, Options, Syslog};
+use tracing::level_filters::LevelFilter;
+use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Level, Metadata, Subscriber};
-use tracing_subscriber::fmt::format::{self, Format, Full, Writer};
-use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
-use tracing_subscriber::registry::LookupSpan;
-
-use self::json::JsonFormat;
+use tracing_subscriber::fmt::MakeWriter;
 
 /// Where the log goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,27 +35,88 @@ pub enum Form {
 /// errors, 0 for what an administrator wants to know, 1 for every datagram, 2
 /// for what is in it.
 pub fn start(destination: Destination, form: Form, verbosity: i8) {
-    let builder = tracing_subscriber::fmt()
-        .with_max_level(level(verbosity))
-        .with_target(false)
-        .with_ansi(false)
-        // It would be told on stderr, by a call that panics when stderr is gone.
-        .log_internal_errors(false);
-    // A second start, which only a test can make, leaves the first as it is.
-    let _ = match (destination, syslog(destination)) {
-        (Destination::Syslog, Some(syslog)) if form == Form::Json => {
-            builder.event_format(JsonFormat { prefix: |_| "" }).with_writer(syslog).try_init()
-        }
-        _ if form == Form::Json && stderr_is_journal() => {
-            builder.event_format(JsonFormat { prefix: priority }).with_writer(io::stderr).try_init()
-        }
-        _ if form == Form::Json => {
-            builder.event_format(JsonFormat { prefix: |_| "" }).with_writer(io::stderr).try_init()
-        }
-        (Destination::Syslog, Some(syslog)) => builder.without_time().with_level(false).with_writer(syslog).try_init(),
-        _ if stderr_is_journal() => builder.event_format(JournalFormat::new()).with_writer(io::stderr).try_init(),
-        _ => builder.with_writer(io::stderr).try_init(),
+    let (front, sink) = match syslog(destination) {
+        Some(syslog) => (Front::Nothing, Sink::Syslog(syslog)),
+        None if stderr_is_journal() => (Front::Priority, Sink::Stderr),
+        None => (Front::Time, Sink::Stderr),
     };
+    // A second start, which only a test can make, leaves the first as it is.
+    let _ = tracing::subscriber::set_global_default(Log { most: level(verbosity), form, front, sink });
+}
+
+/// Makes a line of each event. There are no spans in this program.
+struct Log {
+    most: Level,
+    form: Form,
+    front: Front,
+    sink: Sink,
+}
+
+/// Takes lines.
+enum Sink {
+    Stderr,
+    Syslog(Syslog),
+    #[cfg(test)]
+    Kept(std::sync::Arc<std::sync::Mutex<Vec<u8>>>),
+}
+
+impl Sink {
+    fn write(&self, metadata: &Metadata<'_>, line: &[u8]) {
+        // Where it cannot be written, there is nowhere left to tell that.
+        let _ = match self {
+            Self::Stderr => io::stderr().write_all(line),
+            Self::Syslog(syslog) => syslog.make_writer_for(metadata).write_all(line),
+            #[cfg(test)]
+            Self::Kept(kept) => kept.lock().unwrap().write_all(line),
+        };
+    }
+}
+
+/// What the reader of a line cannot know from elsewhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Front {
+    /// All of it.
+    Time,
+    /// The priority, as journald reads it: a number in front (sd-daemon(3)).
+    Priority,
+    /// Nothing: syslog has time and priority beside the line.
+    Nothing,
+}
+
+impl Subscriber for Log {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        *metadata.level() <= self.most
+    }
+
+    fn max_level_hint(&self) -> Option<LevelFilter> {
+        Some(self.most.into())
+    }
+
+    fn event(&self, event: &Event<'_>) {
+        let mut line = String::with_capacity(256);
+        if self.front == Front::Priority {
+            line += priority(event.metadata());
+        }
+        let made = match self.form {
+            Form::Text => text::write(event, self.front == Front::Time, &mut line),
+            Form::Json => json::write(event, &mut line),
+        };
+        if made.is_ok() {
+            self.sink.write(event.metadata(), line.as_bytes());
+        }
+    }
+
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+
+    fn enter(&self, _: &Id) {}
+
+    fn exit(&self, _: &Id) {}
 }
 
 fn level(verbosity: i8) -> Level {
@@ -84,29 +143,6 @@ fn stderr_is_journal() -> bool {
     std::env::var("JOURNAL_STREAM").is_ok_and(|stream| stream == format!("{}:{}", stderr.dev(), stderr.ino()))
 }
 
-/// A line for journald: it knows the time, and takes the priority from a number
-/// in front (sd-daemon(3)).
-struct JournalFormat {
-    rest: Format<Full, ()>,
-}
-
-impl JournalFormat {
-    fn new() -> Self {
-        Self { rest: format::format().without_time().with_level(false).with_target(false).with_ansi(false) }
-    }
-}
-
-impl<S, N> FormatEvent<S, N> for JournalFormat
-where
-    S: Subscriber + for<'a> LookupSpan<'a>,
-    N: for<'a> FormatFields<'a> + 'static,
-{
-    fn format_event(&self, context: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
-        writer.write_str(priority(event.metadata()))?;
-        self.rest.format_event(context, writer, event)
-    }
-}
-
 /// The priorities of syslog(3), the same as `--log syslog` has.
 fn priority(metadata: &Metadata<'_>) -> &'static str {
     match *metadata.level() {
@@ -119,44 +155,58 @@ fn priority(metadata: &Metadata<'_>) -> &'static str {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::{Arc, Mutex, PoisonError};
+pub(crate) mod tests {
+    use std::sync::{Arc, Mutex};
 
     use super::*;
 
-    /// A writer that keeps what it gets.
-    #[derive(Clone, Default)]
-    struct Kept(Arc<Mutex<Vec<u8>>>);
+    /// What is logged by `act`, in this form.
+    fn logged(form: Form, front: Front, verbosity: i8, act: impl FnOnce()) -> String {
+        let kept = Arc::new(Mutex::new(Vec::new()));
+        let log = Log { most: level(verbosity), form, front, sink: Sink::Kept(Arc::clone(&kept)) };
+        tracing::subscriber::with_default(log, act);
+        let said = kept.lock().unwrap().clone();
+        String::from_utf8(said).unwrap()
+    }
 
-    impl io::Write for Kept {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(bytes);
-            Ok(bytes.len())
-        }
+    /// The same as an object for a program.
+    pub(crate) fn logged_as_json(act: impl FnOnce()) -> String {
+        logged(Form::Json, Front::Nothing, 0, act)
+    }
 
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
+    fn one_of_each_level() {
+        tracing::error!("four");
+        tracing::warn!(port = 5060, "five");
+        tracing::info!("six");
+        tracing::debug!("seven");
+        tracing::trace!("eight");
     }
 
     #[test]
     fn journald_gets_priorities_and_no_times() {
-        let kept = Kept::default();
-        let writer = kept.clone();
-        let subscriber = tracing_subscriber::fmt()
-            .with_max_level(level(1))
-            .event_format(JournalFormat::new())
-            .with_writer(move || writer.clone())
-            .finish();
-        tracing::subscriber::with_default(subscriber, || {
-            tracing::error!("four");
-            tracing::warn!(port = 5060, "five");
-            tracing::info!("six");
-            tracing::debug!("seven");
-            tracing::trace!("eight");
+        let said = logged(Form::Text, Front::Priority, 1, one_of_each_level);
+        assert_eq!(said, "<3>four\n<4>five port=5060\n<5>six\n<6>seven\n");
+        let said = logged(Form::Json, Front::Priority, -1, one_of_each_level);
+        assert!(said.starts_with("<3>{\"time\":") && said.lines().count() == 2, "{said}");
+    }
+
+    #[test]
+    fn a_line_for_people_has_time_and_level() {
+        let said = logged(Form::Text, Front::Time, 0, one_of_each_level);
+        let levels: Vec<&str> = said.lines().map(|line| line.split_at(28).1).collect();
+        assert_eq!(levels, ["ERROR four", " WARN five port=5060", " INFO six"]);
+        let (date, time) = said.split_at(10);
+        assert!(date.starts_with("20") && time.starts_with('T') && time.get(16..18) == Some("Z "), "{said}");
+    }
+
+    #[test]
+    fn values_are_written_as_they_show_themselves() {
+        let said = logged(Form::Text, Front::Nothing, 0, || {
+            let (text, none) = ("a \"b\"", None::<u8>);
+            tracing::info!(text, shown = %text, count = -1, none, yes = true, "{}\u{1b}[2J\u{9b}", "made up");
+            tracing::info!(alone = 1);
         });
-        let said = kept.0.lock().unwrap().clone();
-        assert_eq!(str::from_utf8(&said), Ok("<3>four\n<4>five port=5060\n<5>six\n<6>seven\n"));
+        assert_eq!(said, "made up\\x1b[2J\\u{9b} text=\"a \\\"b\\\"\" shown=a \"b\" count=-1 yes=true\nalone=1\n");
     }
 
     #[test]

@@ -38,6 +38,7 @@ use crate::config::Name;
 use crate::observer::{Observer, Sink};
 use crate::status::Snapshot;
 use crate::status::gather::Asking;
+use crate::task;
 
 /// Clients that are served at once; more of them wait for their turn.
 const CLIENTS: usize = 16;
@@ -137,7 +138,7 @@ impl Server {
         info!(address = %listener.local_addr()?, "metrics");
         let names = names.iter().map(|name| name.host.clone()).collect();
         let site = Site { names, asking, ladders: self.ladders, observer };
-        tokio::spawn(accept(listener, Arc::new(site)));
+        task::spawn(accept(listener, Arc::new(site)));
         Ok(asked)
     }
 }
@@ -171,7 +172,7 @@ async fn accept(listener: TcpListener, site: Arc<Site>) {
     while let Ok(permit) = Arc::clone(&places).acquire_owned().await {
         match listener.accept().await {
             Ok((stream, _)) => {
-                tokio::spawn(serve(stream, Arc::clone(&site), permit));
+                task::spawn(serve(stream, Arc::clone(&site), permit));
             }
             Err(error) => {
                 debug!(%error, "metrics");

@@ -8,7 +8,7 @@
 
 mod writer;
 
-use std::collections::VecDeque;
+use std::collections::{BinaryHeap, VecDeque};
 use std::fmt::Write as _;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
@@ -350,14 +350,14 @@ fn name(number: u32) -> String {
 
 /// The numbers of the recordings in a folder, in order.
 fn numbers(folder: &Path) -> io::Result<VecDeque<u32>> {
-    let mut numbers = Vec::new();
+    // A heap sorts too, with a tenth of the machine code.
+    let mut numbers = BinaryHeap::new();
     for entry in fs::read_dir(folder)? {
         let file_name = entry?.file_name();
         let number = file_name.to_str().and_then(|file_name| file_name.strip_prefix(NAME)?.parse().ok());
         numbers.extend(number.filter(|&number| file_name.to_str() == Some(&name(number))));
     }
-    numbers.sort_unstable();
-    Ok(numbers.into())
+    Ok(numbers.into_sorted_vec().into())
 }
 
 /// Removes a recording, but nothing else that somebody may have put there.

@@ -11,6 +11,7 @@ use tracing::{info, warn};
 
 use crate::config::{Config, Uplink, UplinkHost};
 use crate::family::{Family, PerFamily};
+use crate::task;
 
 /// How long an answer is good for.
 const PAUSE: Duration = Duration::from_secs(60);
@@ -65,7 +66,7 @@ impl Drop for Resolver {
 fn start(side: Family, config: &Config, answers: &UnboundedSender<Answer>) -> Option<JoinHandle<()>> {
     match &config.uplinks[side] {
         Some(Uplink { host: UplinkHost::Name(name), port, .. }) => {
-            Some(tokio::spawn(keep_looking(side, name.clone(), *port, answers.clone())))
+            Some(task::spawn(keep_looking(side, name.clone(), *port, answers.clone())))
         }
         _ => None,
     }

@@ -4,6 +4,7 @@
 //! mistake changes nothing. Calls go on, also those of a map that is gone, as far
 //! as what stands in their messages leads.
 
+use std::collections::BinaryHeap;
 use std::sync::Arc;
 
 use tracing::{info, warn};
@@ -76,9 +77,9 @@ fn of_the_start<'a>(old: &'a Options, new: &'a Options) -> Vec<&'a str> {
     let differing = |these: &'a Options, others: &'a Options| {
         these.in_force.iter().filter(|line| !others.in_force.contains(line)).filter_map(|line| line.split(' ').next())
     };
-    let mut names: Vec<&str> =
+    let names: BinaryHeap<&str> =
         differing(old, new).chain(differing(new, old)).filter(|name| !RELOADED.contains(name)).collect();
-    names.sort_unstable();
+    let mut names = names.into_sorted_vec();
     names.dedup();
     names
 }

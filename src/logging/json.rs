@@ -5,50 +5,37 @@
 
 use std::fmt::{self, Debug, Display, Write};
 
+use tracing::Event;
 use tracing::field::{Field, Visit};
-use tracing::{Event, Subscriber};
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
-use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
-use tracing_subscriber::registry::LookupSpan;
 
-/// Writes an event as an object on a line.
-pub(super) struct JsonFormat {
-    /// What stands before the object: for journald, the priority.
-    pub(super) prefix: fn(&tracing::Metadata<'_>) -> &'static str,
-}
-
-impl<S, N> FormatEvent<S, N> for JsonFormat
-where
-    S: Subscriber + for<'a> LookupSpan<'a>,
-    N: for<'a> FormatFields<'a> + 'static,
-{
-    fn format_event(&self, _: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
-        let metadata = event.metadata();
-        write!(writer, "{}{{\"time\":\"", (self.prefix)(metadata))?;
-        SystemTime.format_time(&mut writer)?;
-        write!(writer, "\",\"level\":\"{}\"", metadata.level())?;
-        let mut fields = Fields { writer: &mut writer, result: Ok(()) };
-        event.record(&mut fields);
-        fields.result?;
-        writeln!(writer, "}}")
-    }
+/// The event as an object on a line.
+pub(super) fn write(event: &Event<'_>, line: &mut String) -> fmt::Result {
+    line.push_str("{\"time\":\"");
+    SystemTime.format_time(&mut Writer::new(line))?;
+    write!(line, "\",\"level\":\"{}\"", event.metadata().level())?;
+    let mut fields = Fields { line, result: Ok(()) };
+    event.record(&mut fields);
+    let Fields { line, result } = fields;
+    line.push_str("}\n");
+    result
 }
 
 /// Writes fields as members of an object.
-struct Fields<'a, 'w> {
-    writer: &'a mut Writer<'w>,
+struct Fields<'a> {
+    line: &'a mut String,
     result: fmt::Result,
 }
 
-impl Fields<'_, '_> {
+impl Fields<'_> {
     fn member(&mut self, field: &Field, value: fmt::Arguments<'_>) {
-        let result = self.result.and_then(|()| write!(self.writer, ",\"{}\":{value}", field.name()));
+        let result = self.result.and_then(|()| write!(self.line, ",\"{}\":{value}", field.name()));
         self.result = result;
     }
 }
 
-impl Visit for Fields<'_, '_> {
+impl Visit for Fields<'_> {
     fn record_bool(&mut self, field: &Field, value: bool) {
         self.member(field, format_args!("{value}"));
     }
@@ -97,40 +84,16 @@ impl Write for Escaping<'_, '_> {
 
 #[cfg(test)]
 mod tests {
-    use std::io;
-    use std::sync::{Arc, Mutex};
-
     use serde_json::{Value, json};
 
-    use super::*;
-
-    #[derive(Clone, Default)]
-    struct Kept(Arc<Mutex<Vec<u8>>>);
-
-    impl io::Write for Kept {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().unwrap().extend_from_slice(bytes);
-            Ok(bytes.len())
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
+    use crate::logging::tests::logged_as_json;
 
     #[test]
     fn each_event_is_one_object_on_one_line() {
-        let kept = Kept::default();
-        let writer = kept.clone();
-        let subscriber = tracing_subscriber::fmt()
-            .event_format(JsonFormat { prefix: |_| "" })
-            .with_writer(move || writer.clone())
-            .finish();
-        tracing::subscriber::with_default(subscriber, || {
+        let said = logged_as_json(|| {
             tracing::warn!(count = 3, held = true, reason = %"a \"b\"\\\n\u{1b}[2J", from = ?"x", "dropped");
             tracing::info!("{}", "two\nlines");
         });
-        let said = String::from_utf8(kept.0.lock().unwrap().clone()).unwrap();
         let lines: Vec<Value> = said.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
         let [first, second] = &lines[..] else { panic!("{said}") };
         assert!(first["time"].as_str().unwrap().ends_with('Z'));

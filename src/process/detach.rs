@@ -9,16 +9,21 @@
 use std::env;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::{CommandExt, parent_id};
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitCode, Stdio};
 
 use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, poll};
 use nix::unistd::{dup2_stderr, dup2_stdin, dup2_stdout, setsid};
+use rustix::process::{PidfdFlags, getppid, pidfd_open};
 
 /// Tells the new process who waits for it, by the number of that process: in an
 /// environment that somebody else inherits it means nothing.
 const WAITING: &str = "SIPPROXY64_WAITING";
+/// How long the process that waits may take to end, in milliseconds.
+const ENDING: u16 = 500;
 /// The byte that says "started".
 const STARTED: u8 = b'+';
 
@@ -83,6 +88,8 @@ fn has_started(child: &mut Child) -> bool {
 pub struct Detached {
     nothing: File,
     keep_stderr: bool,
+    /// The process that waits, where this kernel has handles for processes.
+    waiting: Option<OwnedFd>,
 }
 
 impl Detached {
@@ -96,7 +103,8 @@ impl Detached {
                 Err(error) => return Err(error.into()),
             }
             let nothing = OpenOptions::new().read(true).write(true).open("/dev/null")?;
-            return Ok(Some(Self { nothing, keep_stderr }));
+            let waiting = getppid().and_then(|parent| pidfd_open(parent, PidfdFlags::empty()).ok());
+            return Ok(Some(Self { nothing, keep_stderr, waiting }));
         }
         Ok(None)
     }
@@ -111,7 +119,8 @@ impl Detached {
     }
 
     /// Tells the process that waits that the start has succeeded, and lets go of
-    /// what it shares with the shell.
+    /// what it shares with the shell. That process has ended when this returns, so that
+    /// this one belongs to who started it; unless it does not come to that soon.
     ///
     /// # Errors
     /// Where nobody waits any more.
@@ -122,6 +131,10 @@ impl Detached {
         dup2_stdout(&self.nothing)?;
         if !self.keep_stderr {
             dup2_stderr(&self.nothing)?;
+        }
+        if let Some(waiting) = &self.waiting {
+            // The handle can be read when the process is gone (pidfd_open(2)).
+            let _ = poll(&mut [PollFd::new(waiting.as_fd(), PollFlags::POLLIN)], ENDING);
         }
         Ok(())
     }

@@ -4,6 +4,7 @@
 //! their figures, which come when they come. Whoever asks meanwhile, or a moment
 //! later, gets the same snapshot: many who look cost no more than one.
 
+use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -26,9 +27,9 @@ use crate::family::{Family, PerFamily};
 use crate::media::command::{End, SessionId};
 use crate::media::view::{CallState as Stage, CallView, Nearness};
 use crate::observer::time_of_day;
-use crate::proxy::Reason;
 use crate::relay::{Ending, SessionFigures, StreamFigures};
 use crate::signalling::{Signalling, Trouble};
+use crate::task;
 
 /// Calls looked at in one go: some tens of microseconds.
 const PIECE: usize = 64;
@@ -128,7 +129,7 @@ impl Gatherer {
         let figures = signalling.with_calls(|_, relay| relay.snapshot());
         let views = views(now, signalling);
         let snapshot = without_media(now, signalling, leaving, &views);
-        tokio::spawn(finish(now, snapshot, views, figures, Arc::clone(&self.shared)));
+        task::spawn(finish(now, snapshot, views, figures, Arc::clone(&self.shared)));
     }
 }
 
@@ -262,8 +263,6 @@ fn troubles(signalling: &Signalling) -> Vec<Told> {
     let mut told: Vec<Told> = signalling
         .troubles()
         .into_iter()
-        // An answer, and no trouble.
-        .filter(|(trouble, _)| *trouble != Trouble::Refused(Reason::Options))
         .map(|(trouble, count)| {
             let errno = |errno| io::Error::from_raw_os_error(errno).to_string();
             let (kind, reason) = match trouble {
@@ -278,7 +277,7 @@ fn troubles(signalling: &Signalling) -> Vec<Told> {
             Told { kind, reason, count }
         })
         .collect();
-    told.sort_by(|one, other| (one.kind, &one.reason).cmp(&(other.kind, &other.reason)));
+    sort(&mut told, |one, other| (one.kind, &one.reason).cmp(&(other.kind, &other.reason)));
     told.dedup_by(|again, first| {
         let same = (again.kind, &again.reason) == (first.kind, &first.reason);
         if same {
@@ -286,8 +285,13 @@ fn troubles(signalling: &Signalling) -> Vec<Told> {
         }
         same
     });
-    told.sort_by_key(|told| std::cmp::Reverse(told.count));
+    sort(&mut told, |one, other| other.count.cmp(&one.count));
     told
+}
+
+/// One for both orders, as it is large.
+fn sort(told: &mut [Told], order: fn(&Told, &Told) -> Ordering) {
+    told.sort_by(order);
 }
 
 fn call(now: Duration, view: &CallView, kinds: &PerFamily<Kind>, figures: Option<&SessionFigures>) -> Call {

@@ -5,6 +5,7 @@
 //! (unless the party is there), or to a socket of ours (unless it is the other
 //! pass of a hairpin, which only we ourselves describe).
 
+use std::collections::BinaryHeap;
 use std::net::{IpAddr, SocketAddr};
 
 use crate::config::Config;
@@ -46,8 +47,9 @@ impl Destinations {
     }
 
     /// The addresses of this machine, beside those of the configuration.
-    pub fn set_local(&mut self, mut addresses: Vec<IpAddr>) {
-        addresses.sort_unstable();
+    pub fn set_local(&mut self, addresses: Vec<IpAddr>) {
+        // A heap sorts too, with a tenth of the machine code.
+        let mut addresses = BinaryHeap::from(addresses).into_sorted_vec();
         addresses.dedup();
         self.local = addresses;
     }

@@ -5,7 +5,7 @@
 //! chance for each. A freed pair *rests* before it is free again: packets of the
 //! old call that are still under way must not reach a new one.
 
-use std::collections::VecDeque;
+use std::collections::{BinaryHeap, VecDeque};
 use std::time::Duration;
 
 use siphasher::sip::SipHasher24;
@@ -130,13 +130,13 @@ impl PortPool {
     }
 
     fn put_aside(&mut self, ports: &[(Duration, u16)]) -> VecDeque<(Duration, u16)> {
-        let mut pairs = Vec::new();
+        // A heap sorts too, with a tenth of the machine code.
+        let mut pairs = BinaryHeap::new();
         for &(until, port) in ports {
             pairs
                 .extend(self.index(port).filter(|&index| self.mark(index, State::Resting)).map(|index| (until, index)));
         }
-        pairs.sort_unstable();
-        pairs.into()
+        pairs.into_sorted_vec().into()
     }
 
     /// The place of a pair of the range.
