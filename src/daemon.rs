@@ -4,39 +4,38 @@ mod belongings;
 mod handover;
 pub(crate) mod limits;
 mod reload;
+mod start;
 pub(crate) mod warnings;
 
 use std::future::pending;
 use std::io;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::mpsc::{Receiver, UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::mpsc::{Receiver, UnboundedReceiver, UnboundedSender};
 use tokio::sync::oneshot;
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use tracing::{info, warn};
 
-use self::belongings::{Belongings, Places};
-use self::handover::Heir;
-use crate::cli::{Mode, Options};
+use self::belongings::Belongings;
+use self::start::{Prepared, Start};
+use crate::cli::Options;
 use crate::clock::Clock;
-use crate::config::{Config, Plain, Uplink, UplinkHost};
-use crate::control::{self, Client, Control, ControlError, Request, Verb};
+use crate::config::{Config, Uplink, UplinkHost};
+use crate::control::{Client, ControlError, Request, Verb};
 use crate::family::Family;
-use crate::metrics::{self, Server};
-use crate::observer::settings::{Opened, SettingsError};
+use crate::metrics;
+use crate::observer::settings::SettingsError;
 use crate::observer::{Change, Observer};
-use crate::process::{Account, Detached, PidFileError, UserError};
-use crate::relay::{Notice, Relay, RelayOptions, usual_threads};
+use crate::process::{Detached, PidFileError, UserError};
+use crate::relay::Notice;
 use crate::resolver::{Answer, Resolver};
-use crate::sandbox::{self, Needs};
 use crate::service::ServiceManager;
-use crate::signalling::{BoundSockets, Fault, Output, Parts, Signalling};
-use crate::socket::{BindError, SocketOptions};
+use crate::signalling::{Fault, Signalling};
+use crate::socket::BindError;
 use crate::status::gather::{Asking, Gatherer};
 use crate::status::{Snapshot, text};
 use crate::takeover::TakeoverError;
@@ -120,100 +119,11 @@ pub fn run(options: Options, detached: Option<Detached>) -> Result<(), DaemonErr
 /// Runs the daemon, in the place of an old process if there is one. That is taken
 /// out when it has been taken over.
 fn run_after(old: &mut Option<Predecessor>, options: Options, detached: Option<Detached>) -> Result<(), DaemonError> {
-    let places = Places::of(&options);
-    let mut belongings = Belongings::make(&options, old.as_ref().map_or(&[], |old| &old.offer().belongings))?;
-    let clock = old.as_ref().map_or_else(Clock::start, |old| Clock::resume(old.offer().clock));
-    let config = Arc::new(config_after(old.as_ref(), options.config.clone(), options.secret.is_some()));
-    let output = if matches!(options.mode, Mode::Print) { Output::Paper } else { Output::Network };
-    limits::raise_files(&config);
-    let socket_options = SocketOptions { freebind: options.freebind, dscp: options.dscp };
-    let sockets = match &old {
-        Some(old) => handover::bind_rest(old, &config, socket_options, output.threads())?,
-        None => BoundSockets::bind(&config, socket_options, output.threads())?,
-    };
-    let Opened { mut sinks, made } = options.observers.sinks(&config, clock)?;
-    let server = options.metrics.map(|place| Server::bind(place, old.is_some())).transpose()?;
-    sinks.extend(server.iter().map(Server::sink));
-    let needs = needs(&options);
-    if let Some(user) = &options.user {
-        give_up_rights(user, belongings.control.as_ref(), &made)?;
-    }
-    // Before there are threads that could do more.
-    if !options.no_sandbox {
-        sandbox::files(&needs);
-    }
-    let (observer, watching) =
-        Observer::start(sinks, clock).map_err(DaemonError::system("start the observer"))?.unzip();
-    let tap = observer.as_ref().and_then(Observer::tap);
-    let relay_options = RelayOptions { threads: usual_threads(), sockets: socket_options, batch: options.batch, tap };
-    let (relay, notices) = Relay::start(clock, &relay_options).map_err(DaemonError::system("start the relay"))?;
+    let Prepared { start, watching } = Start::prepare(old.as_ref(), options)?;
     let runtime = runtime().map_err(DaemonError::system("start the runtime"))?;
-    summary(&config);
-    let parts = Parts {
-        config: Arc::clone(&config),
-        clock,
-        options: socket_options,
-        relay,
-        output,
-        observer: observer.clone(),
-    };
     let result = runtime.block_on(async {
-        let (answers, found) = unbounded_channel();
-        let signals = Signals::catch().map_err(DaemonError::system("catch signals"))?;
-        let (mut signalling, faults) =
-            Signalling::start(parts).map_err(DaemonError::system("start the SIP threads"))?;
-        let succession = match old.take() {
-            None => {
-                signalling.serve(sockets);
-                None
-            }
-            Some(old) => {
-                let heir = Heir { signalling: &mut signalling, sockets, places, belongings: &mut belongings };
-                let socket = options.takeover.clone().unwrap_or_default();
-                Some(heir.take(old).map_err(|error| DaemonError::Takeover { socket, error })?)
-            }
-        };
-        let resolver = Resolver::start(&config, answers);
-        let serve = |control: &mut Control| control.serve().map_err(DaemonError::system("watch the control socket"));
-        let requests = belongings.control.as_mut().map(serve).transpose()?;
-        if !options.no_sandbox {
-            sandbox::calls();
-        }
-        let service = ServiceManager::of_environment();
-        // Before the process that waits ends: systemd asks who the main process is then.
-        service.ready("SIP and media cross");
-        if let Some(detached) = &detached {
-            detached.leave_directory().map_err(DaemonError::system("leave the shell"))?;
-        }
-        let serve = |server: Server| server.serve(&config.names, observer.clone());
-        let onlookers = server.map(serve).transpose().map_err(DaemonError::system("watch the socket of --metrics"))?;
-        info!("ready");
-        let gatherer = Gatherer::new(clock);
-        if let Some(succession) = succession {
-            gatherer.resume(succession.past);
-            succession.complete(&mut belongings);
-        }
-        // The shell is told last: then the pid file is right.
-        if let Some(detached) = detached {
-            detached.tell().map_err(DaemonError::system("leave the shell"))?;
-        }
-        let (prepared, successors) = unbounded_channel();
-        let (preparing, leaving) = (false, false);
-        let daemon = Daemon {
-            signalling,
-            observer,
-            clock,
-            signals,
-            options,
-            resolver,
-            service,
-            belongings,
-            prepared,
-            preparing,
-            leaving,
-            gatherer,
-        };
-        daemon.serve(Incoming { notices, answers: found, faults, requests, successors, onlookers }).await
+        let (daemon, incoming) = start.begin(old, detached)?;
+        daemon.serve(incoming).await
     });
     // A look-up may hang in the system's resolver; nobody waits for it any more.
     runtime.shutdown_background();
@@ -224,73 +134,9 @@ fn run_after(old: &mut Option<Predecessor>, options: Options, detached: Option<D
     result
 }
 
-/// The configuration with the key that is to be used: the file's if there is one,
-/// else that of the process before, whose signatures are in use.
-fn config_after(old: Option<&Predecessor>, config: Config, has_secret: bool) -> Config {
-    match old {
-        Some(old) if !has_secret => Config { key: old.offer().key, ..config },
-        _ => config,
-    }
-}
-
-/// Becomes the user of `--user`, who gets the control socket for its own.
-fn give_up_rights(user: &Account, control: Option<&Control>, made: &[PathBuf]) -> Result<(), UserError> {
-    made.iter().try_for_each(|path| user.own(path))?;
-    if let Some(control) = control {
-        user.own(control.path())?;
-        // Where it could not be removed at the end. Only a folder that is ours.
-        let folder = control.path().parent().filter(|folder| *folder == Path::new(control::OF_ROOT));
-        folder.map_or(Ok(()), |folder| user.own(folder))?;
-    }
-    user.become_it()
-}
-
-/// What is done with files after the start.
-fn needs(options: &Options) -> Needs {
-    let folder = |path: &Path| path.parent().map(Path::to_owned);
-    // Where an editor puts a new file in the place of the old one, too.
-    let config =
-        options.file.iter().flat_map(|file| [folder(file), file.canonicalize().ok().as_deref().and_then(folder)]);
-    let control = options.control.path();
-    let removed = [control.as_deref(), options.pid_file.as_deref()];
-    Needs {
-        read: config.flatten().collect(),
-        write: options.observers.folders(),
-        remove: removed.into_iter().flatten().filter_map(folder).collect(),
-    }
-}
-
 /// The control side needs one thread only: this one.
 fn runtime() -> io::Result<Runtime> {
     Builder::new_current_thread().enable_all().max_blocking_threads(4).build()
-}
-
-/// What the daemon will do, for the log.
-fn summary(config: &Config) {
-    let uplink = |side| written(config, side);
-    let (low, high) = config.rtp_ports.bounds();
-    info!(
-        version = env!("CARGO_PKG_VERSION"),
-        listen4 = %Plain(config.listen[Family::V4]),
-        listen6 = %Plain(config.listen[Family::V6]),
-        uplink4 = uplink(Family::V4),
-        uplink6 = uplink(Family::V6),
-        maps = config.maps.len(),
-        sip_addresses = config.maps.len().saturating_add(2),
-        rtp_ports = %format_args!("{low}-{high}"),
-        max_streams = config.rtp_ports.pairs(),
-        max_calls = %config.max_calls.map_or_else(|| "by the ports".to_owned(), |calls| calls.to_string()),
-        max_calls_per_source = config.max_calls_per_source,
-        "start"
-    );
-    // That of the limit of open files was given when it was raised.
-    let limit = limits::files_advice(config);
-    for warning in warnings::all(config).into_iter().filter(|warning| Some(warning) != limit.as_ref()) {
-        warn!("{warning}");
-    }
-    for map in &config.maps {
-        info!(phone = %Plain(map.phone), fake = %Plain(map.fake), "map");
-    }
 }
 
 /// The uplink of a side, for the log.

@@ -19,18 +19,25 @@
 //!       threads give their streams out
 //!       State, then the descriptors  ->            checks everything
 //!                                <- Attached
-//!  5.   Go                       ->                reads from now on; tells systemd
-//!                                                  READY=1 and MAINPID, writes its pid file
+//!  5.   Go                       ->                reads from now on
 //!                                <- Running
-//!  6.   exits with status 0, and leaves the
-//!       control socket's file and the pid file
+//!  6.   Over, or Back             ->               after Back: ends
+//!       leaves the control socket's file           writes its pid file, lets the shell go,
+//!       and the pid file                           tells systemd MAINPID and READY=1
+//!                                                  closes the connection
+//!  7.   exits with status 0
 //! ```
 //!
 //! Until step 5 the old process can take everything back, and does so whatever the
 //! new one does: refuses ([`message::FromNew::Refuse`]), ends (the connection does),
 //! or keeps silent ([`PAUSE`]). The new process reads no packet before `Go`, and not
 //! after that if `Go` came too late to be meant ([`BELIEVED`]). If the new one dies
-//! after `Go` and before `Running`, the old one goes on with what it knows.
+//! after `Go` and before `Running`, the old one goes on with what it knows. If it only
+//! sleeps there for longer than [`BEGINNING`], the old one goes on as well, and `Back`
+//! is the first that the new one hears when it wakes: it ends then.
+//!
+//! The old one stays until the connection is closed ([`LEAVING`]): the service manager
+//! would take its end for that of the service, did it not know the new one by then.
 //!
 //! The key travels, so that both sides must be sure of each other: each lets only
 //! its own user and root be the other. It stands in no log.
@@ -50,7 +57,7 @@ use std::io;
 use std::time::Duration;
 
 /// The format of [`message`]s. Processes with different ones leave each other alone.
-pub const FORMAT: u32 = 2;
+pub const FORMAT: u32 = 3;
 
 /// How long the new process may take to make itself ready, while calls go on.
 pub const PREPARATION: Duration = Duration::from_secs(20);
@@ -71,6 +78,9 @@ pub const BELIEVED: Duration = Duration::from_millis(400);
 /// How long the new process may take to begin after `Go`.
 pub const BEGINNING: Duration = Duration::from_secs(2);
 
+/// How long the old process may stay after `Over`.
+pub const LEAVING: Duration = Duration::from_secs(20);
+
 /// Why a takeover does not come about. Each text is one clear line.
 #[derive(Debug, thiserror::Error)]
 pub enum TakeoverError {
@@ -80,6 +90,9 @@ pub enum TakeoverError {
     /// It did not do its part in time.
     #[error("the other process does not answer")]
     Late,
+    /// It waited too long for this one to begin.
+    #[error("the running daemon goes on, as this one took too long to begin")]
+    TakenBack,
     /// It says no.
     #[error("the other process refuses: {0}")]
     Refused(String),

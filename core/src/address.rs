@@ -67,13 +67,14 @@ pub struct Directory {
     spellings: PerFamily<Spelling>,
 }
 
-/// How addresses are hashed: each message asks a dozen times.
-type Hashing = BuildHasherDefault<Mixed>;
+/// How addresses are hashed: each message asks a dozen times. Only for tables into
+/// which no stranger puts an address, as there is no key: what they hold is the
+/// configuration.
+pub type Hashing = BuildHasherDefault<Mixed>;
 
-/// A few multiplications. Without a key, as no stranger puts an address into the
-/// tables: what they hold is the configuration.
+/// A few multiplications.
 #[derive(Clone, Copy, Debug, Default)]
-struct Mixed(u64);
+pub struct Mixed(u64);
 
 impl Mixed {
     fn mix(&mut self, word: u64) {

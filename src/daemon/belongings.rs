@@ -5,9 +5,11 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
+use tokio::sync::mpsc::Receiver;
+
 use super::DaemonError;
 use crate::cli::Options;
-use crate::control::Control;
+use crate::control::{Control, Request};
 use crate::process::PidFile;
 use crate::takeover::message::Belonging;
 
@@ -63,6 +65,15 @@ impl Belongings {
         control.chain(pid_file).collect()
     }
 
+    /// Begins to take in who asks at the control socket; `None`: nobody can.
+    ///
+    /// # Errors
+    /// Where the system does not let the socket be watched.
+    pub(super) fn serve(&mut self) -> Result<Option<Receiver<Request>>, DaemonError> {
+        let requests = self.control.as_mut().map(Control::serve).transpose();
+        requests.map_err(DaemonError::system("watch the control socket"))
+    }
+
     /// Takes one of another process, if it is wanted; else it is closed.
     pub(super) fn adopt(&mut self, places: &Places, belonging: &Belonging, descriptor: OwnedFd) -> io::Result<()> {
         match belonging {
@@ -73,6 +84,16 @@ impl Belongings {
             Belonging::PidFile { path } => self.pid_file = Some(PidFile::adopt(descriptor, path)),
         }
         Ok(())
+    }
+
+    /// Leaves all files to the process that they came from.
+    pub(super) fn leave_all(&mut self) {
+        if let Some(control) = self.control.take() {
+            control.leave();
+        }
+        if let Some(file) = self.pid_file.take() {
+            file.leave();
+        }
     }
 
     /// Leaves the files to the process that has kept these.

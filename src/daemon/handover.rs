@@ -6,13 +6,15 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use tokio::sync::mpsc::Receiver;
 use tracing::{info, warn};
 
 use super::belongings::{Belongings, Places};
 use super::{Daemon, DaemonError, Incoming};
 use crate::config::{Config, Uplink, UplinkHost};
+use crate::control::Request;
 use crate::family::{Family, PerFamily};
 use crate::media::table::Table;
 use crate::relay::{DetachedSession, Notice, StreamSockets};
@@ -21,7 +23,7 @@ use crate::socket::{BindError, SocketOptions};
 use crate::status::gather::Past;
 use crate::takeover::TakeoverError;
 use crate::takeover::message::{Belonging, Counts, Offer, State};
-use crate::takeover::new::{Inherited, Predecessor};
+use crate::takeover::new::{Inherited, Predecessor, Told};
 use crate::takeover::old::Successor;
 
 //------- The old process --------------------------------------------------
@@ -49,9 +51,10 @@ impl Daemon {
         let result = successor.hand_over(&self.state(&sockets, &sessions), &self.descriptors(&sockets, &sessions));
         let pause = self.clock.now().saturating_sub(since);
         match result {
-            Ok(kept) => {
+            Ok((kept, leaving)) => {
                 info!(calls = self.signalling.sessions(), ?pause, "another process goes on with all calls");
                 self.belongings.leave(&kept);
+                leaving.wait();
                 true
             }
             Err(error) => {
@@ -177,25 +180,40 @@ pub(super) struct Heir<'a> {
     pub(super) places: Places,
     /// Those that are there already.
     pub(super) belongings: &'a mut Belongings,
+    /// The control socket of the old process.
+    pub(super) socket: PathBuf,
 }
 
-/// A takeover that is complete, but for telling the old process.
+/// A takeover of which the old process has not heard yet that it came about.
 #[derive(Debug)]
 pub(super) struct Succession {
     inherited: Inherited,
+    socket: PathBuf,
     /// What ended calls have counted.
     pub(super) past: Past,
 }
 
 impl Succession {
-    /// Lets the old process end.
-    pub(super) fn complete(self, belongings: &mut Belongings) {
+    /// Takes in who asks at the control socket, and lets the old process end: as soon as
+    /// what is given back is dropped.
+    ///
+    /// # Errors
+    /// Where the old process goes on, with the files that are its.
+    pub(super) fn complete(
+        self,
+        belongings: &mut Belongings,
+    ) -> Result<(Option<Receiver<Request>>, Told), DaemonError> {
+        let Self { inherited, socket, .. } = self;
+        let kept = belongings.list().into_iter().map(|(belonging, _)| belonging).collect();
+        let running = || inherited.running(kept).map_err(|error| DaemonError::Takeover { socket, error });
+        let completed = belongings.serve().and_then(|requests| Ok((requests, running()?)));
+        let completed = completed.inspect_err(|_| belongings.leave_all())?;
         if let Some(file) = &mut belongings.pid_file
             && let Err(error) = file.write()
         {
             warn!(path = %file.path().display(), %error, "the pid file still has the number of the old process");
         }
-        self.inherited.running(belongings.list().into_iter().map(|(belonging, _)| belonging).collect());
+        Ok(completed)
     }
 }
 
@@ -205,7 +223,14 @@ impl Heir<'_> {
     ///
     /// # Errors
     /// Where the old one goes on; nothing was read then.
-    pub(super) fn take(mut self, old: Predecessor) -> Result<Succession, TakeoverError> {
+    pub(super) fn take(self, old: Predecessor) -> Result<Succession, DaemonError> {
+        let socket = self.socket.clone();
+        let taken = self.take_over(old);
+        let (inherited, past) = taken.map_err(|error| DaemonError::Takeover { socket: socket.clone(), error })?;
+        Ok(Succession { inherited, socket, past })
+    }
+
+    fn take_over(mut self, old: Predecessor) -> Result<(Inherited, Past), TakeoverError> {
         let mut estate = old.take()?;
         let descriptors = std::mem::take(&mut estate.descriptors);
         let parts = match self.divide(&estate.state, descriptors) {
@@ -235,7 +260,7 @@ impl Heir<'_> {
             }
         }
         info!(calls, "took over all calls");
-        Ok(Succession { inherited, past: state.counts.past })
+        Ok((inherited, state.counts.past))
     }
 
     /// What is what of the descriptors, and whether everything fits.

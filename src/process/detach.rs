@@ -10,7 +10,7 @@ use std::env;
 use std::ffi::{CString, OsString};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::process::parent_id;
 use std::path::PathBuf;
@@ -18,13 +18,17 @@ use std::process::ExitCode;
 
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
+use nix::poll::{PollFd, PollFlags, poll};
 use nix::spawn::{PosixSpawnAttr, PosixSpawnFileActions, posix_spawn};
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{Pid, dup2_stderr, dup2_stdin, dup2_stdout, pipe2, setsid};
+use rustix::process::{PidfdFlags, getppid, pidfd_open};
 
 /// Tells the new process who waits for it, by the number of that process: in an
 /// environment that somebody else inherits it means nothing.
 const WAITING: &str = "SIPPROXY64_WAITING";
+/// How long the process that waits may take to end, in milliseconds.
+const ENDING: u16 = 500;
 /// The byte that says "started".
 const STARTED: u8 = b'+';
 
@@ -107,6 +111,8 @@ fn has_started(heard: OwnedFd) -> bool {
 pub struct Detached {
     nothing: File,
     keep_stderr: bool,
+    /// The process that waits, where this kernel has handles for processes.
+    waiting: Option<OwnedFd>,
 }
 
 impl Detached {
@@ -120,7 +126,8 @@ impl Detached {
                 Err(error) => return Err(error.into()),
             }
             let nothing = OpenOptions::new().read(true).write(true).open("/dev/null")?;
-            return Ok(Some(Self { nothing, keep_stderr }));
+            let waiting = getppid().and_then(|parent| pidfd_open(parent, PidfdFlags::empty()).ok());
+            return Ok(Some(Self { nothing, keep_stderr, waiting }));
         }
         Ok(None)
     }
@@ -135,7 +142,8 @@ impl Detached {
     }
 
     /// Tells the process that waits that the start has succeeded, and lets go of
-    /// what it shares with the shell.
+    /// what it shares with the shell. That process has ended when this returns, so that
+    /// this one belongs to who started it; unless it does not come to that soon.
     ///
     /// # Errors
     /// Where nobody waits any more.
@@ -146,6 +154,10 @@ impl Detached {
         dup2_stdout(&self.nothing)?;
         if !self.keep_stderr {
             dup2_stderr(&self.nothing)?;
+        }
+        if let Some(waiting) = &self.waiting {
+            // The handle can be read when the process is gone (pidfd_open(2)).
+            let _ = poll(&mut [PollFd::new(waiting.as_fd(), PollFlags::POLLIN)], ENDING);
         }
         Ok(())
     }

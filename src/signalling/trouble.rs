@@ -32,9 +32,9 @@ pub enum Trouble {
 }
 
 impl Trouble {
-    /// Keep-alives are ignored quietly.
-    pub(super) fn is_worth_a_line(self) -> bool {
-        self != Self::Dropped(Reason::KeepAlive)
+    /// Keep-alives are ignored quietly, and an answered OPTIONS is none.
+    pub(super) fn is_one(self) -> bool {
+        !matches!(self, Self::Dropped(Reason::KeepAlive) | Self::Refused(Reason::Options))
     }
 
     /// Whether it helps to know who has the media ports.

@@ -349,7 +349,7 @@ impl Worker {
             Outcome::Send { refused: Some(reason), .. } => Trouble::Refused(reason),
             Outcome::Drop(reason) => Trouble::Dropped(reason),
         };
-        if trouble.is_worth_a_line() {
+        if trouble.is_one() {
             self.shared.trouble_with(now, trouble, datagram);
         }
         match (self.output, outcome) {

@@ -27,7 +27,6 @@ use crate::family::{Family, PerFamily};
 use crate::media::command::{End, SessionId};
 use crate::media::view::{CallState as Stage, CallView, Nearness};
 use crate::observer::time_of_day;
-use crate::proxy::Reason;
 use crate::relay::{Ending, SessionFigures, StreamFigures};
 use crate::signalling::{Signalling, Trouble};
 use crate::task;
@@ -264,8 +263,6 @@ fn troubles(signalling: &Signalling) -> Vec<Told> {
     let mut told: Vec<Told> = signalling
         .troubles()
         .into_iter()
-        // An answer, and no trouble.
-        .filter(|(trouble, _)| *trouble != Trouble::Refused(Reason::Options))
         .map(|(trouble, count)| {
             let errno = |errno| io::Error::from_raw_os_error(errno).to_string();
             let (kind, reason) = match trouble {

@@ -59,11 +59,6 @@ impl Channel {
         self.clock.now()
     }
 
-    /// The process at the other side.
-    pub(super) fn peer(&self) -> Result<i32, TakeoverError> {
-        Ok(socket_peercred(&self.stream).map_err(io::Error::from)?.pid.as_raw_nonzero().get())
-    }
-
     /// Lets the system calls of the stream end at the deadline.
     fn arm(&self) -> Result<(), TakeoverError> {
         let left = self.deadline.saturating_sub(self.clock.now());

@@ -92,6 +92,10 @@ impl State<'_> {
 pub enum FromOld {
     /// All is the new one's now.
     Go,
+    /// It remains so: the old one ends.
+    Over,
+    /// It is the old one's again: the new one ends.
+    Back,
 }
 
 /// What the new process says.

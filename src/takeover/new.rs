@@ -123,7 +123,10 @@ impl Estate {
         channel.within(BELIEVED);
         let attached = channel.now();
         channel.send(&FromNew::Attached)?;
-        let FromOld::Go = channel.receive()?;
+        match channel.receive()? {
+            FromOld::Go => {}
+            FromOld::Over | FromOld::Back => return Err(garbled("a message out of turn")),
+        }
         // Were this process held up here, the old one would go on.
         if channel.now().saturating_sub(attached) > BELIEVED {
             return Err(TakeoverError::Late);
@@ -139,10 +142,24 @@ pub struct Inherited {
 }
 
 impl Inherited {
-    /// Lets the old process end: this one reads and relays.
-    pub fn running(mut self, kept: Vec<Belonging>) {
+    /// Tells the old process that this one reads and relays, and hears that it may go
+    /// on doing so. The old one ends when what is given back is dropped: when
+    /// everybody knows this one who must.
+    ///
+    /// # Errors
+    /// Where the old process has taken all back meanwhile: this one must end.
+    pub fn running(mut self, kept: Vec<Belonging>) -> Result<Told, TakeoverError> {
         self.channel.within(BEGINNING);
-        // If it has gone already, that is what it was to do.
+        // Where it has gone already, all is this one's.
         let _ = self.channel.send(&FromNew::Running { kept });
+        match self.channel.receive() {
+            Ok(FromOld::Back) => Err(TakeoverError::TakenBack),
+            Ok(FromOld::Over | FromOld::Go) | Err(_) => Ok(Told(self.channel)),
+        }
     }
 }
+
+/// The connection to the old process, which ends when this is dropped.
+#[derive(Debug)]
+#[must_use = "the old process ends when it is dropped"]
+pub struct Told(#[expect(dead_code, reason = "held, not read")] Channel);

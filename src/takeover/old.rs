@@ -5,7 +5,7 @@ use std::os::unix::net::UnixStream;
 
 use super::channel::{Channel, garbled};
 use super::message::{Belonging, FromNew, FromOld, Offer, State};
-use super::{BEGINNING, EACH, FORMAT, PAUSE, PREPARATION, TakeoverError};
+use super::{BEGINNING, EACH, FORMAT, LEAVING, PAUSE, PREPARATION, TakeoverError};
 
 /// A new process that is ready to take over.
 #[derive(Debug)]
@@ -30,7 +30,7 @@ impl Successor {
     }
 
     /// Gives everything to the new process, whose work it is when this returns; what
-    /// it keeps of the belongings is the answer. To be called when nothing changes any
+    /// it keeps of the belongings is the first part of the answer. To be called when nothing changes any
     /// more; it blocks for no longer than [`PAUSE`] with [`EACH`], and [`BEGINNING`].
     ///
     /// # Errors
@@ -39,7 +39,7 @@ impl Successor {
         mut self,
         state: &State<'_>,
         descriptors: &[BorrowedFd<'_>],
-    ) -> Result<Vec<Belonging>, TakeoverError> {
+    ) -> Result<(Vec<Belonging>, Leaving), TakeoverError> {
         let channel = &mut self.channel;
         let count = u32::try_from(descriptors.len()).unwrap_or(u32::MAX);
         channel.within(PAUSE.saturating_add(EACH.saturating_mul(count)));
@@ -51,15 +51,40 @@ impl Successor {
         }
         channel.send(&FromOld::Go)?;
         channel.within(BEGINNING);
-        match channel.receive()? {
-            FromNew::Running { kept } => Ok(kept),
-            other => Err(unexpected(other)),
-        }
+        let why = match channel.receive() {
+            Ok(FromNew::Running { kept }) => {
+                self.channel.send(&FromOld::Over)?;
+                return Ok((kept, Leaving { channel: self.channel }));
+            }
+            Ok(other) => unexpected(other),
+            Err(error) => error,
+        };
+        // Perhaps it only sleeps: it shall not read when it wakes.
+        channel.within(BEGINNING);
+        let _ = channel.send(&FromOld::Back);
+        Err(why)
     }
 
-    /// The process id of the new process.
-    pub fn process(&self) -> Option<i32> {
-        self.channel.peer().ok()
+    /// The connection, for a test that goes on by hand.
+    #[cfg(test)]
+    pub(super) fn into_channel(self) -> Channel {
+        self.channel
+    }
+}
+
+/// A takeover that came about; the new process has not told everybody yet.
+#[derive(Debug)]
+#[must_use = "the new process is not known yet to whom it may concern"]
+pub struct Leaving {
+    channel: Channel,
+}
+
+impl Leaving {
+    /// Waits until this process may end; for no longer than [`LEAVING`].
+    pub fn wait(mut self) {
+        self.channel.within(LEAVING);
+        // It says nothing more, and closes the connection.
+        let _ = self.channel.receive::<FromNew>();
     }
 }
 

@@ -59,7 +59,9 @@ fn old(stream: UnixStream, sockets: &[UdpSocket]) -> Result<Vec<Belonging>, Take
     assert_eq!(&line, b"takeover\n");
     let successor = Successor::prepare(stream, &offer())?;
     let descriptors: Vec<_> = sockets.iter().map(|socket| socket.as_fd()).collect();
-    successor.hand_over(&state(sockets), &descriptors)
+    let (kept, leaving) = successor.hand_over(&state(sockets), &descriptors)?;
+    leaving.wait();
+    Ok(kept)
 }
 
 /// Both parts; what the old one says in the end.
@@ -84,7 +86,7 @@ fn everything_arrives() {
             descriptors.into_iter().map(|socket| UdpSocket::from(socket).local_addr().unwrap()).collect();
         assert_eq!(arrived, state.sip);
         assert_eq!(state.uplinks[crate::family::Family::V6].as_ref().unwrap().0, "sip.example");
-        inherited.running(vec![control()]);
+        drop(inherited.running(vec![control()]).unwrap());
     });
     assert_eq!(kept.unwrap(), [control()]);
 }
@@ -144,6 +146,42 @@ fn a_new_process_that_sleeps_is_left() {
     });
 }
 
+/// One that falls asleep when it may begin, and wakes after the old one has taken all
+/// back, hears so and ends; else both would read.
+#[test]
+fn a_new_process_that_begins_too_late_hears_so() {
+    let sockets = sockets(3);
+    let (given_up, wake) = std::sync::mpsc::channel::<()>();
+    let (one, other) = UnixStream::pair().unwrap();
+    thread::scope(|scope| {
+        scope.spawn(move || {
+            let (inherited, ..) = Predecessor::ask_over(other).unwrap().take().unwrap().accept().unwrap();
+            let _ = wake.recv();
+            assert!(matches!(inherited.running(Vec::new()), Err(TakeoverError::TakenBack)));
+        });
+        assert!(matches!(old(one, &sockets), Err(TakeoverError::Late)));
+        drop(given_up);
+    });
+}
+
+/// The old one may die at the very end: then nothing is taken back.
+#[test]
+fn an_old_process_that_dies_takes_nothing_back() {
+    let (one, other) = UnixStream::pair().unwrap();
+    thread::scope(|scope| {
+        scope.spawn(move || {
+            let (inherited, ..) = Predecessor::ask_over(other).unwrap().take().unwrap().accept().unwrap();
+            assert!(inherited.running(Vec::new()).is_ok());
+        });
+        let mut stream = one;
+        std::io::Read::read_exact(&mut stream, &mut [0; "takeover\n".len()]).unwrap();
+        let mut channel = Successor::prepare(stream, &offer()).unwrap().into_channel();
+        channel.send(&state(&[])).unwrap();
+        assert_eq!(channel.receive::<FromNew>().unwrap(), FromNew::Attached);
+        channel.send(&FromOld::Go).unwrap();
+    });
+}
+
 #[test]
 fn what_cannot_be_is_no_state() {
     for garbage in [&b"\xff\xff\xff\xff"[..], b"\0\0\0\x04\xff\xff\xff\xff", b"\0\0\0\0"] {
@@ -162,5 +200,7 @@ fn the_steps_are_told_as_ever() {
     assert_eq!(postcard::to_allocvec(&FromNew::Running { kept: Vec::new() }).unwrap(), [2, 0]);
     assert_eq!(postcard::to_allocvec(&FromNew::Refuse("x".to_owned())).unwrap(), [3, 1, b'x']);
     assert_eq!(postcard::to_allocvec(&FromOld::Go).unwrap(), [0]);
+    assert_eq!(postcard::to_allocvec(&FromOld::Over).unwrap(), [1]);
+    assert_eq!(postcard::to_allocvec(&FromOld::Back).unwrap(), [2]);
     assert_eq!(postcard::to_allocvec(&SavedLimit::default()).unwrap(), [0, 0]);
 }

@@ -3,12 +3,13 @@
 use std::fs;
 use std::os::unix::net::UnixDatagram;
 use std::path::PathBuf;
-use std::process::{self, Command};
+use std::process::{self, Command, Stdio};
 
 use crate::harness::PATIENCE;
-use crate::harness::daemon::{Daemon, PROGRAM};
+use crate::harness::daemon::{Daemon, PROGRAM, Process};
 use crate::harness::namespace::isolated;
 use crate::harness::picture::OPTIONS;
+use crate::harness::telephones::Folder;
 
 /// The socket of a service manager.
 struct Manager {
@@ -95,6 +96,34 @@ fn a_service_manager_hears_that_it_is_alive() {
         daemon.signal("TERM");
         while !manager.hear().contains(&"STOPPING=1".to_owned()) {}
         assert!(daemon.wait().success());
+    });
+}
+
+/// A manager knows the end of its own children alone. So it hears of the process that
+/// has taken over when that has no other parent any more.
+#[test]
+fn a_service_manager_hears_of_a_process_that_belongs_to_it() {
+    isolated(|| {
+        let manager = Manager::new("reload");
+        let folder = Folder::new("service-reload");
+        let control = folder.file("control");
+        let mut command = Command::new(PROGRAM);
+        command.env("NOTIFY_SOCKET", &manager.path);
+        let mut old = Daemon::spawn_by(command, &[&OPTIONS[..], &["--control", &control]].concat());
+        manager.expect("READY=1");
+        let mut command = Command::new(PROGRAM);
+        command.env("NOTIFY_SOCKET", &manager.path).args(OPTIONS).stderr(Stdio::null());
+        command.args(["--control", &control, "--takeover", &control, "--daemon", "--log", "stderr"]);
+        let mut waiting = command.spawn().unwrap();
+        let ready = manager.expect("READY=1");
+        let main = ready.iter().find_map(|line| line.strip_prefix("MAINPID=")).unwrap();
+        let main = Process(main.parse().unwrap());
+        assert_ne!(main.id(), waiting.id());
+        assert_ne!(main.status("PPid"), waiting.id().to_string());
+        assert!(waiting.wait().unwrap().success());
+        assert!(old.wait().success());
+        assert!(Command::new("kill").arg(main.id().to_string()).status().unwrap().success());
+        manager.expect("STOPPING=1");
     });
 }
 
