@@ -4,28 +4,36 @@
 //! of one stream, some always under way: each once, which begins a call; the same
 //! ones again, as a retransmission, which touches no socket; and a 486 for each,
 //! which closes them. Told is the processor time of all threads of the daemon for a
-//! message, receiving and sending included, and how many system calls of its
-//! sockets that is not: `strace -fc` tells them.
+//! message, receiving and sending included.
+//!
+//! Then the same INVITEs come alone, with a pause between, as they do where nothing is
+//! under load: told is how long each takes from its sender to its receiver.
 //!
 //! Rounds take turns, as a machine is never alone; the medians are told.
 
-#![allow(clippy::disallowed_types, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
+#![allow(clippy::disallowed_types, clippy::disallowed_methods, clippy::unwrap_used, clippy::panic)]
+#![allow(clippy::indexing_slicing, missing_docs, reason = "a program of its own")]
 
 mod daemon;
 
 use std::net::{SocketAddr, UdpSocket};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use daemon::{Daemon, socket};
 
 /// Calls of a round.
-const CALLS: usize = 1000;
+const CALLS: usize = 800;
 /// Rounds. Ports rest for five seconds, so all together must find their own.
 const ROUNDS: usize = 7;
 /// Messages under way.
 const WINDOW: usize = 32;
+/// INVITEs that come alone.
+const ALONE: usize = 400;
 /// How long the daemon gets to do what is not done before a message leaves.
 const SETTLE: Duration = Duration::from_millis(100);
+
+/// Between messages that come alone.
+const PAUSE: Duration = Duration::from_millis(1);
 
 const PROXY: &str = "127.0.0.1:25066";
 
@@ -71,6 +79,23 @@ fn pass(from: &UdpSocket, to: &UdpSocket, messages: &[(Vec<u8>, SocketAddr)]) ->
         }
     }
     came
+}
+
+/// How long a message takes that comes alone: the median.
+fn alone(caller: &UdpSocket, callee: &UdpSocket, invites: &[(Vec<u8>, SocketAddr)]) -> Duration {
+    let mut buffer = [0; 4096];
+    let mut took: Vec<_> = invites
+        .iter()
+        .map(|(invite, proxy)| {
+            std::thread::sleep(PAUSE);
+            let sent = Instant::now();
+            caller.send_to(invite, proxy).unwrap();
+            callee.recv(&mut buffer).unwrap();
+            sent.elapsed()
+        })
+        .collect();
+    took.sort_unstable();
+    took[took.len() / 2]
 }
 
 /// What is measured of a message: the processor time of all threads, and of each kind.
@@ -120,4 +145,7 @@ fn main() {
         let [all, sip, relay, main] = medians;
         println!("{name:38}{all:8.1}{sip:8.1}{relay:8.1}{main:8.1}");
     }
+    let invites: Vec<_> = (0..ALONE).map(|number| (invite(ROUNDS + 1, number), proxy)).collect();
+    let [new, known] = [(); 2].map(|()| alone(&caller, &callee, &invites).as_nanos() as f64 / 1000.0);
+    println!("alone, from sender to receiver: {new:.0} µs where it begins a call, {known:.0} µs its retransmission");
 }

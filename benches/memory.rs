@@ -6,58 +6,15 @@
 
 #![allow(clippy::disallowed_types, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 
+mod daemon;
+
 use std::fmt::Write;
-use std::fs;
-use std::io::{BufRead, BufReader};
 use std::net::UdpSocket;
-use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+
+use daemon::{Daemon, socket};
 
 /// Calls of each kind.
 const CALLS: usize = 500;
-
-struct Daemon(Child);
-
-impl Drop for Daemon {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-impl Daemon {
-    fn start() -> Self {
-        let arguments =
-            "-l 127.0.0.1:25060 -L [::1]:25060 -m 127.0.0.1:25070=[::1]:25064 -m [::1]:25072=127.0.0.1:25066";
-        let mut child = Command::new(env!("CARGO_BIN_EXE_sipproxy64"))
-            .args(arguments.split(' '))
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut log = BufReader::new(child.stderr.take().unwrap());
-        let mut line = String::new();
-        while !line.contains("ready") {
-            line.clear();
-            assert!(log.read_line(&mut line).unwrap() > 0, "the daemon ended: are its ports free?");
-        }
-        // Whoever reads no more must not stop the daemon.
-        std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
-        Self(child)
-    }
-
-    /// Its resident set in kB.
-    fn resident(&self) -> usize {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.0.id())).unwrap();
-        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
-        line.split_whitespace().nth(1).unwrap().parse().unwrap()
-    }
-}
-
-fn socket(address: &str) -> UdpSocket {
-    let socket = UdpSocket::bind(address).unwrap();
-    socket.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
-    socket
-}
 
 fn sdp(family: &str, address: &str, streams: usize) -> String {
     let mut text = format!("v=0\r\no=- 1 1 IN {family} {address}\r\ns=-\r\nc=IN {family} {address}\r\nt=0 0\r\n");
@@ -98,7 +55,9 @@ fn call(caller: &UdpSocket, callee: &UdpSocket, number: usize, streams: usize) {
 
 fn main() {
     let (caller, callee) = (socket("127.0.0.1:25070"), socket("[::1]:25072"));
-    let daemon = Daemon::start();
+    let daemon = Daemon::start(
+        "-l 127.0.0.1:25060 -L [::1]:25060 -m 127.0.0.1:25070=[::1]:25064 -m [::1]:25072=127.0.0.1:25066",
+    );
     let idle = daemon.resident();
     (0..CALLS).for_each(|number| call(&caller, &callee, number, 1));
     let single = daemon.resident();

@@ -58,12 +58,16 @@ static ALLOCATOR: Counting = Counting;
 /// common, with the names that begin so.
 fn bare(name: &str, threads: usize, stop: &Arc<AtomicBool>) -> (Vec<JoinHandle<()>>, Vec<Pair>) {
     let mut pairs = Vec::new();
-    let spawn = |number| {
-        let sockets: Vec<_> = (0..usize::from(STREAMS) / threads).flat_map(|_| connected(&mut pairs)).collect();
+    // As the relay does, so that both meet packets in the same order.
+    let mut sets: Vec<_> = (0..threads).map(|_| Vec::new()).collect();
+    for stream in 0..usize::from(STREAMS) {
+        sets[stream % threads].extend(connected(&mut pairs));
+    }
+    let spawn = |(number, sockets): (usize, Vec<UdpSocket>)| {
         let (name, stop) = (format!("{name}{number}"), Arc::clone(stop));
         thread::Builder::new().name(name).spawn(move || pass_on(&sockets, &stop)).unwrap()
     };
-    ((0..threads).map(spawn).collect(), pairs)
+    (sets.into_iter().enumerate().map(spawn).collect(), pairs)
 }
 
 /// The sockets of one stream, connected to its parties.

@@ -1,10 +1,14 @@
 //! The program under measurement: started, read, and ended.
 
+#![allow(dead_code, reason = "not every bench needs all of it")]
+
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::net::UdpSocket;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_sipproxy64");
 
 /// The program, until it is dropped.
 pub(crate) struct Daemon(Child);
@@ -12,11 +16,20 @@ pub(crate) struct Daemon(Child);
 impl Daemon {
     /// Starts it, and waits until it is ready.
     pub(crate) fn start(arguments: &str) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_sipproxy64"))
-            .args(arguments.split(' '))
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        Self::run(Command::new(PROGRAM).args(arguments.split(' ')))
+    }
+
+    /// The same on one processor, where taskset(1) is there to see to it.
+    pub(crate) fn start_on_one(arguments: &str) -> Self {
+        if Command::new("taskset").arg("-V").stdout(Stdio::null()).status().is_err() {
+            println!("no taskset: the program has all processors");
+            return Self::start(arguments);
+        }
+        Self::run(Command::new("taskset").args(["-c", "0", PROGRAM]).args(arguments.split(' ')))
+    }
+
+    fn run(command: &mut Command) -> Self {
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let mut log = BufReader::new(child.stderr.take().unwrap());
         let mut line = String::new();
         while !line.contains("ready") {
@@ -26,6 +39,13 @@ impl Daemon {
         // Whoever reads no more must not stop the daemon.
         std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
         Self(child)
+    }
+
+    /// Its resident set in kB.
+    pub(crate) fn resident(&self) -> usize {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.0.id())).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse().unwrap()
     }
 
     /// Processor time so far of the threads whose names begin so.

@@ -70,7 +70,10 @@ impl Relayed {
         // socket, or a packet with a bad checksum: nothing that stays.
         let (length, from) = self.sockets.receive(side, component, line, &mut around.buffer).ok()?;
         let packet = around.buffer.get(..length)?;
-        let to = self.stream.packet(now, side, component, from, packet);
+        let to = match self.sockets.line(side.other(), component) {
+            Some(party) => self.stream.packet_to_speaker(now, side, component, from, packet).then_some(party),
+            None => self.stream.packet(now, side, component, from, packet),
+        };
         if let Some(tap) = around.tap.as_deref() {
             self.show(tap, key, from, to, packet);
         }

@@ -157,6 +157,12 @@ impl StreamSockets {
         send().or_else(|_| send()).map(drop)
     }
 
+    /// Whom packets of this component reach by the line on `side`, if there is one.
+    pub(super) fn line(&self, side: Family, component: Component) -> Option<SocketAddr> {
+        let line = self.0[side].line.as_ref().filter(|line| line.connected().is_some())?;
+        (component == Component::Rtp).then_some(line.party)
+    }
+
     /// Whom the line on `side` is for.
     pub(super) fn party(&self, side: Family) -> Option<SocketAddr> {
         self.0[side].line.as_ref().map(|line| line.party)

@@ -95,7 +95,24 @@ impl Stream {
         packet: &[u8],
     ) -> Option<SocketAddr> {
         let heard = self.legs[side].hear(now, component, from, packet);
-        if heard { self.legs[side.other()].send(component) } else { None }
+        let to = if heard { self.legs[side.other()].send(component) } else { None };
+        self.legs[side].counts.pass_on(to.is_some());
+        to
+    }
+
+    /// The same for who keeps at hand the other side's [`Stream::speaker`], to whom
+    /// it goes: whether it does. Of the other leg nothing is looked at.
+    pub fn packet_to_speaker(
+        &mut self,
+        now: Duration,
+        side: Family,
+        component: Component,
+        from: SocketAddr,
+        packet: &[u8],
+    ) -> bool {
+        let heard = self.legs[side].hear(now, component, from, packet);
+        self.legs[side].counts.pass_on(heard);
+        heard
     }
 
     /// Whom the RTP on `side` comes from and goes to, once media has shown it.
@@ -116,7 +133,7 @@ impl Stream {
             packets: counts.packets,
             rtcp: counts.rtcp,
             bytes: counts.bytes,
-            sent: counts.sent,
+            sent: self.legs[side.other()].counts.passed_on,
             last_heard: counts.last_heard,
             lost: quality.lost(),
             jitter: quality.jitter(),
@@ -154,11 +171,18 @@ struct Counts {
     packets: u64,
     rtcp: u64,
     bytes: u64,
-    sent: u64,
+    /// Packets that went out to the other leg. Counted here, that one is not touched.
+    passed_on: u64,
     last_heard: Option<Duration>,
     transport: Transport,
     /// There is an allowance, which wants to know who was heard.
     limited: bool,
+}
+
+impl Counts {
+    fn pass_on(&mut self, passed: bool) {
+        self.passed_on = self.passed_on.saturating_add(u64::from(passed));
+    }
 }
 
 /// What becomes of other packets.
@@ -179,7 +203,7 @@ impl Leg {
                 packets: 0,
                 rtcp: 0,
                 bytes: 0,
-                sent: 0,
+                passed_on: 0,
                 last_heard: None,
                 transport: Transport::Rtp,
                 limited: false,
@@ -247,9 +271,7 @@ impl Leg {
 
     /// Where a packet for this party goes.
     fn send(&mut self, component: Component) -> Option<SocketAddr> {
-        let to = self.latch(component).learned().or_else(|| self.send_unheard(component))?;
-        self.counts.sent = self.counts.sent.saturating_add(1);
-        Some(to)
+        self.latch(component).learned().or_else(|| self.send_unheard(component))
     }
 
     /// The same where nothing has come from it.
