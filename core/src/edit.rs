@@ -16,7 +16,7 @@ struct Edit {
     text: Range<usize>,
 }
 
-/// Replacements over one original.
+/// Replacements over one original, in the order of their places.
 ///
 /// ```
 /// use sipproxy64_core::edit::Edits;
@@ -31,7 +31,6 @@ struct Edit {
 pub struct Edits {
     edits: Vec<Edit>,
     texts: Vec<u8>,
-    sorted: bool,
 }
 
 impl Edits {
@@ -39,7 +38,6 @@ impl Edits {
     pub fn clear(&mut self) {
         self.edits.clear();
         self.texts.clear();
-        self.sorted = true;
     }
 
     /// Whether there is nothing to change.
@@ -74,9 +72,21 @@ impl Edits {
                 (last.at.end, last.text.end) = (at.end, self.texts.len());
                 return;
             }
-            self.sorted &= key(&last.at) <= key(&at);
         }
-        self.edits.push(Edit { at, text: start..self.texts.len() });
+        let edit = Edit { at, text: start..self.texts.len() };
+        // Nearly all come in their order.
+        if self.edits.last().is_none_or(|last| key(&last.at) <= key(&edit.at)) {
+            self.edits.push(edit);
+        } else {
+            self.put_in_order(edit);
+        }
+    }
+
+    /// Behind those that belong before it, or at the same place.
+    #[cold]
+    fn put_in_order(&mut self, edit: Edit) {
+        let place = self.edits.partition_point(|before| key(&before.at) <= key(&edit.at));
+        self.edits.insert(place, edit);
     }
 
     /// How many bytes longer (or shorter) the edits between `from` and the end
@@ -94,11 +104,7 @@ impl Edits {
     /// Writes `original` with the edits carried out behind what `out` holds.
     ///
     /// Edits must not overlap; of two that do, the one that starts later is left out.
-    pub fn apply(&mut self, original: &[u8], out: &mut Vec<u8>) {
-        if !self.sorted {
-            self.edits.sort_by_key(|edit| key(&edit.at));
-            self.sorted = true;
-        }
+    pub fn apply(&self, original: &[u8], out: &mut Vec<u8>) {
         out.reserve(original.len() + self.texts.len());
         let mut done = 0;
         for edit in &self.edits {
