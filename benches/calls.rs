@@ -9,6 +9,9 @@
 //! Then the same INVITEs come alone, with a pause between, as they do where nothing is
 //! under load: told is how long each takes from its sender to its receiver.
 //!
+//! Beside them stands what the kernel takes for four sockets that are made, bound,
+//! watched with epoll(7) and closed, and nothing else: the floor.
+//!
 //! Rounds take turns, as a machine is never alone; the medians are told.
 
 #![allow(clippy::disallowed_types, clippy::disallowed_methods, clippy::unwrap_used, clippy::panic)]
@@ -20,6 +23,7 @@ use std::net::{SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
 
 use daemon::{Daemon, socket};
+use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags};
 
 /// Calls of a round.
 const CALLS: usize = 800;
@@ -98,6 +102,32 @@ fn alone(caller: &UdpSocket, callee: &UdpSocket, invites: &[(Vec<u8>, SocketAddr
     took[took.len() / 2]
 }
 
+/// What the kernel takes to open the sockets of so many streams, and to close them.
+fn bare() -> [Duration; 2] {
+    let epoll = Epoll::new(EpollCreateFlags::empty()).unwrap();
+    let (start, mut sockets) = (own_time(), Vec::with_capacity(4 * CALLS));
+    for number in 0..4 * CALLS {
+        let socket = UdpSocket::bind(["127.0.0.1:0", "[::1]:0"][number % 2]).unwrap();
+        epoll.add(&socket, EpollEvent::new(EpollFlags::EPOLLIN, 0)).unwrap();
+        sockets.push(socket);
+    }
+    let open = own_time();
+    drop(sockets);
+    [open - start, own_time() - open]
+}
+
+/// Processor time of this thread.
+fn own_time() -> Duration {
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
+    Duration::from_nanos(text.split(' ').next().unwrap().parse().unwrap())
+}
+
+/// Microseconds for a call, of the middle round.
+fn median(mut rounds: Vec<Duration>) -> f64 {
+    rounds.sort_unstable();
+    rounds[rounds.len() / 2].as_nanos() as f64 / CALLS as f64 / 1000.0
+}
+
 /// What is measured of a message: the processor time of all threads, and of each kind.
 const THREADS: [&str; 4] = ["", "sip", "relay", "sipproxy64"];
 
@@ -113,7 +143,9 @@ fn main() {
     let proxy: SocketAddr = PROXY.parse().unwrap();
     // The rounds of each step and each kind of thread.
     let mut took: [[Vec<Duration>; THREADS.len()]; 3] = Default::default();
+    let mut floor = [(); 2].map(|()| Vec::new());
     for round in 0..=ROUNDS {
+        floor.iter_mut().zip(bare()).for_each(|(times, time)| times.push(time));
         let invites: Vec<_> = (0..CALLS).map(|number| (invite(round, number), proxy)).collect();
         let mut responses = Vec::new();
         for (step, took) in took.iter_mut().enumerate() {
@@ -138,13 +170,11 @@ fn main() {
     println!("{:38}{:>8}{:>8}{:>8}{:>8}", "", "all", "sip", "relay", "main");
     let steps = ["an INVITE that begins a call", "its retransmission", "the 486 that ends it"];
     for (name, took) in steps.into_iter().zip(took) {
-        let medians = took.map(|mut rounds| {
-            rounds.sort_unstable();
-            rounds[rounds.len() / 2].as_nanos() as f64 / CALLS as f64 / 1000.0
-        });
-        let [all, sip, relay, main] = medians;
+        let [all, sip, relay, main] = took.map(median);
         println!("{name:38}{all:8.1}{sip:8.1}{relay:8.1}{main:8.1}");
     }
+    let [open, close] = floor.map(median);
+    println!("the kernel's part for four bare sockets: {open:.1} to open, {close:.1} to close");
     let invites: Vec<_> = (0..ALONE).map(|number| (invite(ROUNDS + 1, number), proxy)).collect();
     let [new, known] = [(); 2].map(|()| alone(&caller, &callee, &invites).as_nanos() as f64 / 1000.0);
     println!("alone, from sender to receiver: {new:.0} µs where it begins a call, {known:.0} µs its retransmission");

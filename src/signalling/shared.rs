@@ -40,6 +40,8 @@ pub(super) struct Shared {
     large: Mutex<LargeMessages>,
     /// Relay threads have orders to read and were not woken yet.
     unwoken: AtomicBool,
+    /// No message may leave before they have, as media may answer it.
+    pressing: AtomicBool,
     /// The table wants its timers looked at sooner than [`Shared::deadline`] said.
     sooner: Notify,
 }
@@ -52,6 +54,10 @@ pub(super) struct Calls {
     media: MediaSockets,
     /// Descriptions of streams whose ports could not be had at the first try.
     undelivered: Vec<(StreamId, Family, LegDescription)>,
+    /// Streams that were opened behind this lock: nobody knows of their ports yet.
+    opened: Vec<StreamId>,
+    /// A relay thread was told something of a stream that others know.
+    pressing: bool,
     /// The `errno` of each port that could not be bound, until it is told.
     unbound: Vec<i32>,
     /// Until when the main thread sleeps.
@@ -74,14 +80,23 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Shared {
     pub(super) fn new(config: &Config, options: SocketOptions, relay: Relay) -> Self {
         let media = MediaSockets { listen: PerFamily::from_fn(|side| config.listen[side].ip()), options };
-        let (undelivered, unbound) = (Vec::new(), Vec::new());
-        let calls = Calls { table: Table::new(config), relay, media, undelivered, unbound, armed: None };
+        let calls = Calls {
+            table: Table::new(config),
+            relay,
+            media,
+            undelivered: Vec::new(),
+            opened: Vec::new(),
+            pressing: false,
+            unbound: Vec::new(),
+            armed: None,
+        };
         Self {
             calls: Mutex::new(calls),
             answers: Mutex::new(AnswerLimit::new(&config.key)),
             troubles: Mutex::new(Tally::new()),
             large: Mutex::new(LargeMessages::default()),
             unwoken: AtomicBool::new(false),
+            pressing: AtomicBool::new(false),
             sooner: Notify::new(),
         }
     }
@@ -104,15 +119,24 @@ impl Shared {
         result
     }
 
-    /// Wakes the relay threads that have orders to read; to be called before a
-    /// message leaves that may have asked for something, and once for many. What
-    /// comes to a new socket before waits in it.
+    /// Wakes the relay threads where what they have to read is pressing; to be
+    /// called before a message leaves that may have asked for something, and once
+    /// for many.
+    pub(super) fn wake_pressed_relay(&self) {
+        if self.pressing.load(Ordering::Acquire) {
+            self.wake_relay();
+        }
+    }
+
+    /// Wakes the relay threads that have orders to read; to be called once messages
+    /// have left. What comes to a new socket before waits in it.
     pub(super) fn wake_relay(&self) {
         if self.unwoken.load(Ordering::Acquire) {
             let mut calls = lock(&self.calls);
             calls.relay.wake();
-            // Not before: whoever sees this sends at once. It is set under the same
+            // Not before: whoever sees this sends at once. They are set under the same
             // lock, so that none is missed.
+            self.pressing.store(false, Ordering::Release);
             self.unwoken.store(false, Ordering::Release);
         }
     }
@@ -125,9 +149,13 @@ impl Shared {
     /// What is done after the commands are carried out.
     fn leave(&self, now: Duration, mut calls: MutexGuard<'_, Calls>) {
         calls.undelivered.clear();
+        calls.opened.clear();
         let unbound = std::mem::take(&mut calls.unbound);
         if calls.relay.has_unread() {
             self.unwoken.store(true, Ordering::Release);
+        }
+        if std::mem::take(&mut calls.pressing) {
+            self.pressing.store(true, Ordering::Release);
         }
         let next = calls.table.poll_timeout();
         let sooner = next.is_some_and(|next| calls.armed.is_none_or(|armed| next < armed));
@@ -262,6 +290,11 @@ impl Calls {
     fn carry_out(&mut self, now: Duration, stock: &mut Stock, tries: &mut Range<usize>) -> bool {
         let mut complete = true;
         while let Some(command) = self.table.next_command() {
+            self.pressing |= match &command {
+                Command::Open { .. } => false,
+                Command::Describe { stream, .. } => self.relay.knows(*stream) && !self.opened.contains(stream),
+                Command::Query { .. } | Command::CloseStream { .. } | Command::Close { .. } => true,
+            };
             match command {
                 Command::Open { session, stream, ports, latch } => {
                     complete &= self.open(now, (session, stream), ports, latch, stock, tries);
@@ -290,6 +323,7 @@ impl Calls {
         let taken = match StreamSockets::bind(self.media.listen, ports, stock) {
             Ok(sockets) => {
                 self.relay.open(session, stream, latch, sockets);
+                self.opened.push(stream);
                 for (_, side, leg) in self.undelivered.extract_if(.., |(of, ..)| *of == stream) {
                     self.relay.describe(stream, side, leg);
                 }

@@ -318,7 +318,7 @@ impl Worker {
 
     /// Gives the system what is to leave.
     fn send(&self, outbox: &mut Outbox) {
-        self.shared.wake_relay();
+        self.shared.wake_pressed_relay();
         outbox.send(
             |key| self.sockets.descriptor(key).map(|(socket, _)| socket),
             |leaving, errno| {
@@ -326,6 +326,8 @@ impl Worker {
                 self.shared.trouble(self.clock.now(), Trouble::Unsent(errno as i32));
             },
         );
+        // What is left is of calls that begin: what comes to their sockets waits there.
+        self.shared.wake_relay();
     }
 
     /// Asks the proxy. When it answers, everything is done that the message needs:

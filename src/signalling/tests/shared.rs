@@ -71,6 +71,30 @@ fn a_taken_port_is_replaced_before_the_message_leaves() {
     assert_eq!(ask(&shared, &invite(b"2", &lines), &mut grants), Err(Refusal::NoPorts));
 }
 
+/// A message that begins a call leaves first; one that changes what others know, last.
+#[test]
+fn only_what_others_know_of_is_pressing() {
+    let (shared, _notices, _) = shared(41_380);
+    let (lines, mut grants) = ([wanted()], Vec::new());
+    let marks = || (shared.pressing.load(Ordering::Acquire), shared.unwoken.load(Ordering::Acquire));
+    let offer = invite(b"1", &lines);
+    assert_eq!(ask(&shared, &offer, &mut grants), Ok(()));
+    assert_eq!(marks(), (false, true));
+    let answer = Signal {
+        status: Some(200),
+        arrival: Family::V6,
+        to_tag: Some(b"b"),
+        source: "[2001:db8::9]:5060".parse().unwrap(),
+        destination: "192.0.2.101:5060".parse().unwrap(),
+        wanted: Some(&[Wanted { address: Some("2001:db8::9".parse().unwrap()), ..wanted() }]),
+        ..offer
+    };
+    assert_eq!(ask(&shared, &answer, &mut grants), Ok(()));
+    assert_eq!(marks(), (true, true));
+    shared.wake_pressed_relay();
+    assert_eq!(marks(), (false, false));
+}
+
 /// Sockets are made behind no lock, and none for a message that begins nothing.
 #[test]
 fn a_call_takes_its_sockets_out_of_the_stock() {
