@@ -14,6 +14,12 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_sipproxy64");
 pub(crate) struct Daemon(Child);
 
 impl Daemon {
+    /// Starts it.
+    pub(crate) fn begin(arguments: &str) -> Self {
+        let mut command = Command::new(PROGRAM);
+        Self(command.args(arguments.split(' ')).stderr(Stdio::null()).spawn().unwrap())
+    }
+
     /// Starts it, and waits until it is ready.
     pub(crate) fn start(arguments: &str) -> Self {
         Self::run(Command::new(PROGRAM).args(arguments.split(' ')))
@@ -43,9 +49,13 @@ impl Daemon {
 
     /// Its resident set in kB.
     pub(crate) fn resident(&self) -> usize {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.0.id())).unwrap();
-        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
-        line.split_whitespace().nth(1).unwrap().parse().unwrap()
+        number(&fs::read_to_string(format!("/proc/{}/status", self.0.id())).unwrap(), "VmRSS")
+    }
+
+    /// What stands behind `name:` in the status of each thread, added up.
+    pub(crate) fn of_threads(&self, name: &str) -> usize {
+        let threads = fs::read_dir(format!("/proc/{}/task", self.0.id())).unwrap();
+        threads.map(|thread| number(&fs::read_to_string(thread.unwrap().path().join("status")).unwrap(), name)).sum()
     }
 
     /// Processor time so far of the threads whose names begin so.
@@ -76,6 +86,11 @@ impl Drop for Daemon {
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
+}
+
+fn number(status: &str, name: &str) -> usize {
+    let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+    line.unwrap().trim().trim_end_matches(" kB").parse().unwrap()
 }
 
 /// A party's socket.
