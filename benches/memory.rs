@@ -11,7 +11,7 @@ mod daemon;
 use std::fmt::Write;
 use std::net::UdpSocket;
 
-use daemon::{Daemon, socket};
+use daemon::{Daemon, answer, socket, text};
 
 /// Calls of each kind.
 const CALLS: usize = 500;
@@ -34,23 +34,10 @@ fn call(caller: &UdpSocket, callee: &UdpSocket, number: usize, streams: usize) {
         body.len()
     );
     caller.send_to(invite.as_bytes(), "127.0.0.1:25066").unwrap();
-    let mut buffer = [0; 65_536];
-    let (length, from) = callee.recv_from(&mut buffer).unwrap();
-    let request = String::from_utf8_lossy(&buffer[..length]).into_owned();
-    let kept = ["Via:", "Record-Route:", "From:", "To:", "Call-ID:", "CSeq:"];
-    let head = request.split("\r\n\r\n").next().unwrap();
-    let lines = head.lines().filter(|line| kept.iter().any(|name| line.starts_with(name)));
-    let lines: String = lines
-        .map(|line| if line.starts_with("To:") { format!("{line};tag=t\r\n") } else { format!("{line}\r\n") })
-        .collect();
-    let body = sdp("IP6", "::1", streams);
-    let ok = format!(
-        "SIP/2.0 200 OK\r\n{lines}Contact: <sip:six@[::1]:25072>\r\nContent-Type: application/sdp\r\nContent-Length: {}\r\n\r\n{body}",
-        body.len()
-    );
-    callee.send_to(ok.as_bytes(), from).unwrap();
-    let (length, _) = caller.recv_from(&mut buffer).unwrap();
-    assert!(buffer[..length].starts_with(b"SIP/2.0 200"), "{}", String::from_utf8_lossy(&buffer[..length]));
+    let (request, from) = text(callee);
+    callee.send_to(answer(&request, "sip:six@[::1]:25072", &sdp("IP6", "::1", streams)).as_bytes(), from).unwrap();
+    let (ok, _) = text(caller);
+    assert!(ok.starts_with("SIP/2.0 200"), "{ok}");
 }
 
 fn main() {

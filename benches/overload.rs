@@ -19,7 +19,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use daemon::{Daemon, socket};
+use daemon::{Daemon, answer, lines, port, socket, text};
 
 /// Calls with media, a packet each way every 20 ms.
 const CALLS: usize = 50;
@@ -54,20 +54,9 @@ fn invite(call: &str, port: u16) -> Vec<u8> {
     with_body(&head, &sdp("IP4", "127.0.0.1", port))
 }
 
-/// The lines of a message whose names are these.
-fn lines<'a>(message: &'a str, names: &'a [&str]) -> impl Iterator<Item = &'a str> {
-    let head = message.split("\r\n\r\n").next().unwrap();
-    head.split("\r\n").filter(move |line| names.iter().any(|name| line.starts_with(name)))
-}
-
 /// What stands between the angle brackets of a line.
 fn uri(line: &str) -> &str {
     line.split(['<', '>']).nth(1).unwrap()
-}
-
-/// A port of the relay.
-fn port(message: &str) -> u16 {
-    message.split("m=audio ").nth(1).unwrap().split(' ').next().unwrap().parse().unwrap()
 }
 
 /// A call that was answered.
@@ -78,26 +67,15 @@ struct Call {
     info: Vec<u8>,
 }
 
-fn receive(socket: &UdpSocket) -> (String, SocketAddr) {
-    let mut buffer = [0; 4096];
-    let (length, from) = socket.recv_from(&mut buffer).unwrap();
-    (String::from_utf8_lossy(&buffer[..length]).into_owned(), from)
-}
-
 fn establish(caller: &UdpSocket, callee: &UdpSocket, call: &str) -> Call {
     let media = [UdpSocket::bind("127.0.0.1:0").unwrap(), UdpSocket::bind("[::1]:0").unwrap()];
     media.iter().for_each(|socket| socket.set_nonblocking(true).unwrap());
     let ports = media.each_ref().map(|socket| socket.local_addr().unwrap().port());
     caller.send_to(&invite(call, ports[0]), FAKE).unwrap();
-    let (request, from) = receive(callee);
-    let mut ok = String::from("SIP/2.0 200 OK\r\n");
-    for line in lines(&request, &["Via:", "Record-Route:", "From:", "To:", "Call-ID:", "CSeq:"]) {
-        let tag = if line.starts_with("To:") { ";tag=t" } else { "" };
-        ok += &format!("{line}{tag}\r\n");
-    }
-    ok += "Contact: <sip:six@[::1]:25072>\r\n";
-    callee.send_to(&with_body(&ok, &sdp("IP6", "::1", ports[1])), from).unwrap();
-    let (ok, _) = receive(caller);
+    let (request, from) = text(callee);
+    let ok = answer(&request, "sip:six@[::1]:25072", &sdp("IP6", "::1", ports[1]));
+    callee.send_to(ok.as_bytes(), from).unwrap();
+    let (ok, _) = text(caller);
     assert!(ok.starts_with("SIP/2.0 200"), "{ok}");
     let routes: Vec<_> = lines(&ok, &["Record-Route:"]).map(uri).collect();
     let routes: String = routes.iter().rev().map(|route| format!("Route: <{route}>\r\n")).collect();

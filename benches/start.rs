@@ -7,48 +7,20 @@
 #![allow(clippy::disallowed_types, clippy::disallowed_methods, clippy::unwrap_used, clippy::indexing_slicing)]
 #![allow(missing_docs, reason = "a program of its own")]
 
-use std::fs;
+mod daemon;
+
 use std::net::UdpSocket;
-use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
+
+use daemon::Daemon;
 
 /// Starts that are timed.
 const STARTS: usize = 25;
 /// How long one is left alone.
 const ALONE: Duration = Duration::from_secs(10);
 
-struct Daemon(Child);
-
-impl Drop for Daemon {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-impl Daemon {
-    fn start() -> Self {
-        let arguments = "-l 127.0.0.1:25060 -L [::1]:25060 -m 127.0.0.1:25070=[::1]:25064 --control none -q";
-        let mut command = Command::new(env!("CARGO_BIN_EXE_sipproxy64"));
-        Self(command.args(arguments.split(' ')).stderr(Stdio::null()).spawn().unwrap())
-    }
-
-    /// What stands behind `name:` in the status of each thread, added up.
-    fn of_threads(&self, name: &str) -> u64 {
-        let threads = fs::read_dir(format!("/proc/{}/task", self.0.id())).unwrap();
-        threads.map(|thread| number(&fs::read_to_string(thread.unwrap().path().join("status")).unwrap(), name)).sum()
-    }
-
-    fn resident(&self) -> u64 {
-        number(&fs::read_to_string(format!("/proc/{}/status", self.0.id())).unwrap(), "VmRSS")
-    }
-}
-
-fn number(status: &str, name: &str) -> u64 {
-    let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
-    line.unwrap().trim().trim_end_matches(" kB").parse().unwrap()
-}
+const ARGUMENTS: &str = "-l 127.0.0.1:25060 -L [::1]:25060 -m 127.0.0.1:25070=[::1]:25064 --control none -q";
 
 /// From before the start until the first answer.
 fn first_answer(phone: &UdpSocket) -> (Daemon, Duration) {
@@ -59,7 +31,7 @@ fn first_answer(phone: &UdpSocket) -> (Daemon, Duration) {
     // What is left of the one before.
     while phone.recv(&mut answer).is_ok() {}
     let before = Instant::now();
-    let daemon = Daemon::start();
+    let daemon = Daemon::begin(ARGUMENTS);
     while phone.recv(&mut answer).is_err() {
         // Nobody listens yet: then the last one comes back as an error of ICMP.
         let _ = phone.send_to(options.as_bytes(), "127.0.0.1:25060");

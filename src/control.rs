@@ -108,9 +108,9 @@ pub struct Client {
 
 impl Client {
     /// Answers, beside everything else. Whether the client reads it is its own affair.
-    pub fn answer(self, answer: Vec<u8>) {
+    pub fn answer(mut self, answer: Vec<u8>) {
         task::spawn(async move {
-            if timeout(ANSWERING, write(&self.stream, &answer)).await.is_err() {
+            if timeout(ANSWERING, task::write_all(&mut self.stream, &answer)).await.is_err() {
                 debug!("a client of the control socket did not read its answer");
             }
             drop(self.permit);
@@ -336,18 +336,6 @@ async fn read_line(stream: &UnixStream) -> io::Result<Vec<u8>> {
             None => {}
         }
     }
-}
-
-async fn write(stream: &UnixStream, mut bytes: &[u8]) -> io::Result<()> {
-    while !bytes.is_empty() {
-        stream.writable().await?;
-        match stream.try_write(bytes) {
-            Ok(written) => bytes = bytes.get(written..).unwrap_or_default(),
-            Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -183,13 +183,13 @@ async fn accept(listener: TcpListener, site: Arc<Site>) {
 }
 
 /// One request, one answer.
-async fn serve(stream: TcpStream, site: Arc<Site>, _permit: OwnedSemaphorePermit) {
+async fn serve(mut stream: TcpStream, site: Arc<Site>, _permit: OwnedSemaphorePermit) {
     let Ok(Ok(head)) = timeout(ASKING, http::read_head(&stream)).await else { return };
     let reply = match Request::parse(&head, &site.names) {
         Ok(request) => site.answer(request).await,
         Err(refusal) => refusal,
     };
-    if timeout(ANSWERING, http::write(&stream, &reply)).await.is_err() {
+    if timeout(ANSWERING, http::write(&mut stream, &reply)).await.is_err() {
         debug!("a client of --metrics did not read its answer");
     }
 }

@@ -122,6 +122,28 @@ pub struct Leg {
     pub hears: String,
 }
 
+impl Leg {
+    /// A party of whom no media is known.
+    fn new(family: &'static str, address: Option<String>, kind: Kind) -> Self {
+        Self {
+            family,
+            address,
+            kind,
+            port: None,
+            destination: None,
+            packets: 0,
+            bytes: 0,
+            lost: 0,
+            jitter_ms: None,
+            silent: None,
+            sent: 0,
+            refused: 0,
+            failed: 0,
+            hears: String::new(),
+        }
+    }
+}
+
 /// Who somebody is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]

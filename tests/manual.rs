@@ -91,6 +91,9 @@ fn examples_are_right_command_lines() {
         };
         // Nothing is to be created here.
         let arguments = arguments.replace("--secret", "--test -- --secret");
+        // These come with a package.
+        let config = concat!(env!("CARGO_MANIFEST_DIR"), "/etc/sipproxy64.conf");
+        let arguments = arguments.replace("/etc/sipproxy64.conf", config).replace("--user sipproxy64", "--user nobody");
         let arguments = arguments.split_whitespace().take_while(|argument| *argument != "--");
         let parsed = sipproxy64::cli::Options::from_arguments(
             ["sipproxy64"].into_iter().chain(arguments).map(std::ffi::OsString::from),

@@ -181,32 +181,51 @@ config_list_foreach() { eval "list=\${uci_list_$2:-}"; for item in $list; do $3 
 procd_open_instance() { :; }
 procd_set_param() { echo "procd: $*"; }
 procd_close_instance() { :; }
-chown() { :; }
+procd_send_signal() { echo "procd: signal $*"; }
+chown() { echo "chown: $*"; }
+addresses() { echo "addresses: $*"; }
 uci_enabled=1 uci_listen4=192.0.2.1 uci_listen6=2001:db8::1 uci_uplink6=2001:db8:456::12 uci_rtp_ports=20000-20999
-uci_no_foreign_challenges=1 uci_lenient=0
+uci_no_foreign_challenges=1 uci_lenient=0 uci_interface=br-lan
 uci_list_map="192.0.2.101=2001:db8::101 192.0.2.102=2001:db8::102"
 . openwrt/files/sipproxy64.init
-CONFIG="$0/sipproxy64.conf" STATE="$0/state" PROG="$1"
+CONFIG="$0/sipproxy64.conf" STATE="$0/state" RUN="$0/run" PROG="$1" ADDRESSES=addresses
 start_service
+uci_list_map="$uci_list_map 192.0.2.103=2001:db8::103"
+reload_service
+stop_service
 "#;
 
+/// By the shell that OpenWrt has, too.
 #[test]
 fn openwrt_makes_a_configuration_of_uci() {
-    let folder = Folder::new("openwrt");
     let program = env!("CARGO_BIN_EXE_sipproxy64");
-    let mut command = Command::new("sh");
-    command.args(["-euc", OPENWRT]).arg(&folder.0).arg(program);
-    let output = run("openwrt_makes_a_configuration_of_uci", &mut command).unwrap();
-    let said = said(&output);
-    assert!(output.status.success(), "{said}");
-    let config = folder.0.join("sipproxy64.conf");
-    assert!(said.contains(&format!("procd: command {program} --config {}", config.display())), "{said}");
-    let wanted = format!(
-        "listen4 192.0.2.1\nlisten6 2001:db8::1\nuplink6 2001:db8:456::12\nrtp-ports 20000-20999\n\
-         no-foreign-challenges\nmap 192.0.2.101=2001:db8::101\nmap 192.0.2.102=2001:db8::102\nsecret {}/state/secret\n",
-        folder.0.display()
-    );
-    assert_eq!(fs::read_to_string(config).unwrap(), wanted);
+    for shell in [&["sh"][..], &["busybox", "ash"]] {
+        let folder = Folder::new("openwrt");
+        let (first, more) = shell.split_first().unwrap();
+        let mut command = Command::new(first);
+        command.args(more).args(["-euc", OPENWRT]).arg(&folder.0).arg(program);
+        let Some(output) = run("openwrt_makes_a_configuration_of_uci", &mut command) else { return };
+        let said = said(&output);
+        assert!(output.status.success(), "{said}");
+        let path = folder.0.display();
+        let lines = [
+            format!("addresses: add br-lan {path}/sipproxy64.conf\nchown: sipproxy64:sipproxy64 {path}/state"),
+            format!("chown: sipproxy64:sipproxy64 {path}/run"),
+            format!("procd: command {program} --config {path}/sipproxy64.conf --control {path}/run/control"),
+            // A new stand-in is there before it is bound.
+            format!("addresses: add br-lan {path}/sipproxy64.conf\nprocd: signal sipproxy64 * USR2"),
+            format!("addresses: remove br-lan {path}/sipproxy64.conf"),
+        ];
+        for line in lines {
+            assert!(said.contains(&line), "{line} in {said}");
+        }
+        let wanted = format!(
+            "listen4 192.0.2.1\nlisten6 2001:db8::1\nuplink6 2001:db8:456::12\nrtp-ports 20000-20999\n\
+             no-foreign-challenges\nmap 192.0.2.101=2001:db8::101\nmap 192.0.2.102=2001:db8::102\n\
+             map 192.0.2.103=2001:db8::103\nsecret {path}/state/secret\n"
+        );
+        assert_eq!(fs::read_to_string(folder.0.join("sipproxy64.conf")).unwrap(), wanted);
+    }
 }
 
 /// A version is written in three ways: 1.0.0-alpha.1, 1.0.0~alpha.1, 1.0.0_alpha1.

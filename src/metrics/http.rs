@@ -6,6 +6,8 @@ use std::net::IpAddr;
 
 use tokio::net::TcpStream;
 
+use crate::task;
+
 /// The longest head of a request, in octets.
 const HEAD: usize = 8192;
 
@@ -138,20 +140,10 @@ pub(super) async fn read_head(stream: &TcpStream) -> io::Result<Vec<u8>> {
     }
 }
 
-/// Writes an answer, and waits until the client has closed or lets us: closing
-/// before it has read would take the answer back.
-pub(super) async fn write(stream: &TcpStream, reply: &Reply) -> io::Result<()> {
-    for mut bytes in [reply.head().as_bytes(), &reply.body] {
-        while !bytes.is_empty() {
-            stream.writable().await?;
-            match stream.try_write(bytes) {
-                Ok(written) => bytes = bytes.get(written..).unwrap_or_default(),
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-                Err(error) => return Err(error),
-            }
-        }
-    }
-    Ok(())
+/// Writes an answer.
+pub(super) async fn write(stream: &mut TcpStream, reply: &Reply) -> io::Result<()> {
+    task::write_all(stream, reply.head().as_bytes()).await?;
+    task::write_all(stream, &reply.body).await
 }
 
 #[cfg(test)]

@@ -319,22 +319,8 @@ fn call(now: Duration, view: &CallView, kinds: &PerFamily<Kind>, figures: Option
 
 /// All streams' legs on one side as one.
 fn leg(now: Duration, view: &CallView, side: Family, kinds: &PerFamily<Kind>, figures: Option<&SessionFigures>) -> Leg {
-    let mut leg = Leg {
-        family: name(side),
-        address: view.parties[side].map(|party| party.to_string()),
-        kind: kinds[side],
-        port: None,
-        destination: None,
-        packets: 0,
-        bytes: 0,
-        lost: 0,
-        jitter_ms: None,
-        silent: None,
-        sent: 0,
-        refused: 0,
-        failed: 0,
-        hears: String::new(),
-    };
+    let address = view.parties[side].map(|party| party.to_string());
+    let mut leg = Leg::new(name(side), address, kinds[side]);
     let mut heard = None;
     for stream in figures.into_iter().flat_map(streams) {
         let (report, failures) = (&stream.legs[side], &stream.failures[side]);

@@ -238,22 +238,7 @@ mod tests {
     use super::*;
 
     fn leg(family: &'static str, address: &str) -> Leg {
-        Leg {
-            family,
-            address: Some(address.to_owned()),
-            kind: Kind::Generic,
-            port: None,
-            destination: None,
-            packets: 0,
-            bytes: 0,
-            lost: 0,
-            jitter_ms: None,
-            silent: None,
-            sent: 0,
-            refused: 0,
-            failed: 0,
-            hears: String::new(),
-        }
+        Leg::new(family, Some(address.to_owned()), Kind::Generic)
     }
 
     fn snapshot() -> Snapshot {

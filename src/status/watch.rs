@@ -7,7 +7,10 @@ use std::io::{self, Write};
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
+use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::{SigSet, Signal, raise};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::termios::{LocalFlags, SetArg, Termios, tcgetattr, tcsetattr};
 
 use crate::control::AskError;
@@ -21,8 +24,25 @@ const LEAVE: &str = "\x1b[?25h\x1b[?1049l";
 /// Far down to the right; then: where is that?
 const ASK_SIZE: &str = "\x1b[999;999H\x1b[6n";
 
-/// Shows what `ask` says until somebody types `q`.
-pub(super) fn watch(first: Vec<u8>, mut ask: impl FnMut() -> Result<Vec<u8>, AskError>) -> io::Result<()> {
+/// Shows what `ask` says until somebody types `q`, or a signal ends it: then the
+/// terminal is put back first.
+pub(super) fn watch(first: Vec<u8>, ask: impl FnMut() -> Result<Vec<u8>, AskError>) -> io::Result<()> {
+    let signals = [Signal::SIGTERM, Signal::SIGHUP].into_iter().collect::<SigSet>();
+    signals.thread_block()?;
+    let ended = look(first, ask, &SignalFd::with_flags(&signals, SfdFlags::SFD_CLOEXEC)?);
+    signals.thread_unblock()?;
+    if let Some(signal) = ended? {
+        raise(signal)?;
+    }
+    Ok(())
+}
+
+/// The signal that ends it, if that is not a key.
+fn look(
+    first: Vec<u8>,
+    mut ask: impl FnMut() -> Result<Vec<u8>, AskError>,
+    signals: &SignalFd,
+) -> io::Result<Option<Signal>> {
     let mut screen = Screen::enter()?;
     let mut view = View::new(first);
     let mut asked = now();
@@ -34,10 +54,13 @@ pub(super) fn watch(first: Vec<u8>, mut ask: impl FnMut() -> Result<Vec<u8>, Ask
             asked = now();
             continue;
         }
-        for key in screen.keys(left)? {
-            if view.press(key) == Wish::End {
-                return Ok(());
+        match screen.wait(left, signals)? {
+            Came::Keys(keys) => {
+                if keys.into_iter().any(|key| view.press(key) == Wish::End) {
+                    return Ok(None);
+                }
             }
+            Came::Signal(signal) => return Ok(Some(signal)),
         }
     }
 }
@@ -56,6 +79,12 @@ struct View {
     top: usize,
     /// Lines and columns of the terminal.
     size: (usize, usize),
+}
+
+/// What ends a wait.
+enum Came {
+    Keys(Vec<Key>),
+    Signal(Signal),
 }
 
 /// What somebody typed.
@@ -175,25 +204,31 @@ impl Screen {
         put(&format!("{ASK_SIZE}{}", view.draw()))
     }
 
-    /// The keys typed within this time; at the first ones it is over.
-    fn keys(&mut self, time: Duration) -> io::Result<Vec<Key>> {
+    /// The keys typed within this time, or a signal; at the first ones it is over.
+    fn wait(&mut self, time: Duration, signals: &SignalFd) -> io::Result<Came> {
         let stdin = io::stdin();
         let timeout = PollTimeout::try_from(time).unwrap_or(PollTimeout::MAX);
-        let mut wanted = [PollFd::new(stdin.as_fd(), PollFlags::POLLIN)];
+        let wanted = |fd| PollFd::new(fd, PollFlags::POLLIN);
+        let mut wanted = [wanted(stdin.as_fd()), wanted(signals.as_fd())];
         match poll(&mut wanted, timeout) {
-            Ok(0) | Err(nix::errno::Errno::EINTR) => return Ok(Vec::new()),
+            Ok(0) | Err(Errno::EINTR) => return Ok(Came::Keys(Vec::new())),
             Ok(_) => {}
             Err(errno) => return Err(errno.into()),
+        }
+        if wanted[1].any() == Some(true) {
+            let signal =
+                signals.read_signal()?.and_then(|signal| Signal::try_from(signal.ssi_signo.cast_signed()).ok());
+            return Ok(Came::Signal(signal.unwrap_or(Signal::SIGTERM)));
         }
         let mut buffer = [0; 64];
         // Not through std's buffer, in which the next look would miss what is left.
         let length = nix::unistd::read(stdin.as_fd(), &mut buffer)?;
         if length == 0 {
             // The terminal is gone.
-            return Ok(vec![Key::Quit]);
+            return Ok(Came::Keys(vec![Key::Quit]));
         }
         self.typed.extend_from_slice(buffer.get(..length).unwrap_or_default());
-        Ok(keys(&mut self.typed))
+        Ok(Came::Keys(keys(&mut self.typed)))
     }
 }
 

@@ -40,6 +40,7 @@ mod sizes;
 mod start;
 mod status;
 mod strangers;
+mod syslog;
 mod takeover;
 mod telephones;
 mod threads;

@@ -170,6 +170,27 @@ fn watching_shows_calls_come_and_go_until_q() {
     });
 }
 
+/// A window that is closed, or a kill: the shell behind it can be used again.
+#[test]
+fn watching_that_a_signal_ends_puts_the_terminal_back() {
+    isolated_with(&["tmux"], || {
+        let socket = Socket::new();
+        let _daemon = socket.daemon();
+        let folder = Folder::new("watch-ended");
+        let pid_file = folder.file("pid");
+        let watch = format!("echo $$ > {pid_file}; exec {PROGRAM} status --watch --control {}", socket.path());
+        let script = folder.file("script");
+        fs::write(&script, format!("sh -c '{watch}'; echo ended $?; stty -a; read wait")).unwrap();
+        let terminal = Terminal::start(&folder, (80, 24), &format!("sh {script}"));
+        terminal.await_texts(&["No calls now"]);
+        let number = fs::read_to_string(&pid_file).unwrap();
+        assert!(Command::new("kill").arg(number.trim()).status().unwrap().success());
+        // As the shell tells of SIGTERM.
+        let screen = terminal.await_texts(&["ended 143", "isig icanon"]);
+        assert!(!screen.contains("No calls now") && screen.contains(" echo "), "{screen}");
+    });
+}
+
 #[test]
 fn without_a_daemon_one_line_says_so() {
     let socket = Socket::new();

@@ -1,0 +1,93 @@
+//! `--log syslog`, from within the sandbox, into a socket of the test's own in the
+//! place of `/dev/log`.
+
+use std::fs;
+use std::os::unix::net::UnixDatagram;
+use std::process::{Child, Command, Stdio};
+
+use crate::harness::PATIENCE;
+use crate::harness::daemon::PROGRAM;
+use crate::harness::namespace::isolated;
+use crate::harness::picture::OPTIONS;
+use crate::harness::telephones::Folder;
+
+/// Gives `$1` a `/dev` with nothing but `log`, which leads to `$0`, and what the
+/// program needs at its start.
+const OWN_DEV: &str = r#"set -e
+mount -t tmpfs tmpfs /mnt
+for device in null urandom; do
+    touch /mnt/$device
+    mount --bind /dev/$device /mnt/$device
+done
+ln -s "$0" /mnt/log
+mount --rbind /mnt /dev
+exec "$@""#;
+
+/// A logging daemon.
+struct Logger {
+    socket: UnixDatagram,
+}
+
+impl Logger {
+    fn at(path: &str) -> Self {
+        let socket = UnixDatagram::bind(path).unwrap();
+        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        Self { socket }
+    }
+
+    /// The next line with this text.
+    fn await_line(&self, text: &str) -> String {
+        let mut buffer = [0; 4096];
+        loop {
+            let length = self.socket.recv(&mut buffer).unwrap_or_else(|error| panic!("no `{text}`: {error}"));
+            let line = String::from_utf8_lossy(&buffer[..length]).trim_end().to_owned();
+            if line.contains(text) {
+                return line;
+            }
+        }
+    }
+}
+
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // Both fail only where it has ended already.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn the_systems_log_is_told_before_and_after_the_sandbox_and_over_a_restart_of_its_daemon() {
+    isolated(|| {
+        let folder = Folder::new("syslog");
+        let path = folder.file("log");
+        let logger = Logger::at(&path);
+        let mut command = Command::new("unshare");
+        command.args(["-m", "sh", "-c", OWN_DEV, &path, PROGRAM]).args(OPTIONS).args([
+            "--log",
+            "syslog",
+            "--control",
+            "none",
+        ]);
+        let daemon = Running(command.stdin(Stdio::null()).spawn().unwrap());
+        let number = daemon.0.id();
+        // Facility "daemon", 3, and priority "notice", 5: 3 * 8 + 5.
+        let tagged = |line: &str, priority: &str| {
+            assert!(line.starts_with(priority) && line.contains(&format!(" sipproxy64[{number}]: ")), "{line}");
+        };
+        tagged(&logger.await_line("system_calls=\"restricted\""), "<29>");
+        tagged(&logger.await_line("]: ready"), "<29>");
+        for logger in [Some(logger), None] {
+            let logger = logger.unwrap_or_else(|| {
+                // Its socket has gone, and another one has its name.
+                fs::remove_file(&path).unwrap();
+                Logger::at(&path)
+            });
+            assert!(Command::new("kill").args(["-USR2", &number.to_string()]).status().unwrap().success());
+            tagged(&logger.await_line("]: reloaded"), "<29>");
+        }
+        drop(daemon);
+    });
+}
