@@ -134,6 +134,8 @@ impl Proxy {
     /// cleared first. What `state` does in [`State::signal`] is done before.
     ///
     /// Handling a datagram again gives the same message.
+    // Inlined into the shell it would be built for size, as the shell is.
+    #[inline(never)]
     pub fn handle(
         &mut self,
         now: Duration,
