@@ -333,9 +333,9 @@ impl Call {
 /// A text with the version of the program left out.
 fn without_version(text: &[u8]) -> Vec<u8> {
     let (version, place) = (VERSION.0.as_bytes(), VERSION.1.as_bytes());
-    let finder = memchr::memmem::Finder::new(version);
+    let next = |rest: &[u8]| rest.windows(version.len()).position(|part| part == version);
     let (mut out, mut rest) = (Vec::with_capacity(text.len()), text);
-    while let Some((before, behind)) = finder.find(rest).and_then(|at| rest.split_at_checked(at)) {
+    while let Some((before, behind)) = next(rest).and_then(|at| rest.split_at_checked(at)) {
         out.extend_from_slice(before);
         out.extend_from_slice(place);
         rest = behind.get(version.len()..).unwrap_or_default();

@@ -67,13 +67,14 @@ pub struct Directory {
     spellings: PerFamily<Spelling>,
 }
 
-/// How addresses are hashed: each message asks a dozen times.
-type Hashing = BuildHasherDefault<Mixed>;
+/// How addresses are hashed: each message asks a dozen times. Only for tables into
+/// which no stranger puts an address, as there is no key: what they hold is the
+/// configuration.
+pub type Hashing = BuildHasherDefault<Mixed>;
 
-/// A few multiplications. Without a key, as no stranger puts an address into the
-/// tables: what they hold is the configuration.
+/// A few multiplications.
 #[derive(Clone, Copy, Debug, Default)]
-struct Mixed(u64);
+pub struct Mixed(u64);
 
 impl Mixed {
     fn mix(&mut self, word: u64) {
@@ -85,7 +86,9 @@ impl Hasher for Mixed {
     #[inline]
     fn write(&mut self, bytes: &[u8]) {
         let (words, rest) = bytes.as_chunks::<8>();
-        words.iter().for_each(|word| self.mix(u64::from_le_bytes(*word)));
+        for word in words {
+            self.mix(u64::from_le_bytes(*word));
+        }
         if !rest.is_empty() {
             self.mix(rest.iter().fold(0, |word, &byte| word << 8 | u64::from(byte)));
         }

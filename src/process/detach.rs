@@ -7,16 +7,21 @@
 //! is forked that has threads, and nothing is left to be told after that.
 
 use std::env;
+use std::ffi::{CString, OsString};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
-use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::process::{CommandExt, parent_id};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::ffi::OsStringExt;
+use std::os::unix::process::parent_id;
 use std::path::PathBuf;
-use std::process::{Child, Command, ExitCode, Stdio};
+use std::process::ExitCode;
 
 use nix::errno::Errno;
+use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, poll};
-use nix::unistd::{dup2_stderr, dup2_stdin, dup2_stdout, setsid};
+use nix::spawn::{PosixSpawnAttr, PosixSpawnFileActions, posix_spawn};
+use nix::sys::wait::{WaitStatus, waitpid};
+use nix::unistd::{Pid, dup2_stderr, dup2_stdin, dup2_stdout, pipe2, setsid};
 use rustix::process::{PidfdFlags, getppid, pidfd_open};
 
 /// Tells the new process who waits for it, by the number of that process: in an
@@ -52,23 +57,42 @@ pub fn leave_shell(keep_stderr: bool) -> io::Result<Side> {
 /// Starts this program once more and waits until it has started. The exit status
 /// is 0 then, else that of the other one.
 fn start() -> io::Result<ExitCode> {
-    let mut arguments = env::args_os();
-    let name = arguments.next().unwrap_or_else(|| "sipproxy64".into());
-    let mut child = Command::new(program()?)
-        .arg0(name)
-        .args(arguments)
-        .env(WAITING, std::process::id().to_string())
-        .stdout(Stdio::piped())
-        .spawn()?;
-    if has_started(&mut child) {
+    let (heard, told) = pipe2(OFlag::O_CLOEXEC)?;
+    let child = start_again(told)?;
+    if has_started(heard) {
         return Ok(ExitCode::SUCCESS);
     }
     // It has said why, unless something killed it.
-    let status = child.wait()?;
-    match status.code().map(u8::try_from) {
-        Some(Ok(code)) if code != 0 => Ok(ExitCode::from(code)),
-        _ => Err(io::Error::other(format!("the detached process ended at the start: {status}"))),
+    match waitpid(child, None)? {
+        WaitStatus::Exited(_, code) if code != 0 => Ok(u8::try_from(code).map_or(ExitCode::FAILURE, ExitCode::from)),
+        WaitStatus::Signaled(_, signal, _) => Err(ended(&format!("by {signal:?}"))),
+        _ => Err(ended("without a word")),
     }
+}
+
+fn ended(how: &str) -> io::Error {
+    io::Error::other(format!("the detached process ended at the start, {how}"))
+}
+
+/// The same program with the same arguments, and `told` as its standard output.
+/// Not by `std::process`, which could do far more and is as large.
+fn start_again(told: OwnedFd) -> io::Result<Pid> {
+    let arguments = env::args_os().map(text).collect::<io::Result<Vec<_>>>()?;
+    let waiting = (OsString::from(WAITING), OsString::from(std::process::id().to_string()));
+    let others = env::vars_os().filter(|(name, _)| name != WAITING);
+    let variable = |(mut name, value): (OsString, OsString)| {
+        name.push("=");
+        name.push(value);
+        text(name)
+    };
+    let environment = others.chain([waiting]).map(variable).collect::<io::Result<Vec<_>>>()?;
+    let mut files = PosixSpawnFileActions::init()?;
+    files.add_dup2(told.as_raw_fd(), io::stdout().as_raw_fd())?;
+    Ok(posix_spawn(&program()?, &files, &PosixSpawnAttr::init()?, &arguments, &environment)?)
+}
+
+fn text(text: OsString) -> io::Result<CString> {
+    Ok(CString::new(text.into_vec())?)
 }
 
 /// The file of this program, also where its name is gone.
@@ -77,10 +101,9 @@ fn program() -> io::Result<PathBuf> {
     Ok(if path.exists() { path } else { "/proc/self/exe".into() })
 }
 
-fn has_started(child: &mut Child) -> bool {
+fn has_started(heard: OwnedFd) -> bool {
     let mut byte = [0];
-    let read = child.stdout.as_mut().map(|pipe| pipe.read_exact(&mut byte));
-    matches!(read, Some(Ok(()))) && byte == [STARTED]
+    File::from(heard).read_exact(&mut byte).is_ok() && byte == [STARTED]
 }
 
 /// The new process, while the first one waits.

@@ -115,6 +115,9 @@ fn begins_something(datagram: &[u8]) -> bool {
     !ONGOING.contains(&method) && !has_to_tag(datagram)
 }
 
+/// What begins a tag behind an address (RFC 3261 §25.1, tag-param).
+const TAG: &[u8] = b";tag=";
+
 /// Whether the To of a message has a tag.
 fn has_to_tag(datagram: &[u8]) -> bool {
     let mut rest = datagram;
@@ -123,7 +126,7 @@ fn has_to_tag(datagram: &[u8]) -> bool {
         if let [b't' | b'T', tail @ ..] = line {
             let tail = if let [b'o' | b'O', tail @ ..] = tail { tail } else { tail };
             if let [b':', value @ ..] = scan::trim(tail) {
-                return memchr::memmem::find(value, b";tag=").is_some();
+                return value.windows(TAG.len()).any(|part| part == TAG);
             }
         }
         if line.len() <= 2 {

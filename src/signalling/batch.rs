@@ -181,8 +181,10 @@ fn send_some(
 ) -> nix::Result<usize> {
     addresses.clear();
     addresses.extend(run.iter().take(BATCH).map(|leaving| Some(SockaddrStorage::from(leaving.to))));
-    let slices: [_; BATCH] =
-        std::array::from_fn(|at| [IoSlice::new(run.get(at).map_or(&[], |leaving| leaving.bytes.as_slice()))]);
+    let mut slices = [[IoSlice::new(&[])]; BATCH];
+    for (slice, leaving) in slices.iter_mut().zip(run) {
+        *slice = [IoSlice::new(&leaving.bytes)];
+    }
     let sent = sendmmsg(socket, headers, slices.iter(), &*addresses, [], MsgFlags::MSG_DONTWAIT)?;
     Ok(sent.count())
 }

@@ -13,6 +13,7 @@ use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use nix::sys::eventfd::EventFd;
 
+use crate::address::Hashing;
 use crate::config::{Config, Map};
 #[allow(clippy::disallowed_types, reason = "the shell owns sockets")]
 use crate::socket::UdpSocket;
@@ -124,7 +125,7 @@ pub(super) struct SipSockets {
     /// By their keys, which are never used again.
     sockets: Vec<Option<SipSocket>>,
     /// The socket to send from at each address.
-    places: HashMap<SocketAddr, usize>,
+    places: HashMap<SocketAddr, usize, Hashing>,
 }
 
 impl SipSockets {
@@ -132,7 +133,7 @@ impl SipSockets {
     pub(super) fn new(wake: &Arc<EventFd>) -> io::Result<Self> {
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
         epoll.add(&**wake, EpollEvent::new(EpollFlags::EPOLLIN, WAKE))?;
-        Ok(Self { epoll, sockets: Vec::new(), places: HashMap::new() })
+        Ok(Self { epoll, sockets: Vec::new(), places: HashMap::default() })
     }
 
     /// Watches one more.
