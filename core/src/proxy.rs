@@ -134,6 +134,8 @@ impl Proxy {
     /// cleared first. What `state` does in [`State::signal`] is done before.
     ///
     /// Handling a datagram again gives the same message.
+    // In a caller that is optimised for size it would be, too.
+    #[inline(never)]
     pub fn handle(
         &mut self,
         now: Duration,
