@@ -19,6 +19,9 @@ const STOPPED: Duration = Duration::from_secs(5);
 const LOSSY: u64 = 30;
 /// Jitter from here on is more than most telephones make up for, in milliseconds.
 const UNEVEN: f32 = 60.0;
+/// ICMP errors that are no trouble where somebody was heard: who hangs up closes the
+/// socket before the BYE is here.
+const HANGING_UP: u64 = 6;
 /// As many packets say something of loss.
 const ENOUGH: u64 = 50;
 
@@ -119,7 +122,7 @@ impl Party<'_> {
     /// It was heard, but not all was well.
     fn spoke(&self, other: &Self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { name, leg, .. } = self;
-        if leg.rtcp == leg.packets {
+        if leg.rtcp == leg.packets && self.ending.obituary.answered {
             write!(f, "; only RTCP came from the {name}, no RTP: it is mute, or its RTP is filtered")?;
         }
         if let Some(from) = leg.last_refused {
@@ -158,8 +161,9 @@ impl Party<'_> {
     /// What did not get to it.
     fn was_not_reached(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { name, leg, .. } = self;
-        if let Some(place) = leg.failures.last_unreachable {
-            let count = leg.failures.unreachable;
+        let count = leg.failures.unreachable;
+        let hung_up = self.ending.obituary.answered && leg.packets > 0 && count <= HANGING_UP;
+        if let Some(place) = leg.failures.last_unreachable.filter(|_| !hung_up) {
             write!(
                 f,
                 "; destination unreachable: {count} ICMP errors came back for {place}, where the {name} wants its \
@@ -227,6 +231,30 @@ mod tests {
     fn a_good_call_has_no_remarks() {
         let few_lost = Report { lost: 2, jitter: Some(4.0), ..heard() };
         assert_eq!(verdict(&ending(PerFamily::new(few_lost, heard()))), "both parties sent media");
+    }
+
+    #[test]
+    fn packets_that_come_when_somebody_has_hung_up_are_no_trouble() {
+        let gone = |heard_of, unreachable| {
+            let mut ending = ending(PerFamily::new(heard_of, heard()));
+            let failures = &mut ending.streams[0].failures[Family::V4];
+            failures.unreachable = unreachable;
+            failures.last_unreachable = Some("192.0.2.101:30000".parse().unwrap());
+            verdict(&ending)
+        };
+        assert_eq!(gone(heard(), 3), "both parties sent media");
+        assert!(gone(heard(), 60).contains("60 ICMP errors"), "{}", gone(heard(), 60));
+        assert!(gone(Report::default(), 3).contains("3 ICMP errors"), "{}", gone(Report::default(), 3));
+    }
+
+    /// RTCP while it rings tells nothing.
+    #[test]
+    fn nobody_is_called_mute_before_the_answer() {
+        let rtcp = Report { packets: 2, rtcp: 2, ..heard() };
+        let mut ending = ending(PerFamily::new(rtcp, Report::default()));
+        assert!(verdict(&ending).contains("it is mute"), "{}", verdict(&ending));
+        ending.obituary.answered = false;
+        assert_eq!(verdict(&ending), "the call was not answered; only the callee sent media");
     }
 
     #[test]
