@@ -134,7 +134,7 @@ impl Proxy {
     /// cleared first. What `state` does in [`State::signal`] is done before.
     ///
     /// Handling a datagram again gives the same message.
-    // Inlined into the shell it would be built for size, as the shell is.
+    // In a caller that is optimised for size it would be, too.
     #[inline(never)]
     pub fn handle(
         &mut self,

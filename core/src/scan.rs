@@ -214,6 +214,14 @@ pub fn find_control(text: &[u8]) -> Option<usize> {
     find_by_word(text, marks, |byte| byte < b' ')
 }
 
+/// Where in `text` the first byte stands that is `byte` or not above `most`, which
+/// is less than 127.
+#[inline]
+pub fn find_at_most(text: &[u8], most: u8, byte: u8) -> Option<usize> {
+    let low = |word: u64| word.wrapping_sub(everywhere(most + 1)) & !word & everywhere(0x80);
+    find_by_word(text, |word| low(word) | marks_of(word, byte), |other| other <= most || other == byte)
+}
+
 /// Whether white space stands anywhere in `text`.
 pub fn has_lws(text: &[u8]) -> bool {
     // There is none in most: the first look is the faster one, and takes in too much.
@@ -382,6 +390,8 @@ mod tests {
                 assert_eq!(find(&text, b'b'), None, "{length}");
                 text[place..].iter_mut().step_by(5).for_each(|byte| *byte = b'\t');
                 assert_eq!(find_control(&text), Some(place), "{length}");
+                assert_eq!(find_at_most(&text, b' ', b':'), Some(place), "{length}");
+                assert_eq!(find_at_most(&text, 8, b'b'), None, "{length}");
             }
         }
         let all: Vec<u8> = (b' '..=255).collect();

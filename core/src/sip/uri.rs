@@ -1,7 +1,7 @@
 //! SIP URIs (RFC 3261 §19.1).
 
 use super::host::HostPort;
-use crate::scan::{Class, PARAMETER, PARAMETER_NAME, SCHEME, Scanner, Span, find};
+use crate::scan::{Class, PARAMETER, PARAMETER_NAME, SCHEME, Scanner, Span, find, find_at_most};
 
 /// What the scheme of a URI means to a proxy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -161,10 +161,35 @@ impl<'a> Parameters<'a> {
     }
 }
 
+impl Parameters<'_> {
+    /// The next one, if it is written without white space and quotes, as nearly all
+    /// are.
+    #[inline]
+    fn next_plain(&mut self) -> Option<Parameter> {
+        let (start, text) = (self.scanner.offset(), self.scanner.rest());
+        let inside = text.strip_prefix(b";")?;
+        let name_length = inside.iter().position(|&byte| !PARAMETER_NAME.has(byte)).unwrap_or(inside.len());
+        let name = Span::new(start + 1, start + 1 + name_length);
+        let value = match inside.get(name_length..) {
+            None | Some([] | [b';', ..]) => Span::new(name.end, name.end),
+            Some([b'=', value @ ..]) if value.first() != Some(&b'"') => {
+                let length = find_at_most(value, b' ', b';').unwrap_or(value.len());
+                matches!(value.get(length), None | Some(b';')).then_some(Span::new(0, length).shifted(name.end + 1))?
+            }
+            Some(_) => return None,
+        };
+        self.scanner.skip(value.end - start);
+        Some(Parameter { whole: Span::new(start, value.end), name, value })
+    }
+}
+
 impl Iterator for Parameters<'_> {
     type Item = Parameter;
 
     fn next(&mut self) -> Option<Parameter> {
+        if let Some(plain) = self.next_plain() {
+            return Some(plain);
+        }
         let scanner = &mut self.scanner;
         // What stands between a parameter and the next semicolon belongs to neither.
         if scanner.peek()? != b';' {
