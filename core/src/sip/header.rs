@@ -4,7 +4,7 @@
 //! a row. The names are those of IANA's registry and of common private ones.
 
 use super::method::Method;
-use crate::scan::{lowest_bytes, place_in_word};
+use crate::scan::{find, lowest_bytes, place_in_word};
 
 /// What a bridge does with the values of a header field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,7 +98,7 @@ impl HeaderName {
 
     /// The header field of the table whose name stands at the front of `text`, with
     /// its colon right behind, and how long the name is. `None` says nothing: there
-    /// may be one all the same, of a long name or at the very end of a text.
+    /// may be one all the same, at the very end of a text.
     ///
     /// ```
     /// use sipproxy64_core::sip::header::HeaderName;
@@ -112,7 +112,11 @@ impl HeaderName {
         let (words, length) = match (place_in_word(front, b':'), place_in_word(back, b':')) {
             (Some(length), _) => (Words(front & lowest_bytes(length), 0), length),
             (None, Some(length)) => (Words(front, back & lowest_bytes(length)), 8 + length),
-            (None, None) => return None,
+            (None, None) => {
+                let behind = text.get(16..).unwrap_or_default();
+                let most = behind.len().min(LONGEST - 16 + 1);
+                (Words(front, back), 16 + find(behind.get(..most)?, b':')?)
+            }
         };
         let name = Self::look_up(text.get(..length)?, words);
         (name != Self::OTHER).then_some((name, length))
@@ -235,6 +239,7 @@ impl Words {
 
     /// Whether both are the same but for the case of letters, the one that is
     /// known in lower case.
+    #[inline]
     fn is(self, known: Self) -> bool {
         let differs = |word: u64, known: u64| {
             // Of the bytes of a name, letters alone have this bit.
@@ -253,6 +258,7 @@ struct Known {
 }
 
 impl Known {
+    #[inline]
     fn is(&self, name: &[u8], words: Words) -> bool {
         self.length == name.len() && words.is(self.words) && (self.length <= 16 || self.is_within(name))
     }
@@ -481,6 +487,8 @@ mod tests {
             let name = HeaderName(u8::try_from(index).unwrap());
             assert_eq!(HeaderName::from_name(row.name.as_bytes()), name, "{}", row.name);
             assert_eq!(HeaderName::from_name(row.name.to_uppercase().as_bytes()), name, "{}", row.name);
+            let line = format!("{}: and a value behind it", row.name.to_uppercase());
+            assert_eq!(HeaderName::at_front(line.as_bytes()), Some((name, row.name.len())), "{line}");
             if let Some(letter) = row.compact {
                 assert_eq!(HeaderName::from_name(&[letter]), name, "{}", row.name);
                 assert_eq!(HeaderName::from_name(&[letter.to_ascii_uppercase()]), name, "{}", row.name);
@@ -505,6 +513,8 @@ mod tests {
             "A-Name-That-Is-Longer-Than-All-Of-Those-In-The-Table",
         ] {
             assert_eq!(HeaderName::from_name(name.as_bytes()), HeaderName::OTHER, "{name}");
+            let line = format!("{name}: and a value, Via: behind it");
+            assert_eq!(HeaderName::at_front(line.as_bytes()), None, "{line}");
         }
     }
 

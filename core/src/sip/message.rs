@@ -338,7 +338,10 @@ fn field(bytes: &[u8], line: Line) -> Result<Field, Fault> {
     let written = content.get(..colon).unwrap_or_default();
     // A name that is known is a token: only others are looked at byte by byte.
     let name = match HeaderName::from_name(written) {
-        HeaderName::OTHER => HeaderName::from_name(name_before_blanks(written).ok_or(Fault::FieldName)?),
+        HeaderName::OTHER => match name_before_blanks(written).ok_or(Fault::FieldName)? {
+            all if all.len() == written.len() => HeaderName::OTHER,
+            name => HeaderName::from_name(name),
+        },
         known => known,
     };
     let value = Span::new(line.content.start + colon + 1, line.content.end);
