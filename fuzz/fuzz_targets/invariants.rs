@@ -17,7 +17,7 @@ use sipproxy64::sip::message::{Fields, Message};
 use sipproxy64::sip::name_addr::NameAddrs;
 use sipproxy64::sip::uri::Uri;
 use sipproxy64::sip::via::Vias;
-use sipproxy64::target::{Numeric, TOKEN_NAME};
+use sipproxy64::target::{Maddr, Numeric, TOKEN_NAME};
 use sipproxy64_fuzz::pieces::{Address, Body, Field, Request, kept, lines};
 use sipproxy64_fuzz::play::{Arrived, FIGURE, Passed, World, config, is_request};
 
@@ -201,7 +201,10 @@ fn within_the_dialog(world: &mut World, config: &Config, request: &Request, last
     // Through a hairpin a stranger reads the Contact of a phone as it was written, without
     // the proof that would let it choose the phone's port: it gets the mapped one.
     let unproven = passes.len() > 1 && config.maps.iter().all(|map| map.phone.ip() != last.to.ip());
-    if is_elsewhere || ours || elsewhere || unproven || config.wrapper {
+    // A maddr that is a name is for the uplink to find: in a hairpin that of the other side.
+    let hairpin = last.to.is_ipv4() == remote.is_ipv4();
+    let by_name = Uri::parse(written.as_bytes()).map(|uri| Maddr::of(written.as_bytes(), &uri)) == Some(Maddr::Name);
+    if is_elsewhere || ours || elsewhere || unproven || (hairpin && by_name) || config.wrapper {
         return;
     }
     let start = format!("BYE {written} SIP/2.0\r\n");
