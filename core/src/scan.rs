@@ -63,24 +63,24 @@ impl Class {
             set[byte] = (byte as u8).is_ascii_alphanumeric();
             byte += 1;
         }
+        Self(set).with(more, true)
+    }
+
+    /// The same set with these bytes in it, or not.
+    #[allow(clippy::indexing_slicing)] // const: an index out of bounds would not compile
+    const fn with(self, bytes: &[u8], is_in: bool) -> Self {
+        let Self(mut set) = self;
         let mut index = 0;
-        while index < more.len() {
-            set[more[index] as usize] = true;
+        while index < bytes.len() {
+            set[bytes[index] as usize] = is_in;
             index += 1;
         }
         Self(set)
     }
 
     /// All bytes but those.
-    #[allow(clippy::indexing_slicing)] // const: an index out of bounds would not compile
     pub const fn all_but(bytes: &[u8]) -> Self {
-        let mut set = [true; 256];
-        let mut index = 0;
-        while index < bytes.len() {
-            set[bytes[index] as usize] = false;
-            index += 1;
-        }
-        Self(set)
+        Self([true; 256]).with(bytes, false)
     }
 
     /// All bytes above the blank but those.

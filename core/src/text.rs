@@ -337,16 +337,18 @@ tuple!(A B C D E F);
 tuple!(A B C D E F G);
 tuple!(A B C D E F G H);
 
+/// What a text writes.
+#[cfg(test)]
+pub(crate) fn written(text: impl Text) -> String {
+    let mut out = Vec::new();
+    text.write(&mut out);
+    String::from_utf8(out).unwrap()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
-
-    fn written(text: impl Text) -> String {
-        let mut out = Vec::new();
-        text.write(&mut out);
-        String::from_utf8(out).unwrap()
-    }
 
     #[test]
     fn numbers_at_their_ends() {

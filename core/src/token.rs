@@ -332,12 +332,7 @@ pub fn seal_route(key: &Key, route: SocketAddr, received: SocketAddr) -> Seal {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn written(text: impl Text) -> String {
-        let mut out = Vec::new();
-        text.write(&mut out);
-        String::from_utf8(out).unwrap()
-    }
+    use crate::text::written;
 
     #[test]
     fn a_token_gives_back_what_was_written() {

@@ -30,8 +30,9 @@ impl Successor {
     }
 
     /// Gives everything to the new process, whose work it is when this returns; what
-    /// it keeps of the belongings is the first part of the answer. To be called when nothing changes any
-    /// more; it blocks for no longer than [`PAUSE`] with [`EACH`], and [`BEGINNING`].
+    /// it keeps of the belongings is the first part of the answer. To be called when
+    /// nothing changes any more; it blocks for no longer than [`PAUSE`] with [`EACH`],
+    /// and [`BEGINNING`].
     ///
     /// # Errors
     /// Where the new process does not take over: this one is to go on.

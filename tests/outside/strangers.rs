@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::harness::agent::{Agent, response_to};
+use crate::harness::agent::{Agent, Received, response_to};
 use crate::harness::daemon::Daemon;
 use crate::harness::message::Message;
 use crate::harness::namespace::isolated;
@@ -72,16 +72,22 @@ fn a_strangers_requests_reach_phones_and_the_uplink_alone() {
     });
 }
 
+/// A request of Bob's, as it left and as it reached Alice, and her answer to it.
+fn to_be_answered(bob: &Party, alice: &Party) -> (Message, Received, Message) {
+    let request = bob.request("MESSAGE", "sip:alice@[2001:db8::101]").without_body();
+    bob.agent.send(&request, F1);
+    let arrived = alice.agent.receive_request("MESSAGE");
+    let good = response_to(&arrived.message, 200, "OK", "a1").without_body();
+    (request, arrived, good)
+}
+
 /// A response with one thing changed goes nowhere; the true one still does.
 #[test]
 fn forged_responses_go_nowhere() {
     isolated(|| {
         let mut daemon = Daemon::start();
         let (bob, alice) = (Party::new("bob", X6, 40000), Party::new("alice", P1, 30000));
-        let request = bob.request("MESSAGE", "sip:alice@[2001:db8::101]").without_body();
-        bob.agent.send(&request, F1);
-        let arrived = alice.agent.receive_request("MESSAGE");
-        let good = response_to(&arrived.message, 200, "OK", "a1").without_body();
+        let (request, arrived, good) = to_be_answered(&bob, &alice);
         let mallory = Agent::bind("mallory", STRANGER4);
         for (name, value) in [("Call-ID", "other"), ("CSeq", "2 MESSAGE"), ("Via", "SIP/2.0/UDP 192.0.2.1:5060")] {
             mallory.send(&good.clone().replacing(name, value), LISTEN4);
@@ -100,10 +106,7 @@ fn a_rewritten_via_is_told_with_who_sent_it_and_what_to_do() {
     isolated(|| {
         let mut daemon = Daemon::start();
         let (bob, alice) = (Party::new("bob", X6, 40000), Party::new("alice", P1, 30000));
-        let request = bob.request("MESSAGE", "sip:alice@[2001:db8::101]").without_body();
-        bob.agent.send(&request, F1);
-        let arrived = alice.agent.receive_request("MESSAGE");
-        let good = response_to(&arrived.message, 200, "OK", "a1").without_body();
+        let (request, arrived, good) = to_be_answered(&bob, &alice);
         let text = String::from_utf8(good.to_wire()).unwrap();
         let rewritten = text.replacen("UDP 192.0.2.1:5060;", "UDP 203.0.113.77:61234;", 1);
         assert_ne!(text, rewritten);
