@@ -22,6 +22,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use socket2::{Domain, SockAddr, Socket, Type};
+use tokio::io::AsyncWriteExt;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -110,7 +111,7 @@ impl Client {
     /// Answers, beside everything else. Whether the client reads it is its own affair.
     pub fn answer(mut self, answer: Vec<u8>) {
         task::spawn(async move {
-            if timeout(ANSWERING, task::write_all(&mut self.stream, &answer)).await.is_err() {
+            if timeout(ANSWERING, self.stream.write_all(&answer)).await.is_err() {
                 debug!("a client of the control socket did not read its answer");
             }
             drop(self.permit);

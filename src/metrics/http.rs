@@ -4,9 +4,8 @@
 use std::io::{self, ErrorKind};
 use std::net::IpAddr;
 
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
-
-use crate::task;
 
 /// The longest head of a request, in octets.
 const HEAD: usize = 8192;
@@ -142,8 +141,8 @@ pub(super) async fn read_head(stream: &TcpStream) -> io::Result<Vec<u8>> {
 
 /// Writes an answer.
 pub(super) async fn write(stream: &mut TcpStream, reply: &Reply) -> io::Result<()> {
-    task::write_all(stream, reply.head().as_bytes()).await?;
-    task::write_all(stream, &reply.body).await
+    stream.write_all(reply.head().as_bytes()).await?;
+    stream.write_all(&reply.body).await
 }
 
 #[cfg(test)]
