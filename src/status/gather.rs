@@ -193,6 +193,9 @@ fn without_media(
     leaving: bool,
     views: &[(CallView, PerFamily<Kind>)],
 ) -> Snapshot {
+    // A message is counted before the trouble that it was: in this order, none is shown
+    // without its message.
+    let troubles = troubles(signalling);
     let figures = signalling.figures();
     Snapshot {
         schema: SCHEMA,
@@ -212,7 +215,7 @@ fn without_media(
             keep_alives: figures.keep_alives,
             shed: figures.shed,
         },
-        troubles: troubles(signalling),
+        troubles,
         media: Vec::new(),
         ended: Ended::default(),
     }
