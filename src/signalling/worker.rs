@@ -131,6 +131,10 @@ impl Worker {
     /// it is `running`.
     pub(super) fn run(mut self, running: Sender<()>) {
         make_way_for_media();
+        // The first calls shall not wait for it, and who counts files counts them all.
+        while self.stock.has_room() {
+            self.stock.add();
+        }
         let _ = running.send(());
         if let Err(fault) = self.serve() {
             // Where nobody listens any more the daemon ends anyway.

@@ -93,10 +93,14 @@ fn signal(process: Process, name: &str) {
     assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
 }
 
-/// Whether it is there; a zombie that nobody has taken in is not.
+/// Whether a thread of it is there. A zombie that nobody has taken in is none; the
+/// first thread may be one already while others still hold what the process had.
 fn is_running(process: Process) -> bool {
-    let stat = fs::read_to_string(format!("/proc/{}/stat", process.0)).unwrap_or_default();
-    stat.rsplit(')').next().is_some_and(|state| !state.is_empty() && !state.trim_start().starts_with('Z'))
+    let Ok(threads) = fs::read_dir(format!("/proc/{}/task", process.0)) else { return false };
+    threads.flatten().any(|thread| {
+        let stat = fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
+        stat.rsplit(')').next().is_some_and(|state| !state.is_empty() && !state.trim_start().starts_with(['Z', 'X']))
+    })
 }
 
 fn await_that(what: &str, is_so: impl Fn() -> bool) {
