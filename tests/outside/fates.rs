@@ -11,17 +11,18 @@ use crate::harness::dialog::Dialog;
 use crate::harness::message::unique;
 use crate::harness::namespace::isolated;
 use crate::harness::party::Party;
-use crate::harness::picture::{F1, LISTEN4, P1, X6};
+use crate::harness::picture::{F1, LISTEN4};
 use crate::harness::talk::{Scene, Talk};
 
-/// Room for calls that wait for their timers, and short timers.
+/// Room for calls that wait for their timers, and short timers; no call lasts so long
+/// as these, but those that shall.
 const OPTIONS: [&str; 10] = [
     "--rtp-timeout",
-    "1",
+    "3",
     "--ringing-timeout",
-    "1",
+    "3",
     "--hold-timeout",
-    "1",
+    "3",
     "--max-calls-per-source",
     "100000",
     "-p",
@@ -132,14 +133,43 @@ fn late_offer_and_a_refused_reoffer(caller: &Party, callee: &Party, uri: &str, p
     callee.agent.receive_response(200, &bye);
 }
 
-/// So many calls, one after the other, by turns in each direction.
-fn make(calls: usize, bob: &Party, alice: &Party) {
-    for number in 0..calls {
-        let fate = FATES[number / 2 % FATES.len()];
-        if number % 2 == 0 {
-            fate(bob, alice, "sip:alice@[2001:db8::101]", F1);
-        } else {
-            fate(alice, bob, "sip:bob@[2001:db8:9::55]:5062", LISTEN4);
+/// Who calls whom at the same time as others. Where a machine is busy, it is waking up
+/// that takes the time of a call.
+const PAIRS: u16 = 4;
+
+/// A phone and a generic party, with ports of their own.
+struct Pair {
+    bob: Party,
+    alice: Party,
+    fake: String,
+}
+
+impl Pair {
+    /// The first is that of the picture.
+    fn new(number: u16) -> Self {
+        let (port, media) = (5060 + 10 * number, 1000 * number);
+        let bob = Party::new("bob", &format!("[2001:db8:9::55]:{}", port + 2), 40000 + media);
+        let alice = Party::new("alice", &format!("192.0.2.101:{port}"), 33000 + media);
+        Self { bob, alice, fake: format!("[2001:db8::101]:{port}") }
+    }
+
+    /// What maps the phone.
+    fn map(number: u16) -> String {
+        let port = 5060 + 10 * number;
+        format!("192.0.2.101:{port}=[2001:db8::101]:{port}")
+    }
+
+    /// So many calls, one after the other, by turns in each direction.
+    fn make(&self, calls: usize) {
+        let Self { bob, alice, fake } = self;
+        let (to_alice, to_bob) = (format!("sip:alice@{fake}"), format!("sip:bob@{}", bob.agent.hostport()));
+        for number in 0..calls {
+            let fate = FATES[number / 2 % FATES.len()];
+            if number % 2 == 0 {
+                fate(bob, alice, &to_alice, fake);
+            } else {
+                fate(alice, bob, &to_bob, LISTEN4);
+            }
         }
     }
 }
@@ -156,20 +186,26 @@ fn await_descriptors(process: Process, before: usize) {
 #[test]
 fn ten_thousand_calls_leave_nothing_behind() {
     isolated(|| {
-        let mut daemon = Daemon::start_quietly(&OPTIONS);
+        let maps: Vec<String> = (1..PAIRS).flat_map(|number| ["-m".to_owned(), Pair::map(number)]).collect();
+        let options: Vec<&str> = OPTIONS.into_iter().chain(maps.iter().map(String::as_str)).collect();
+        let mut daemon = Daemon::start_quietly(&options);
         let process = daemon.process();
-        let (bob, alice) = (Party::new("bob", X6, 40000), Party::new("alice", P1, 30000));
+        let mut pairs: Vec<Pair> = (0..PAIRS).map(Pair::new).collect();
         let before = process.descriptors();
-        // The memory of as many calls at a time as there will be.
-        make(CALLS / 4, &bob, &alice);
-        await_descriptors(process, before);
-        let warm = process.memory();
-        make(CALLS - CALLS / 4, &bob, &alice);
-        await_descriptors(process, before);
-        let memory = process.memory();
-        eprintln!("descriptors {before}, memory {warm} kB, then {memory} kB");
-        assert!(memory <= warm + 1024, "{memory} kB after all calls, {warm} kB after a quarter of them");
+        let memory = [(); 4].map(|()| {
+            thread::scope(|scope| {
+                pairs.iter().for_each(|pair| _ = scope.spawn(|| pair.make(CALLS / 4 / usize::from(PAIRS))));
+            });
+            await_descriptors(process, before);
+            process.memory()
+        });
+        eprintln!("descriptors {before}, memory in kB {memory:?}");
+        // The memory of as many calls at a time as there ever were stays, and that depends
+        // on what else this machine does. A leak is there in each quarter.
+        let growth = memory.windows(2).map(|pair| pair[1].saturating_sub(pair[0])).min().unwrap();
+        assert!(growth <= 340, "{growth} kB and more in each quarter: {memory:?}");
         daemon.assert_alive();
+        let Pair { bob, alice, .. } = pairs.swap_remove(0);
         let mut talk = Scene { daemon, parties: [bob, alice], uri: "sip:alice@[2001:db8::101]", proxy: F1 }.talk();
         talk.assert_talks();
         Talk::end(&mut talk, 0);
