@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::harness::agent::{Received, response_to};
 use crate::harness::call::{End, refuse, ring};
+use crate::harness::daemon::Daemon;
 use crate::harness::dialog::Dialog;
 use crate::harness::kernel::await_read;
 use crate::harness::media::{Described, Media, rtp_packet};
@@ -66,12 +67,13 @@ fn received(socket: &UdpSocket) -> Vec<Vec<u8>> {
     }
 }
 
-/// Waits until the relay has read all that was sent to both ports of both legs.
-fn await_relayed(told: &[Described]) {
+/// Waits until the relay has done with all that was sent to both ports of these legs.
+fn await_relayed(daemon: &Daemon, told: &[Described]) {
     for described in told {
         await_read(described.rtp);
         await_read(described.rtcp);
     }
+    daemon.process().await_rest_of_relay();
 }
 
 /// The whole range, before, during and after the set-up, in both directions:
@@ -208,7 +210,7 @@ fn latch_first_is_open_until_the_party_speaks() {
         for number in 0..20 {
             stranger.send_rtp("late", number, ends[CALLEE].told);
         }
-        await_relayed(&[ends[CALLEE].told]);
+        await_relayed(&talk.daemon, &[ends[CALLEE].told]);
         talk.assert_talks();
         assert_eq!(stranger.receive_rtp_within(Duration::from_millis(1)), None);
         assert_eq!(alice.receive_rtp_within(Duration::from_millis(1)), None);
@@ -234,7 +236,7 @@ fn a_name_is_learned_from_the_signalling_address_alone() {
             for number in 0..20 {
                 stranger.send_rtp("spray", number, talk.ends[CALLEE].told);
             }
-            await_relayed(&[talk.ends[CALLEE].told]);
+            await_relayed(&talk.daemon, &[talk.ends[CALLEE].told]);
             let caller = &talk.parties[CALLER].media;
             let callee = &talk.parties[CALLEE].media;
             callee.send_rtp("learned", 1, talk.ends[CALLEE].told);
@@ -263,7 +265,7 @@ fn truncated_rtcp_moves_nothing() {
                     prober.send_bytes(probe, to);
                 }
             }
-            await_relayed(&[told]);
+            await_relayed(&talk.daemon, &[told]);
             let injected = caller.waiting();
             assert!(mode == "first" || injected == 0, "{injected} probes came through");
             caller.send_rtcp("report", 1, talk.ends[CALLER].told);
@@ -296,7 +298,7 @@ fn set_up_packets_move_no_leg_that_has_media() {
                     sender.send_bytes(bytes, talk.ends[CALLEE].told.rtp);
                 }
             }
-            await_relayed(&[talk.ends[CALLEE].told]);
+            await_relayed(&talk.daemon, &[talk.ends[CALLEE].told]);
             talk.assert_talks();
             for sender in [&stranger, &own] {
                 assert_eq!(sender.receive_rtp_within(Duration::from_millis(1)), None, "--latch {mode}");
@@ -325,7 +327,7 @@ fn the_relay_cannot_be_aimed_at_what_is_no_peer() {
             for number in 0..20 {
                 talk.parties[CALLEE].media.send_rtp("aimed", number, talk.ends[CALLEE].told);
             }
-            await_relayed(&[talk.ends[CALLEE].told, talk.ends[CALLER].told]);
+            await_relayed(&talk.daemon, &[talk.ends[CALLEE].told, talk.ends[CALLER].told]);
             for trap in &traps {
                 assert_eq!(received(trap), Vec::<Vec<u8>>::new(), "aimed at {target}");
             }
@@ -362,10 +364,10 @@ fn a_victim_that_never_spoke_gets_a_bounded_number_of_packets() {
                 talk.parties[CALLEE].media.send_rtp("hammer", round * 150 + number, talk.ends[CALLEE].told);
                 talk.parties[CALLEE].media.send_rtcp("hammer", round * 150 + number, talk.ends[CALLEE].told);
                 if number % 50 == 0 {
-                    await_relayed(&[talk.ends[CALLEE].told]);
+                    await_relayed(&talk.daemon, &[talk.ends[CALLEE].told]);
                 }
             }
-            await_relayed(&[talk.ends[CALLEE].told]);
+            await_relayed(&talk.daemon, &[talk.ends[CALLEE].told]);
             heard += victim.waiting();
         }
         assert_eq!(heard, 200, "packets for a victim");
@@ -422,7 +424,7 @@ fn the_families_are_apart() {
             // Refused by the system, or by the latch.
             let _ = socket.send_to(&rtp_packet(1, "mapped", 1), (mapped, port));
         }
-        await_relayed(&[four, six]);
+        await_relayed(&talk.daemon, &[four, six]);
         talk.assert_talks();
     });
 }

@@ -2,8 +2,7 @@
 //! "Each description sets the leg of its sender"): every packet is counted, in
 //! both directions, and by callers of both families.
 
-use std::time::Duration;
-
+use crate::harness::PATIENCE;
 use crate::harness::media::{Bridge, Described, Media};
 use crate::harness::message::{Message, unique};
 use crate::harness::namespace::isolated;
@@ -225,9 +224,9 @@ fn assert_fax(one: &Media, told_one: Described, other: &Media, told_other: Descr
     for number in 0..5u8 {
         let packet = [0, number, 1, 6, 0xc0, 0x01, 0x80, 0, 0, 0xff];
         one.send_bytes(&packet, told_one.rtp);
-        assert_eq!(other.receive_rtp_within(Duration::from_secs(10)), Some((packet.to_vec(), told_other.rtp)));
+        assert_eq!(other.receive_rtp_within(PATIENCE), Some((packet.to_vec(), told_other.rtp)));
         other.send_bytes(&packet, told_other.rtp);
-        assert_eq!(one.receive_rtp_within(Duration::from_secs(10)), Some((packet.to_vec(), told_one.rtp)));
+        assert_eq!(one.receive_rtp_within(PATIENCE), Some((packet.to_vec(), told_one.rtp)));
     }
 }
 

@@ -10,11 +10,12 @@ use crate::harness::message::Message;
 use crate::harness::namespace::isolated;
 use crate::harness::talk::{CALLEE, CALLER, EITHER, Scene, Talk, description, section};
 
-/// Timers that are over soon, but for those that are not under test.
-const SHORT: [&str; 6] = ["--rtp-timeout", "1", "--ringing-timeout", "60", "--hold-timeout", "60"];
+/// Timers that are over soon, but for those that are not under test; not so soon that
+/// a test that is held up for a moment seems to be silent.
+const SHORT: [&str; 6] = ["--rtp-timeout", "3", "--ringing-timeout", "60", "--hold-timeout", "60"];
 
 /// Longer than the short timers, however late they are looked after.
-const LONGER: Duration = Duration::from_millis(3500);
+const LONGER: Duration = Duration::from_millis(5500);
 
 /// A BYE ends the media at once, whatever is said to it.
 #[test]
@@ -128,7 +129,7 @@ fn silence_ends_a_call_of_which_nothing_is_heard() {
         let talk = Scene::six_to_four(&SHORT).talk();
         talk.assert_talks();
         let mut talk = talk;
-        talk.daemon.await_line("call ended: silence for 1 s");
+        talk.daemon.await_line("call ended: silence for ");
         assert_closed(&talk);
     });
 }
@@ -171,7 +172,7 @@ fn a_call_on_hold_has_a_timer_of_its_own() {
             talk.assert_same_ports(by, &exchanged);
             talk.assert_talks();
             // Resumed, it is as mortal as it was.
-            talk.daemon.await_line("call ended: silence for 1 s");
+            talk.daemon.await_line("call ended: silence for ");
         }
     });
 }
@@ -180,7 +181,7 @@ fn a_call_on_hold_has_a_timer_of_its_own() {
 #[test]
 fn ringing_lasts_while_something_comes() {
     isolated(|| {
-        let mut scene = Scene::six_to_four(&["--ringing-timeout", "1"]);
+        let mut scene = Scene::six_to_four(&["--ringing-timeout", "3"]);
         let invite = scene.parties[CALLER].invite(scene.uri);
         let received = scene.invite(&invite);
         let ports = progress(&scene, &invite, &received);
@@ -188,13 +189,13 @@ fn ringing_lasts_while_something_comes() {
             let [caller, callee] = &scene.parties;
             callee.media.send_rtp("early", number, Described::of(&received.message));
             caller.media.expect_rtp(&callee.media, "early", number, ports);
-            thread::sleep(Duration::from_millis(250));
+            thread::sleep(Duration::from_millis(600));
         }
         for _ in 0..8 {
             assert_eq!(progress(&scene, &invite, &received), ports);
-            thread::sleep(Duration::from_millis(250));
+            thread::sleep(Duration::from_millis(600));
         }
-        let line = scene.daemon.await_line("call ended: silence for 1 s");
+        let line = scene.daemon.await_line("call ended: silence for ");
         assert!(line.contains("never answered: it rang") && line.contains("only the callee sent media"), "{line}");
     });
 }

@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::net::{SocketAddr, UdpSocket};
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 use std::{env, fs, process, thread};
 
 use crate::harness::PATIENCE;
@@ -38,10 +39,10 @@ impl Logged {
     }
 
     fn await_text(&self, text: &str) {
-        let deadline = std::time::Instant::now() + PATIENCE;
+        let deadline = Instant::now() + PATIENCE;
         while !self.text().contains(text) {
-            assert!(std::time::Instant::now() < deadline, "the log never said `{text}`: {}", self.text());
-            thread::yield_now();
+            assert!(Instant::now() < deadline, "the log never said `{text}`: {}", self.text());
+            thread::sleep(Duration::from_millis(5));
         }
     }
 

@@ -1,8 +1,9 @@
 //! Nothing that arrives can end the process or stop other calls (spec section 4).
 
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use crate::harness::PATIENCE;
 use crate::harness::agent::Agent;
 use crate::harness::call::{Call, establish};
 use crate::harness::daemon::Daemon;
@@ -70,7 +71,8 @@ impl Siege {
 
     /// Waits until a phone's message comes through: all before it are read then.
     fn await_passage(&mut self) {
-        for _attempt in 0..10 {
+        let deadline = Instant::now() + PATIENCE;
+        while Instant::now() < deadline {
             let fence = self.alice.request("MESSAGE", "sip:fence@provider.example").without_body();
             self.alice.agent.send(&fence, LISTEN4);
             let is_fence = |message: &Message| message.find("Call-ID") == fence.find("Call-ID");

@@ -4,17 +4,17 @@ use std::collections::{HashMap, HashSet};
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::harness::LONG_PATIENCE;
 use crate::harness::agent::Agent;
 use crate::harness::call::{Call, establish};
 use crate::harness::daemon::{Daemon, fail_to_start};
 use crate::harness::namespace::{isolated, isolated_with};
 use crate::harness::party::Party;
 use crate::harness::picture::{F1, LISTEN4, OPTIONS, P1, STRANGER4, X6};
+use crate::harness::{LONG_PATIENCE, PATIENCE};
 
 const ADDRESS: &str = "127.0.0.1:9064";
 
@@ -41,14 +41,15 @@ fn get_json(path: &str) -> Value {
 
 /// What `holds` for, once it does.
 fn get_json_when(path: &str, holds: impl Fn(&Value) -> bool) -> Value {
-    for _ in 0..200 {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
         let json = get_json(path);
         if holds(&json) {
             return json;
         }
+        assert!(Instant::now() < deadline, "it never came to this: {json:#}");
         std::thread::sleep(Duration::from_millis(50));
     }
-    panic!("it never came to this: {:#}", get_json(path));
 }
 
 /// A daemon, two parties, and a call between them that was talked in.

@@ -104,7 +104,7 @@ fn a_refused_call_gives_the_ports_back() {
 #[test]
 fn silence_gives_the_ports_back() {
     isolated(|| {
-        let _daemon = Daemon::start_with(&["-p", "16384-16387", "--rtp-timeout", "1"]);
+        let _daemon = Daemon::start_with(&["-p", "16384-16387", "--rtp-timeout", "3"]);
         let (bob, alice) = parties();
         let first = establish(&bob, &alice, ALICE, F1);
         first.assert_talks(&bob, &alice, 5);

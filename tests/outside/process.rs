@@ -60,6 +60,15 @@ impl Left {
         stat.rsplit(')').next().unwrap().split_whitespace().nth(field).unwrap().to_owned()
     }
 
+    /// The `status` of each of its threads; some may end while one looks.
+    fn threads(&self) -> Vec<String> {
+        let threads = fs::read_dir(format!("/proc/{}/task", self.process.0)).unwrap();
+        let status = |thread: fs::DirEntry| fs::read_to_string(thread.path().join("status")).ok();
+        let found: Vec<String> = threads.flatten().filter_map(status).collect();
+        assert!(!found.is_empty());
+        found
+    }
+
     fn link(&self, name: &str) -> PathBuf {
         fs::read_link(format!("/proc/{}/{name}", self.process.0)).unwrap()
     }
@@ -218,9 +227,7 @@ fn rights_are_given_up_once_all_is_bound() {
         for rights in ["CapInh", "CapPrm", "CapEff", "CapAmb"] {
             assert_eq!(daemon.process.status(rights), "0000000000000000", "{rights}");
         }
-        // Of all threads.
-        for thread in fs::read_dir(format!("/proc/{}/task", daemon.process.0)).unwrap() {
-            let status = fs::read_to_string(thread.unwrap().path().join("status")).unwrap();
+        for status in daemon.threads() {
             assert!(status.contains("Uid:\t4711\t4711\t4711\t4711\n"), "{status}");
         }
         assert_makes_a_call();
@@ -248,8 +255,7 @@ fn a_daemon_in_its_sandbox_does_all_that_it_should() {
         assert!(status.success(), "{}", said_by_now());
         let pid = fs::read_to_string(folder.path("pid")).unwrap().trim().parse().unwrap();
         let daemon = Left { process: Process(pid), pid_file: folder.path("pid") };
-        for thread in fs::read_dir(format!("/proc/{pid}/task")).unwrap() {
-            let status = fs::read_to_string(thread.unwrap().path().join("status")).unwrap();
+        for status in daemon.threads() {
             assert!(status.contains("NoNewPrivs:\t1\n") && status.contains("Seccomp:\t2\n"), "{status}");
         }
         await_that("names are looked up", || said_by_now().contains("uplink found"));

@@ -26,7 +26,7 @@ fn a_call_that_stands_loses_no_packet() {
     isolated(|| {
         let folder = Folder::new("restart-stands");
         let (secret, control) = (folder.file("secret"), folder.file("control"));
-        let options = ["--secret", &secret, "--control", &control, "--rtp-timeout", "2"];
+        let options = ["--secret", &secret, "--control", &control, "--rtp-timeout", "5"];
         let mut talk = Scene::six_to_four(&options).talk();
         let flow = Flow::start(&[talk.bridge()]);
         let mut old = restart(&mut talk.daemon, &options);
@@ -39,7 +39,7 @@ fn a_call_that_stands_loses_no_packet() {
         flow.assert_lost_none();
         // The new daemon lets the BYE pass; the old one ends the call by its silence, and itself.
         talk.end(CALLER);
-        old.await_line("call ended: silence for 2 s");
+        old.await_line("call ended: silence for ");
         assert!(old.wait().success());
     });
 }
@@ -49,7 +49,7 @@ fn a_change_of_the_call_moves_its_media_to_the_new_daemon() {
     isolated(|| {
         let folder = Folder::new("restart-changes");
         let secret = folder.file("secret");
-        let mut talk = Scene::six_to_four(&["--secret", &secret, "--rtp-timeout", "2"]).talk();
+        let mut talk = Scene::six_to_four(&["--secret", &secret, "--rtp-timeout", "5"]).talk();
         talk.assert_talks();
         // Patient: it hears nothing while the old one ends by silence.
         let mut old = restart(&mut talk.daemon, &["--secret", &secret]);
@@ -84,7 +84,7 @@ fn a_call_that_rings_is_answered_through_the_new_daemon() {
         let folder = Folder::new("restart-rings");
         let secret = folder.file("secret");
         // Two streams: where both daemons have ports, neither gets those of the other.
-        let options = ["--secret", &secret, "-p", "16384-16391", "--rtp-timeout", "2", "--ringing-timeout", "2"];
+        let options = ["--secret", &secret, "-p", "16384-16391", "--rtp-timeout", "5", "--ringing-timeout", "5"];
         {
             let (bob, alice) = (party("bob", X6, 40000), party("alice", P1, 30000));
             place(&bob, &alice, "sip:alice@[2001:db8::101]", F1, &options);

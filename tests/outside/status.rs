@@ -3,11 +3,12 @@
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use std::{env, fs, process};
 
 use serde_json::Value;
 
+use crate::harness::PATIENCE;
 use crate::harness::call::{establish, ring};
 use crate::harness::daemon::{Daemon, PROGRAM, fail_to_start};
 use crate::harness::namespace::{isolated, isolated_with};
@@ -57,14 +58,15 @@ impl Socket {
 
     /// The JSON of a moment at which `holds`: snapshots are shared for a while.
     fn json_when(&self, holds: impl Fn(&Value) -> bool) -> Value {
-        for _ in 0..100 {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
             let json = self.json();
             if holds(&json) {
                 return json;
             }
+            assert!(Instant::now() < deadline, "it never came to this: {json:#}");
             std::thread::sleep(Duration::from_millis(50));
         }
-        panic!("it never came to this: {:#}", self.json());
     }
 }
 
@@ -99,7 +101,7 @@ fn a_call_is_shown_with_both_parties_and_what_each_hears() {
             "1 call now",
             "talking for",
             &format!("caller {X6} (IPv6, stranger)"),
-            "hears nothing from the callee for 3 s",
+            "hears nothing from the callee for ",
         ] {
             assert!(text.contains(words), "no `{words}` in\n{text}");
         }
@@ -186,8 +188,8 @@ fn watching_that_a_signal_ends_puts_the_terminal_back() {
         let number = fs::read_to_string(&pid_file).unwrap();
         assert!(Command::new("kill").arg(number.trim()).status().unwrap().success());
         // As the shell tells of SIGTERM.
-        let screen = terminal.await_texts(&["ended 143", "isig icanon"]);
-        assert!(!screen.contains("No calls now") && screen.contains(" echo "), "{screen}");
+        let screen = terminal.await_texts(&["ended 143", "isig icanon", " echo "]);
+        assert!(!screen.contains("No calls now"), "{screen}");
     });
 }
 

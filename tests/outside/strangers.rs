@@ -1,6 +1,6 @@
 //! What strangers get out of the real binary.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::harness::agent::{Agent, Received, response_to};
 use crate::harness::daemon::Daemon;
@@ -29,9 +29,11 @@ fn answers_to_a_flood_are_few_and_small_and_others_get_theirs() {
         let mut daemon = Daemon::start();
         let (mallory, bob) = (Party::new("mallory", STRANGER6, 40000), Party::new("bob", X6, 40000));
         let request = mallory.request("OPTIONS", "sip:[2001:db8::1]").without_body();
+        let since = Instant::now();
         let (answers, bytes) = flood(&mallory.agent, &request, LISTEN6, 1000);
         // Fifty at once, and ten more for each second that it took.
-        assert!((50..500).contains(&answers), "{answers}");
+        let most = 51 + usize::try_from(since.elapsed().as_millis()).unwrap() / 100;
+        assert!((50..=most).contains(&answers), "{answers} of {most}");
         assert!(bytes <= answers * request.to_wire().len(), "{bytes} bytes in {answers} answers");
         daemon.await_line("too many answers to this address");
         let options = bob.request("OPTIONS", "sip:[2001:db8::1]").without_body();

@@ -4,6 +4,8 @@ use std::io::ErrorKind;
 use std::net::{SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
 
+use socket2::SockRef;
+
 use super::PATIENCE;
 use super::message::{Message, unique};
 use super::uri::{address_of, host, parameter};
@@ -33,6 +35,8 @@ impl Agent {
     /// Binds `address`, with port.
     pub fn bind(name: &'static str, address: &str) -> Self {
         let socket = UdpSocket::bind(address).unwrap_or_else(|error| panic!("{name} on {address}: {error}"));
+        // As much as may be had: a test that is held up loses nothing.
+        SockRef::from(&socket).set_recv_buffer_size(4 << 20).unwrap();
         let address = socket.local_addr().unwrap();
         Self { name, address, sent_by: address.to_string(), socket }
     }

@@ -5,13 +5,17 @@ use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::picture::OPTIONS;
 use super::{LONG_PATIENCE, PATIENCE};
 
 /// The program under test.
 pub const PROGRAM: &str = env!("CARGO_BIN_EXE_sipproxy64");
+
+/// What a daemon says that was to take over and was too slow.
+const HELD_UP: [&str; 3] =
+    ["the other process does not answer", "the other process has gone", "took too long to begin"];
 
 /// A running sipproxy64. It is killed with the test; its log is shown where the test fails.
 #[derive(Debug)]
@@ -54,6 +58,38 @@ impl Daemon {
         let mut daemon = Self::spawn_by(command, &OPTIONS);
         daemon.await_line("ready");
         daemon
+    }
+
+    /// Lets another one with these options, [`Daemon::spawn_by`]'s, take over all calls;
+    /// ends with this one. A machine that is busy enough holds the new one up for longer
+    /// than calls may stand still: then the old one goes on, and it is tried again.
+    pub fn hand_over(&mut self, options: &[&str]) {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let mut new = Self::spawn_by(Command::new(PROGRAM), options);
+            if new.gets_ready() {
+                let mut old = std::mem::replace(self, new);
+                assert!(old.wait().success());
+                return;
+            }
+            let said = new.log.last().unwrap();
+            assert!(HELD_UP.iter().any(|words| said.contains(words)) && Instant::now() < deadline, "{said}");
+        }
+    }
+
+    /// Whether it gets ready; else it has ended.
+    fn gets_ready(&mut self) -> bool {
+        let deadline = Instant::now() + LONG_PATIENCE;
+        loop {
+            match self.lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+                Ok(line) => self.log.push(line),
+                Err(RecvTimeoutError::Timeout) => panic!("it neither gets ready nor ends"),
+                Err(RecvTimeoutError::Disconnected) => return false,
+            }
+            if self.log.last().unwrap().contains("ready") {
+                return true;
+            }
+        }
     }
 
     /// Its process.
@@ -106,10 +142,13 @@ impl Daemon {
         }
     }
 
-    /// Waits until the log has so many lines that contain `text`.
-    pub fn await_lines(&mut self, text: &str, count: usize) {
+    /// Waits until the log has so many lines that contain `text`, and gives the last of them.
+    pub fn await_lines(&mut self, text: &str, count: usize) -> String {
         let deadline = Instant::now() + LONG_PATIENCE;
-        while self.log.iter().filter(|line| line.contains(text)).count() < count {
+        loop {
+            if let Some(line) = self.log.iter().filter(|line| line.contains(text)).nth(count - 1) {
+                return line.clone();
+            }
             match self.lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
                 Ok(line) => self.log.push(line),
                 Err(_) => panic!("the log did not say `{text}` {count} times"),
@@ -163,6 +202,20 @@ impl Process {
     /// Its number.
     pub fn id(self) -> u32 {
         self.0
+    }
+
+    /// Waits until its relay threads wait for packets: what they have read is relayed.
+    pub fn await_rest_of_relay(self) {
+        let works = || {
+            let threads = fs::read_dir(format!("/proc/{}/task", self.0)).unwrap().flatten();
+            let stat = |thread: fs::DirEntry| fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
+            threads.map(stat).any(|stat| stat.contains("(relay") && !stat.contains(") S "))
+        };
+        let deadline = Instant::now() + PATIENCE;
+        while works() {
+            assert!(Instant::now() < deadline, "the relay threads never rest");
+            thread::sleep(Duration::from_millis(1));
+        }
     }
 
     /// How many descriptors it has open.

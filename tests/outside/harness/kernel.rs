@@ -1,7 +1,7 @@
 //! What the kernel tells of the UDP sockets of other programs.
 
 use std::fs;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, UdpSocket};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -13,8 +13,12 @@ pub fn await_socket(address: SocketAddr) {
     await_line(address, "nobody binds it", |_| true);
 }
 
-/// Waits until a socket's owner has read all that was sent to it.
+/// Waits until a socket's owner has read all that this thread sent to it.
 pub fn await_read(address: SocketAddr) {
+    // A kernel with much to do hands packets out later, but in their order.
+    let fence = UdpSocket::bind("127.0.0.1:0").unwrap();
+    fence.send_to(b"fence", fence.local_addr().unwrap()).unwrap();
+    fence.recv(&mut [0; 8]).unwrap();
     await_line(address, "it is not read", |line| {
         // `sl local_address rem_address st tx_queue:rx_queue ...`
         let queues = line.split_whitespace().nth(4).unwrap();

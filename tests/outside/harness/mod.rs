@@ -22,8 +22,9 @@ pub mod terminal;
 
 use std::time::Duration;
 
-/// How long an event may take that should come at once. Only a failing test waits this long.
-pub const PATIENCE: Duration = Duration::from_secs(10);
+/// How long an event may take that should come at once, on a machine that has far
+/// more to do than it can. Only a failing test waits this long.
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// How long something may take that has to wait for time itself: ports that rest, silence that ends a call.
-pub const LONG_PATIENCE: Duration = Duration::from_secs(45);
+pub const LONG_PATIENCE: Duration = Duration::from_secs(120);

@@ -6,6 +6,7 @@ use std::io::{self, Write};
 use std::net::UdpSocket;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
@@ -23,9 +24,9 @@ const UNFURNISHED: i32 = 77;
 /// is waited for.
 const FURNISH: &str = r#"
 { ip link set lo up &&
-  for address in $ADDRESSES4; do ip address add "$address/32" dev lo || exit 77; done &&
-  for address in $ADDRESSES6; do ip address add "$address/128" dev lo nodad || exit 77; done &&
-  for address in $ADDRESSES6; do until ip -6 route get "$address" | grep -q ^local; do :; done; done
+  { printf 'address add %s/32 dev lo\n' $ADDRESSES4; printf 'address add %s/128 dev lo nodad\n' $ADDRESSES6; } |
+  ip -batch - &&
+  until ip -6 route show table local | grep -c '^local 2001:' | grep -qx "$COUNT6"; do :; done
 } || exit 77
 exec "$0" "$@"
 "#;
@@ -116,12 +117,19 @@ fn say(line: &str) {
     let _ = writeln!(io::stderr(), "{line}");
 }
 
-/// The options with which a namespace can be had here.
+/// The options with which a namespace can be had here. Each is tried once.
 fn find_unshare(ways: &[&'static str]) -> Option<&'static str> {
+    static TRIED: Mutex<Vec<(&str, bool)>> = Mutex::new(Vec::new());
+    let mut tried = TRIED.lock().unwrap();
     ways.iter().copied().find(|options| {
+        if let Some((_, works)) = tried.iter().find(|(known, _)| known == options) {
+            return *works;
+        }
         let quiet = || Stdio::null();
         let probe = Command::new("unshare").args([options, "true"]).stdout(quiet()).stderr(quiet()).status();
-        probe.is_ok_and(|status| status.success())
+        let works = probe.is_ok_and(|status| status.success());
+        tried.push((options, works));
+        works
     })
 }
 
@@ -135,6 +143,7 @@ fn run_inside(unshare: &str, name: &str) -> Output {
         .env("PATH", path)
         .env("ADDRESSES4", ADDRESSES4.join(" "))
         .env("ADDRESSES6", ADDRESSES6.join(" "))
+        .env("COUNT6", ADDRESSES6.len().to_string())
         .env(INSIDE, "1")
         .stdin(Stdio::null())
         .output()

@@ -73,7 +73,7 @@ impl Sipp {
     pub fn call(folder: &Folder, remote: &str, local: &str, options: &[&str]) {
         let address = address(local);
         let (ip, port) = (address.ip().to_string(), address.port().to_string());
-        let own = [remote, "-i", &ip, "-p", &port, "-timeout", "90", "-timeout_error"];
+        let own = [remote, "-i", &ip, "-p", &port, "-timeout", "300", "-timeout_error"];
         let mut sipp = Self::start(folder, "caller", &[&own, options].concat());
         let status = sipp.child.wait().unwrap();
         assert!(status.success(), "{status}: {}", report(folder, "caller"));

@@ -13,6 +13,8 @@ use super::{LONG_PATIENCE, PATIENCE};
 
 /// The domain that the registrar serves. Nobody looks it up.
 pub const DOMAIN: &str = "provider.example";
+/// Octets before the sound in a file of it.
+const WAV_HEADER: usize = 44;
 /// The password of everybody.
 const PASSWORD: &str = "secret";
 
@@ -184,7 +186,7 @@ impl Baresip {
         let deadline = Instant::now() + PATIENCE;
         loop {
             self.command("reginfo", "");
-            if self.await_text("\"response\":true").contains("OK") {
+            if self.await_message(&["\"response\":true".to_owned()]).contains("OK") {
                 return;
             }
             assert!(Instant::now() < deadline, "it never registers");
@@ -199,20 +201,29 @@ impl Baresip {
     }
 
     /// Waits for an event of this type, and forgets what came before it.
-    pub fn await_event(&mut self, kind: &str) -> String {
-        self.await_text(&format!("\"type\":\"{kind}\""))
+    pub fn await_event(&mut self, kind: &str) {
+        self.await_events(&[kind]);
     }
 
-    /// Waits for a message that contains `text`; those before it are let go.
-    fn await_text(&mut self, text: &str) -> String {
+    /// Waits for an event of each type, in any order.
+    pub fn await_events(&mut self, kinds: &[&str]) {
+        let mut missing: Vec<String> = kinds.iter().map(|kind| format!("\"type\":\"{kind}\"")).collect();
+        while !missing.is_empty() {
+            let message = self.await_message(&missing);
+            missing.retain(|text| !message.contains(text));
+        }
+    }
+
+    /// Waits for a message that contains one of these; those before it are let go.
+    fn await_message(&mut self, texts: &[String]) -> String {
         let deadline = Instant::now() + LONG_PATIENCE;
         loop {
             while let Some(message) = self.next_message() {
-                if message.contains(text) {
+                if texts.iter().any(|text| message.contains(text)) {
                     return message;
                 }
             }
-            assert!(Instant::now() < deadline, "no {text}; read so far: {}", self.unread);
+            assert!(Instant::now() < deadline, "none of {texts:?}; read so far: {}", self.unread);
             self.read();
         }
     }
@@ -235,13 +246,49 @@ impl Baresip {
         }
     }
 
-    /// Ends it, and gives what it heard: samples at 8 kHz.
-    pub fn heard(mut self) -> Vec<i16> {
-        self.program.end();
+    /// What it has heard so far: samples at 8 kHz.
+    pub fn heard(&self) -> Vec<i16> {
         let files = fs::read_dir(&self.folder).unwrap().map(|entry| entry.unwrap().path());
         let heard = files.filter(|file| file.to_str().unwrap().ends_with("-dec.wav"));
-        let bytes: Vec<u8> = heard.flat_map(|file| fs::read(file).unwrap().split_off(44)).collect();
+        let bytes: Vec<u8> = heard.flat_map(|file| fs::read(file).unwrap().into_iter().skip(WAV_HEADER)).collect();
         bytes.chunks_exact(2).map(|pair| i16::from_le_bytes([pair[0], pair[1]])).collect()
+    }
+
+    /// Waits until it has heard a second of the other.
+    pub fn await_sound(&self) {
+        let deadline = Instant::now() + PATIENCE;
+        while self.heard().len() < 8000 {
+            assert!(Instant::now() < deadline, "it hears {} samples in all", self.heard().len());
+            thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// Waits until it says that it sends and hears, by figures of which none is of
+    /// before. (It keeps no sound after the first hold.)
+    pub fn await_stream(&self) {
+        let (before, _) = self.figures();
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let (now, [sent, heard]) = self.figures();
+            if now >= before + 3 && sent > 0 && heard > 0 {
+                return;
+            }
+            assert!(Instant::now() < deadline, "it sends {sent} bit/s and hears {heard} after {now} s");
+            thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// The newest figures on its screen: the seconds of the call, and the bits that it
+    /// sent and heard in the last one. `[0:00:39] audio=64000/64000 (bit/s)`
+    fn figures(&self) -> (u32, [u32; 2]) {
+        let screen = fs::read(&self.program.output).unwrap();
+        let read = |text: &str| -> Option<(u32, [u32; 2])> {
+            let (time, rates) = text.strip_prefix('[')?.strip_suffix(" (bit/s)")?.split_once("] audio=")?;
+            let time = time.split(':').try_fold(0, |sum, part| Some(sum * 60 + part.trim().parse::<u32>().ok()?))?;
+            let (sent, heard) = rates.split_once('/')?;
+            Some((time, [sent.parse().ok()?, heard.parse().ok()?]))
+        };
+        String::from_utf8_lossy(&screen).rsplit(['\r', '\n']).find_map(|text| read(text.trim())).unwrap_or_default()
     }
 }
 

@@ -36,12 +36,17 @@ impl Terminal {
 
     /// The screen, once all of these are on it.
     pub fn await_texts(&self, texts: &[&str]) -> String {
+        self.await_times(1, texts)
+    }
+
+    /// The screen, once each of these is on it so often.
+    pub fn await_times(&self, times: usize, texts: &[&str]) -> String {
         let deadline = Instant::now() + PATIENCE;
         loop {
             let screen = self.tmux(&["capture-pane", "-p"]);
-            let missing = texts.iter().find(|text| !screen.contains(**text));
+            let missing = texts.iter().find(|text| screen.matches(**text).count() < times);
             let Some(missing) = missing else { return screen };
-            assert!(Instant::now() < deadline, "`{missing}` is not on the screen:\n{screen}");
+            assert!(Instant::now() < deadline, "`{missing}` is not on the screen {times} times:\n{screen}");
             thread::sleep(Duration::from_millis(50));
         }
     }
