@@ -5,7 +5,6 @@
 //! that of a single thread, so that nobody sees another's half-done commands.
 
 use std::collections::HashMap;
-use std::io;
 use std::net::IpAddr;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -25,7 +24,7 @@ use crate::media::command::{Command, LegDescription, SessionId, StreamId};
 use crate::media::table::{Refusal, Signal, Table};
 use crate::proxy::{Datagram, State};
 use crate::relay::{Relay, Stock, StreamSockets};
-use crate::socket::SocketOptions;
+use crate::socket::{SocketOptions, local_addresses};
 use crate::streams::Grant;
 
 /// How many ports are tried for one message at the very most; the table gives up sooner.
@@ -236,7 +235,10 @@ impl Shared {
     /// The addresses of this machine, read anew.
     pub(super) fn read_local_addresses(&self) {
         match local_addresses() {
-            Ok(addresses) => lock(&self.calls).table.set_local_addresses(addresses),
+            Ok(found) => {
+                let addresses = found.map(|(_, address)| address).collect();
+                lock(&self.calls).table.set_local_addresses(addresses);
+            }
             Err(error) => warn!(%error, "cannot read the addresses of this machine"),
         }
     }
@@ -339,16 +341,6 @@ impl Calls {
         }
         false
     }
-}
-
-/// The addresses of this machine.
-fn local_addresses() -> io::Result<Vec<IpAddr>> {
-    let ip = |interface: nix::ifaddrs::InterfaceAddress| {
-        let address = interface.address?;
-        let v4 = address.as_sockaddr_in().map(|v4| IpAddr::V4(v4.ip()));
-        v4.or_else(|| address.as_sockaddr_in6().map(|v6| IpAddr::V6(v6.ip())))
-    };
-    Ok(nix::ifaddrs::getifaddrs()?.filter_map(ip).collect())
 }
 
 #[cfg(test)]
