@@ -14,6 +14,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tracing::{debug, info, warn};
 
+use super::endings::Endings;
 use super::large::LargeMessages;
 use super::tally::Tally;
 use super::trouble::Trouble;
@@ -36,6 +37,7 @@ pub(super) struct Shared {
     calls: Mutex<Calls>,
     answers: Mutex<AnswerLimit>,
     troubles: Mutex<Tally<Trouble>>,
+    endings: Mutex<Endings>,
     large: Mutex<LargeMessages>,
     /// Relay threads have orders to read and were not woken yet.
     unwoken: AtomicBool,
@@ -93,6 +95,7 @@ impl Shared {
             calls: Mutex::new(calls),
             answers: Mutex::new(AnswerLimit::new(&config.key)),
             troubles: Mutex::new(Tally::new()),
+            endings: Mutex::new(Endings::default()),
             large: Mutex::new(LargeMessages::default()),
             unwoken: AtomicBool::new(false),
             pressing: AtomicBool::new(false),
@@ -220,6 +223,12 @@ impl Shared {
         for (trouble, count) in due {
             trouble.log(count, None);
         }
+        self.endings().log_held_back();
+    }
+
+    /// What of the ends of calls was told.
+    pub(super) fn endings(&self) -> MutexGuard<'_, Endings> {
+        lock(&self.endings)
     }
 
     /// How often each trouble came since the start.
