@@ -58,6 +58,16 @@ fn that_ipv6_is_switched_off_is_named() {
     });
 }
 
+/// Where the domain's name leads to the proxy there is nobody to hand calls on to.
+#[test]
+fn an_uplink_whose_name_is_our_own_is_told() {
+    isolated(|| {
+        let mut daemon = Daemon::start_as(&["-l", "127.0.0.1", "-L", "2001:db8::1", "-u", "localhost"]);
+        let said = daemon.await_line("this proxy's own");
+        assert!(said.contains("WARN") && said.contains("name=localhost"), "{said}");
+    });
+}
+
 #[test]
 fn an_address_that_another_program_has_is_named() {
     isolated(|| {
