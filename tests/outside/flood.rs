@@ -121,6 +121,24 @@ fn a_million_bad_messages_leave_less_than_100_kb_of_log() {
     });
 }
 
+/// Wherever in a message the fault stands, it is one kind of fault, told once a minute.
+#[test]
+fn descriptions_that_are_wrong_in_many_places_leave_one_line() {
+    isolated(|| {
+        let daemon = Logged::start(&[]);
+        let stranger = Party::new("bob", X6, 40000);
+        for length in 0..40 {
+            let invite = stranger.request("INVITE", "sip:alice@[2001:db8::101]").with("Subject", "x".repeat(length));
+            let invite = invite.with_sdp(stranger.media.description().replace("m=audio 40000", "m=audio x")).to_wire();
+            stranger.agent.send_bytes(&invite, F1.parse().unwrap());
+            assert_eq!(stranger.agent.receive().message.status(), Some(400));
+        }
+        let log = daemon.end();
+        let lines: Vec<&str> = log.lines().filter(|line| line.contains("SDP m= port must")).collect();
+        assert_eq!(lines.len(), 1, "{lines:#?}");
+    });
+}
+
 /// A phone that is busy ends every call, each with a line of the log.
 #[test]
 fn a_thousand_calls_of_a_stranger_leave_a_few_hundred_lines() {
