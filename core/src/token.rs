@@ -300,8 +300,8 @@ impl<'a> Token<'a> {
         match self.source {
             Some(source) => seal == seal_source(key, written, source),
             None => {
-                let to_sender = sender.map(|sender| seal_recipient(key, written, sender));
-                seal == seal_everybody(key, written) || to_sender == Some(seal)
+                seal == seal_everybody(key, written)
+                    || sender.is_some_and(|sender| seal == seal_recipient(key, written, sender))
             }
         }
     }
