@@ -13,7 +13,7 @@ use crate::cli::{Mode, Options};
 use crate::clock::Clock;
 use crate::config::{Config, Plain};
 use crate::control::{self, Control, Request};
-use crate::family::Family;
+use crate::family::{Family, PerFamily};
 use crate::metrics::Server;
 use crate::observer::settings::Opened;
 use crate::observer::{Observer, ObserverThread};
@@ -125,7 +125,8 @@ impl Start {
             }
         };
         let (answers, found) = unbounded_channel();
-        let resolver = Resolver::start(&self.config, answers);
+        let known = PerFamily::from_fn(|side| signalling.uplink_addresses(side).to_vec());
+        let resolver = Resolver::start(&self.config, &known, answers);
         if !self.options.no_sandbox {
             sandbox::calls();
         }

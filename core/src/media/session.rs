@@ -356,6 +356,7 @@ impl Session {
             duration: now.saturating_sub(self.began),
             answered: self.answered.is_some(),
             rang: self.ringing,
+            by_stranger: self.asked_by.is_some(),
             wishes: PerFamily::from_fn(|side| self.wish(side)),
             call_id: self.call_id.into_vec(),
         }
