@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use super::{Arrival, Datagram, Outcome, Passage, Proxy, Reason, State, cross_media, largest_payload};
+use super::{Arrival, Datagram, Outcome, Passage, Proxy, Reason, State, concerns_media, cross_media, largest_payload};
 use crate::address::{Directory, Rights, Source};
 use crate::branch::Below;
 use crate::family::Family;
@@ -64,12 +64,15 @@ impl Proxy {
         via.remove(edits);
         lay_service_route(message, from, edits);
         let identities = fields::map(message, &crossing, edits).map_err(Reason::Malformed)?;
-        let sender = if source == Source::Generic { Sender::Generic } else { Sender::Known };
-        let asked_by = (via.branch.rights == Rights::Generic).then(|| asker(message, to, directory)).transpose()?;
-        let branch = via.branch.seal.0;
-        let passage = Passage { local, source: remote, destination: to, sender, asked_by, branch, cseq, identities };
-        // A response cannot be refused; one with a bad description is its receiver's to judge.
-        let _ = cross_media(now, message, &passage, (directory, state), &mut room.body, edits);
+        if concerns_media(message.method()) {
+            let sender = if source == Source::Generic { Sender::Generic } else { Sender::Known };
+            let asked_by = (via.branch.rights == Rights::Generic).then(|| asker(message, to, directory)).transpose()?;
+            let branch = via.branch.seal.0;
+            let passage =
+                Passage { local, source: remote, destination: to, sender, asked_by, branch, cseq, identities };
+            // A response cannot be refused; one with a bad description is its receiver's to judge.
+            let _ = cross_media(now, message, &passage, (directory, state), &mut room.body, edits);
+        }
         body::finish(message, edits);
         edits.apply(message.bytes, out);
         if out.len() > largest_payload(Family::of(from.ip())) {
