@@ -8,8 +8,8 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 #[error("{fault}{}", Place(*offset))]
 pub struct Malformed {
-    /// Where in the message: the first byte of the line or field at fault. None
-    /// begins at byte 0, which says nothing of the place.
+    /// Where in the message: the first byte of the line or field at fault.
+    /// [`usize::MAX`] says nothing of the place.
     pub offset: usize,
     /// What is wrong.
     pub fault: Fault,
@@ -24,7 +24,7 @@ impl Malformed {
     /// The same fault, wherever it is.
     #[must_use]
     pub fn anywhere(self) -> Self {
-        Self { offset: 0, ..self }
+        Self { offset: usize::MAX, ..self }
     }
 }
 
@@ -32,7 +32,7 @@ struct Place(usize);
 
 impl std::fmt::Display for Place {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        if self.0 == 0 { Ok(()) } else { write!(f, " (byte {})", self.0) }
+        if self.0 == usize::MAX { Ok(()) } else { write!(f, " (byte {})", self.0) }
     }
 }
 
