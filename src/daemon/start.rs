@@ -120,7 +120,8 @@ impl Start {
             Some(old) => {
                 let (places, belongings) = (Places::of(&self.options), &mut self.belongings);
                 let socket = self.options.takeover.clone().unwrap_or_default();
-                let heir = Heir { signalling: &mut signalling, sockets: self.sockets, places, belongings, socket };
+                let (signalling, observer) = (&mut signalling, self.observer.as_ref());
+                let heir = Heir { signalling, observer, sockets: self.sockets, places, belongings, socket };
                 Some(heir.take(old)?)
             }
         };
