@@ -285,11 +285,14 @@ impl Daemon {
     fn uplink_found(&mut self, Answer { side, name, addresses }: Answer) {
         let uplink = self.signalling.config().uplinks[side].as_ref();
         // It may have been looked up for an uplink of before a reload.
-        if uplink.is_some_and(|uplink| uplink.host == UplinkHost::Name(name)) {
+        if uplink.is_some_and(|uplink| uplink.host == UplinkHost::Name(name.clone())) {
             if let Some(observer) = &self.observer {
                 observer.change(Change::Uplink(side, addresses.clone()));
             }
             self.signalling.set_uplink(side, addresses);
+            if self.signalling.uplink_addresses(side).is_empty() {
+                warn!(%name, %side, "the uplink's name is this proxy's own; name the provider, PBX or registrar");
+            }
         }
     }
 

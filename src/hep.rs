@@ -184,7 +184,7 @@ fn keep_looking(name: &str, port: u16, found: &Mutex<Option<SocketAddr>>) {
     let mut failing = false;
     loop {
         let known = *lock(found);
-        match (name, port).to_socket_addrs().map(|mut addresses| addresses.next()) {
+        match (name, port).to_socket_addrs().map(|addresses| one_of(addresses, known)) {
             Ok(Some(address)) => {
                 failing = false;
                 if known != Some(address) {
@@ -203,6 +203,13 @@ fn keep_looking(name: &str, port: u16, found: &Mutex<Option<SocketAddr>>) {
         let found = lock(found).is_some();
         thread::sleep(if found { PAUSE } else { FIRST_PAUSE });
     }
+}
+
+/// The one that is known, as long as it is among them; else the first.
+fn one_of(mut addresses: impl Iterator<Item = SocketAddr>, known: Option<SocketAddr>) -> Option<SocketAddr> {
+    let first = addresses.next()?;
+    // Name servers turn the order round each time, and a call is to be seen whole.
+    Some(known.filter(|known| *known == first || addresses.any(|address| address == *known)).unwrap_or(first))
 }
 
 /// One message on one leg.
@@ -322,6 +329,17 @@ mod tests {
         assert_eq!(of(&six, 1), Some(vec![10]));
         assert_eq!(of(&six, 5), Some("2001:db8::9".parse::<Ipv6Addr>().unwrap().octets().to_vec()));
         assert_eq!(of(&six, 6), Some("2001:db8::1".parse::<Ipv6Addr>().unwrap().octets().to_vec()));
+    }
+
+    #[test]
+    fn the_collector_that_is_known_stays_while_the_name_has_its_address() {
+        let at = |text: &str| text.parse::<SocketAddr>().unwrap();
+        let (one, other) = (at("192.0.2.1:9060"), at("192.0.2.2:9060"));
+        let found = |answer: &[SocketAddr], known| one_of(answer.iter().copied(), known);
+        assert_eq!(found(&[other, one], None), Some(other));
+        assert_eq!(found(&[other, one], Some(one)), Some(one));
+        assert_eq!(found(&[other], Some(one)), Some(other));
+        assert_eq!(found(&[], Some(one)), None);
     }
 
     #[test]

@@ -23,7 +23,7 @@ use tracing::warn;
 use self::writer::Writer;
 use crate::clock::Clock;
 use crate::config::{Config, Uplink, UplinkHost};
-use crate::family::PerFamily;
+use crate::family::{Family, PerFamily};
 use crate::observer::{Change, Crossed, Fate, Sink};
 use crate::paper;
 use crate::reason::Reason;
@@ -241,6 +241,12 @@ impl Sink for Recorder {
             Change::Config(config) => {
                 self.settle();
                 self.open.clear();
+                // Another name is still to be found.
+                for side in Family::BOTH {
+                    if self.config.uplinks[side] != config.uplinks[side] {
+                        self.uplinks[side].clear();
+                    }
+                }
                 self.config = Arc::clone(config);
             }
             Change::Uplink(side, addresses) => {
@@ -301,7 +307,7 @@ impl Call {
         Ok(())
     }
 
-    fn add_uplink(&mut self, side: crate::family::Family, addresses: &[IpAddr]) -> io::Result<()> {
+    fn add_uplink(&mut self, side: Family, addresses: &[IpAddr]) -> io::Result<()> {
         let addresses: Vec<IpAddr> = addresses.iter().map(|&address| self.writer.address(address)).collect();
         self.append("input", uplink_line(side, &addresses).as_bytes())
     }

@@ -25,7 +25,8 @@ pub struct Answer {
     pub side: Family,
     /// What was looked up: by now another uplink may be in its place.
     pub name: String,
-    /// In the order in which the system prefers them.
+    /// Those that were known before, in their order, in front of those that are new:
+    /// requests go to the first one, and a request, its CANCEL and its ACK to the same.
     pub addresses: Vec<IpAddr>,
 }
 
@@ -38,9 +39,10 @@ pub struct Resolver {
 }
 
 impl Resolver {
-    /// Starts to look; each change is told. A tokio runtime must be there.
-    pub fn start(config: &Config, answers: UnboundedSender<Answer>) -> Self {
-        let task = |side| start(side, config, &answers);
+    /// Starts to look; each change of what is `known` is told. A tokio runtime must
+    /// be there.
+    pub fn start(config: &Config, known: &PerFamily<Vec<IpAddr>>, answers: UnboundedSender<Answer>) -> Self {
+        let task = |side| start(side, config, known[side].clone(), &answers);
         Self { tasks: PerFamily::from_fn(task), answers }
     }
 
@@ -48,7 +50,7 @@ impl Resolver {
     pub fn follow(&mut self, old: &Config, new: &Config) {
         for side in Family::BOTH {
             if old.uplinks[side] != new.uplinks[side] {
-                let next = start(side, new, &self.answers);
+                let next = start(side, new, Vec::new(), &self.answers);
                 if let Some(task) = std::mem::replace(&mut self.tasks[side], next) {
                     task.abort();
                 }
@@ -63,17 +65,22 @@ impl Drop for Resolver {
     }
 }
 
-fn start(side: Family, config: &Config, answers: &UnboundedSender<Answer>) -> Option<JoinHandle<()>> {
+fn start(
+    side: Family,
+    config: &Config,
+    known: Vec<IpAddr>,
+    answers: &UnboundedSender<Answer>,
+) -> Option<JoinHandle<()>> {
+    let known = Known { addresses: known, failing: false };
     match &config.uplinks[side] {
         Some(Uplink { host: UplinkHost::Name(name), port, .. }) => {
-            Some(task::spawn(keep_looking(side, name.clone(), *port, answers.clone())))
+            Some(task::spawn(keep_looking(side, name.clone(), *port, known, answers.clone())))
         }
         _ => None,
     }
 }
 
-async fn keep_looking(side: Family, name: String, port: u16, answers: UnboundedSender<Answer>) {
-    let mut known = Known::default();
+async fn keep_looking(side: Family, name: String, port: u16, mut known: Known, answers: UnboundedSender<Answer>) {
     loop {
         match look_up(side, &name, port).await {
             Ok(addresses) => {
@@ -119,11 +126,13 @@ struct Known {
 
 impl Known {
     /// Takes in an answer; gives it back if it is another one. The order says
-    /// nothing: name servers turn it round each time.
-    fn found(&mut self, addresses: Vec<IpAddr>) -> Option<Vec<IpAddr>> {
+    /// nothing: name servers turn it round each time. So what was there before stays
+    /// in front.
+    fn found(&mut self, mut addresses: Vec<IpAddr>) -> Option<Vec<IpAddr>> {
         self.failing = false;
-        let same = addresses.len() == self.addresses.len() && addresses.iter().all(|one| self.addresses.contains(one));
-        if same {
+        let place = |address: &IpAddr| self.addresses.iter().position(|known| known == address);
+        addresses.sort_by_key(|address| place(address).unwrap_or(usize::MAX));
+        if addresses == self.addresses {
             return None;
         }
         self.addresses.clone_from(&addresses);
@@ -159,8 +168,30 @@ mod tests {
         assert_eq!(known.found(ips(&["192.0.2.2", "192.0.2.1"])), None);
         assert!(known.failed());
         assert!(known.is_any());
-        let second = ips(&["192.0.2.3", "192.0.2.1"]);
-        assert_eq!(known.found(second.clone()), Some(second));
+        assert_eq!(known.found(ips(&["192.0.2.3", "192.0.2.1"])), Some(ips(&["192.0.2.1", "192.0.2.3"])));
+    }
+
+    /// A request, its CANCEL and its ACK must go to one address (RFC 3261 §16.11).
+    #[test]
+    fn who_is_the_uplink_stays_it_as_long_as_the_name_has_its_address() {
+        let mut known = Known::default();
+        known.found(ips(&["192.0.2.1", "192.0.2.2", "192.0.2.3"]));
+        let answer = known.found(ips(&["192.0.2.4", "192.0.2.3", "192.0.2.1"]));
+        assert_eq!(answer, Some(ips(&["192.0.2.1", "192.0.2.3", "192.0.2.4"])));
+        let answer = known.found(ips(&["192.0.2.5", "192.0.2.4", "192.0.2.3"]));
+        assert_eq!(answer, Some(ips(&["192.0.2.3", "192.0.2.4", "192.0.2.5"])));
+    }
+
+    /// What a process before this one has found is an answer like one of our own.
+    #[tokio::test]
+    async fn what_is_known_from_before_stays() {
+        let mut config = Config::new("192.0.2.1:5060".parse().unwrap(), "[2001:db8::1]:5060".parse().unwrap());
+        let (host, port) = (UplinkHost::Name("127.0.0.1".to_owned()), 5060);
+        config.uplinks[Family::V4] = Some(Uplink { host, port, written: "127.0.0.1".to_owned() });
+        let (answers, mut told) = tokio::sync::mpsc::unbounded_channel();
+        let known = PerFamily::new(ips(&["127.0.0.2", "127.0.0.1"]), Vec::new());
+        let _resolver = Resolver::start(&config, &known, answers);
+        assert_eq!(told.recv().await.unwrap().addresses, ips(&["127.0.0.1"]), "one has gone");
     }
 
     #[tokio::test]

@@ -19,6 +19,7 @@
 mod backlog;
 mod batch;
 mod counters;
+mod endings;
 mod large;
 mod shared;
 mod sockets;
@@ -210,7 +211,9 @@ impl Signalling {
             }
             Notice::Ended(ending) => {
                 self.shared.calls(now, |calls| calls.relay.ended());
-                ending.log();
+                if self.shared.endings().admits(now, &ending) {
+                    ending.log();
+                }
             }
         }
     }

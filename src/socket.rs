@@ -5,9 +5,9 @@
 
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
 #[allow(clippy::disallowed_types, reason = "the shell owns sockets")]
 pub use std::net::UdpSocket;
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd};
 
 use nix::errno::Errno;
@@ -87,11 +87,8 @@ struct Advice<'a> {
 impl fmt::Display for Advice<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (ip, port) = (self.address.ip(), self.address.port());
-        let length = if ip.is_ipv4() { 32 } else { 128 };
         match self.cause.raw_os_error().map(Errno::from_raw) {
-            Some(Errno::EADDRNOTAVAIL) => {
-                write!(f, "; no interface has it: ip addr add {ip}/{length} dev lo, or use --freebind")
-            }
+            Some(Errno::EADDRNOTAVAIL) => write!(f, "; {}", Absence(ip)),
             Some(Errno::EADDRINUSE) => {
                 write!(f, "; another program has it: ss -lunp 'sport = :{port}' tells which")
             }
@@ -105,6 +102,53 @@ impl fmt::Display for Advice<'_> {
             _ => Ok(()),
         }
     }
+}
+
+/// Why this machine does not let an address be bound that nobody has.
+struct Absence(IpAddr);
+
+impl fmt::Display for Absence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(ip) = *self;
+        if let Some(interface) = interface_of(ip) {
+            // An IPv6 address is not to be had before it is known to be no other host's.
+            return write!(
+                f,
+                "{interface} has it, but it is not ready: ip addr show dev {interface} says tentative where its link \
+                 is down or only just came up, dadfailed where another host has it; or use --freebind"
+            );
+        }
+        if ip.is_ipv6() && is_ipv6_off() {
+            return f.write_str("IPv6 is switched off: sysctl net.ipv6.conf.all.disable_ipv6=0 switches it on");
+        }
+        let length = if ip.is_ipv4() { 32 } else { 128 };
+        write!(f, "no interface has it: ip addr add {ip}/{length} dev lo, or use --freebind")
+    }
+}
+
+/// The interface that has an address.
+fn interface_of(ip: IpAddr) -> Option<String> {
+    let found = local_addresses().ok()?.find(|(_, address)| *address == ip)?;
+    Some(found.0)
+}
+
+/// Whether no interface can have an IPv6 address, not even the loopback.
+fn is_ipv6_off() -> bool {
+    std::fs::read("/proc/sys/net/ipv6/conf/lo/disable_ipv6").is_ok_and(|said| said.starts_with(b"1"))
+}
+
+/// The addresses of this machine, with the names of their interfaces.
+///
+/// # Errors
+/// Where the system does not tell.
+pub fn local_addresses() -> io::Result<impl Iterator<Item = (String, IpAddr)>> {
+    let ip = |interface: nix::ifaddrs::InterfaceAddress| {
+        let address = interface.address?;
+        let v4 = address.as_sockaddr_in().map(|v4| IpAddr::V4(v4.ip()));
+        let ip = v4.or_else(|| address.as_sockaddr_in6().map(|v6| IpAddr::V6(v6.ip())))?;
+        Some((interface.interface_name, ip))
+    };
+    Ok(nix::ifaddrs::getifaddrs()?.filter_map(ip))
 }
 
 /// Sockets for SIP at one address, at least one. The kernel deals datagrams out

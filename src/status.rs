@@ -176,7 +176,8 @@ pub struct Party {
 /// A limit, and how near it is.
 #[derive(Clone, Debug, Serialize)]
 pub struct Limit {
-    /// `calls`, `calls_of_one_source`, `streams_of_strangers` or `port_pairs`.
+    /// `calls`, `calls_of_one_source`, `calls_of_strangers`, `streams_of_strangers` or
+    /// `port_pairs`.
     pub name: &'static str,
     /// So much there is now.
     pub now: u64,

@@ -104,6 +104,7 @@ fn obituary() -> Box<Obituary> {
         duration: Duration::from_secs(1),
         answered: true,
         rang: true,
+        by_stranger: false,
         wishes: PerFamily::default(),
     })
 }

@@ -25,11 +25,11 @@ const KNOWN: usize = 512;
 
 /// A rate with some patience.
 #[derive(Clone, Copy, Debug)]
-struct Rate {
-    /// The time that one answer takes up.
-    each: Duration,
+pub struct Rate {
+    /// The time that one takes up.
+    pub each: Duration,
     /// How many may come at once after a pause.
-    burst: u32,
+    pub burst: u32,
 }
 
 /// A stranger: ten a second, fifty at once. Enough for whoever tries out why a
@@ -71,12 +71,13 @@ pub struct AnswerLimit {
 /// A token bucket as the one time at which it is full again (the "theoretical
 /// arrival time" of ATM's generic cell rate algorithm).
 #[derive(Clone, Copy, Debug, Default)]
-struct Bucket {
+pub struct Bucket {
     full_at: Duration,
 }
 
 impl Bucket {
-    fn take(&mut self, now: Duration, rate: Rate) -> bool {
+    /// Whether there is room for one more; takes it if so.
+    pub fn take(&mut self, now: Duration, rate: Rate) -> bool {
         let full_at = self.full_at.max(now).saturating_add(rate.each);
         let fits = full_at.saturating_sub(now) <= rate.each.saturating_mul(rate.burst);
         if fits {

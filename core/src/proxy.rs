@@ -222,9 +222,19 @@ impl From<Hindrance> for Reason {
     }
 }
 
-/// Tells the media sessions about a message, and writes what they grant into the
-/// session descriptions. Descriptions count in INVITE, ACK, PRACK, UPDATE and
-/// their responses; elsewhere they are left alone.
+/// Whether messages of this method, or responses to them, can hold a description
+/// that counts. Elsewhere they are left alone.
+fn describes_media(method: Method) -> bool {
+    matches!(method, Method::Invite | Method::Ack | Method::Prack | Method::Update)
+}
+
+/// Whether the media sessions want to know of them.
+fn concerns_media(method: Method) -> bool {
+    describes_media(method) || matches!(method, Method::Bye | Method::Cancel)
+}
+
+/// Tells the media sessions about a message that concerns them, and writes what they
+/// grant into the session descriptions.
 fn cross_media(
     now: Duration,
     message: &Message<'_>,
@@ -234,10 +244,7 @@ fn cross_media(
     edits: &mut Edits,
 ) -> Result<(), Hindrance> {
     let method = message.method();
-    let describes = matches!(method, Method::Invite | Method::Ack | Method::Prack | Method::Update);
-    if !describes && !matches!(method, Method::Bye | Method::Cancel) {
-        return Ok(());
-    }
+    let describes = describes_media(method);
     room.parts.clear();
     if describes {
         body::descriptions(message, &mut room.parts);

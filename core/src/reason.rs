@@ -87,6 +87,16 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// The same without what is of the message alone, so that there are few kinds,
+    /// whatever strangers send.
+    #[must_use]
+    pub fn kind(self) -> Self {
+        match self {
+            Self::Description(malformed) => Self::Description(malformed.anywhere()),
+            other => other,
+        }
+    }
+
     /// The response that tells the sender, if one does (RFC 3261 §21).
     pub fn status(self) -> Option<(u16, &'static str)> {
         Some(match self {

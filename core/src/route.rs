@@ -52,6 +52,8 @@ pub struct RouteValue {
 pub struct RouteUri {
     /// Where it stands.
     pub span: Span,
+    /// As it was read.
+    uri: Uri,
     /// What it names: a numeric address, or `None`: a name.
     pub endpoint: Option<SocketAddr>,
     /// It has the `lr` of a loose router (RFC 3261 §19.1.1).
@@ -59,10 +61,9 @@ pub struct RouteUri {
 }
 
 impl RouteUri {
-    fn read(text: &[u8], span: Span) -> Option<Self> {
-        let uri = Uri::within(text, span)?;
+    fn new(text: &[u8], span: Span, uri: Uri) -> Self {
         let endpoint = Numeric::of(text, &uri).map(|target| target.endpoint());
-        Some(Self { span, endpoint, loose: uri.parameter(text, b"lr").is_some() })
+        Self { span, uri, endpoint, loose: uri.parameter(text, b"lr").is_some() }
     }
 }
 
@@ -90,8 +91,9 @@ impl Routes {
             let before = self.values.len();
             for value in NameAddrs::new(message.bytes, field.value, true) {
                 let value = value.map_err(|_| Reason::Malformed(Fault::Value("Route")))?;
-                let uri = RouteUri::read(message.bytes, value.uri)
+                let uri = Uri::within(message.bytes, value.uri)
                     .ok_or_else(|| Reason::Malformed(Fault::of_uri(value.uri.of(message.bytes), "Route")))?;
+                let uri = RouteUri::new(message.bytes, value.uri, uri);
                 self.values.push(RouteValue { field: *field, whole: value.whole, uri });
             }
             if self.values.len() == before {
@@ -152,9 +154,9 @@ struct Target {
 }
 
 impl Target {
-    fn read(request: &Request<'_>, directory: &Directory, span: Span) -> Result<Self, Reason> {
+    /// What stands in `span`, which is this `uri`, if it is a SIP URI.
+    fn new(request: &Request<'_>, directory: &Directory, span: Span, uri: Option<Uri>) -> Result<Self, Reason> {
         let text = request.message.bytes;
-        let uri = Uri::within(text, span);
         let scheme = if uri.is_some() { Scheme::Sip } else { Uri::scheme(span.of(text)) };
         match scheme {
             Scheme::Other => return Err(Reason::UnknownScheme),
@@ -211,9 +213,11 @@ pub fn route(request: &Request<'_>, directory: &Directory, routes: &mut Routes) 
     let arrival = Family::of(request.local.ip());
     let from = own_address(request, directory, arrival.other());
     let mut router = Router { directory, request, arrival, leaving: arrival.other(), received: None, from };
-    let uri = router.take_up_strict(routes).unwrap_or(request.uri);
+    let uri = Uri::within(request.message.bytes, request.uri);
+    let last = router.take_up_strict(routes, uri);
     router.pop(routes);
-    let target = Target::read(request, directory, uri)?;
+    let (span, uri) = last.map_or((request.uri, uri), |last| (last.span, Some(last.uri)));
+    let target = Target::new(request, directory, span, uri)?;
     let hop = router.next_hop(routes, &target)?;
     if !Directory::is_callable(hop.to) || Family::of(hop.to.ip()) != router.leaving {
         return Err(Reason::Forbidden);
@@ -238,12 +242,12 @@ impl Router<'_> {
     /// A strict router put our Record-Route into the Request-URI: the last Route
     /// is the real one (RFC 3261 §16.4). A Contact behind us may have an `lr` of
     /// its own; ours has neither user part nor `s64=`.
-    fn take_up_strict(&self, routes: &mut Routes) -> Option<Span> {
-        let last = routes.values.last()?.uri.span;
-        let text = self.request.uri.of(self.request.message.bytes);
-        let parsed = Uri::parse(text).filter(|uri| uri.user.is_none() && uri.parameter(text, TOKEN_NAME).is_none());
-        let uri = parsed.and_then(|_| RouteUri::read(self.request.message.bytes, self.request.uri))?;
-        routes.last_is_request_uri = uri.loose && self.names_us(&uri, self.arrival);
+    fn take_up_strict(&self, routes: &mut Routes, request_uri: Option<Uri>) -> Option<RouteUri> {
+        let last = routes.values.last()?.uri;
+        let text = self.request.message.bytes;
+        let ours = request_uri.filter(|uri| uri.user.is_none() && uri.parameter(text, TOKEN_NAME).is_none())?;
+        let ours = RouteUri::new(text, self.request.uri, ours);
+        routes.last_is_request_uri = ours.loose && self.names_us(&ours, self.arrival);
         routes.last_is_request_uri.then_some(last)
     }
 
@@ -260,7 +264,7 @@ impl Router<'_> {
         {
             self.from = endpoint;
         }
-        self.received = self.received_of(&uri, endpoint);
+        self.received = self.received_of(&uri.uri, endpoint);
     }
 
     fn names_us(&self, uri: &RouteUri, side: Family) -> bool {
@@ -271,18 +275,15 @@ impl Router<'_> {
     }
 
     fn is_own_name(&self, route: &RouteUri) -> bool {
-        let text = route.span.of(self.request.message.bytes);
-        let Some(uri) = Uri::parse(text) else { return false };
-        let host = uri.at.host.of(text);
-        let port = uri.at.port_number.unwrap_or(SIP_PORT);
+        let host = route.uri.at.host.of(self.request.message.bytes);
+        let port = route.uri.at.port_number.unwrap_or(SIP_PORT);
         let names = &self.directory.config().names;
         names.iter().any(|name| name.port == port && host.eq_ignore_ascii_case(name.host.as_bytes()))
     }
 
     /// `received=` of a Route of ours, if its `sig=` proves that we wrote it.
-    fn received_of(&self, uri: &RouteUri, route: SocketAddr) -> Option<SocketAddr> {
-        let text = uri.span.of(self.request.message.bytes);
-        let uri = Uri::parse(text)?;
+    fn received_of(&self, uri: &Uri, route: SocketAddr) -> Option<SocketAddr> {
+        let text = self.request.message.bytes;
         let received = Written::parse(uri.parameter(text, b"received")?.value.of(text))?.endpoint;
         let seal = Seal::parse(uri.parameter(text, b"sig")?.value.of(text))?;
         let proven = seal == seal_route(self.directory.key(), route, received);

@@ -164,18 +164,22 @@ const fn everywhere(byte: u8) -> u64 {
 /// up. A word at a time takes a third of the instructions of a byte at a time.
 fn find_by_word(text: &[u8], marks: impl Fn(u64) -> u64, is: impl Fn(u8) -> bool) -> Option<usize> {
     let Some(last) = text.last_chunk::<8>() else { return text.iter().position(|&byte| is(byte)) };
-    let place = |marks: u64| (marks.trailing_zeros() / 8) as usize;
     let mut before = 0;
     for word in text.as_chunks::<8>().0 {
         let found = marks(u64::from_le_bytes(*word));
         if found != 0 {
-            return Some(before + place(found));
+            return Some(before + place_of_first(found));
         }
         before += 8;
     }
     // Some of these were looked at before: none of those is wanted.
     let found = marks(u64::from_le_bytes(*last));
-    (found != 0).then(|| text.len() - 8 + place(found))
+    (found != 0).then(|| text.len() - 8 + place_of_first(found))
+}
+
+/// Which byte of a word the lowest mark is of.
+const fn place_of_first(marks: u64) -> usize {
+    (marks.trailing_zeros() / 8) as usize
 }
 
 /// The bytes of a word that are `byte`.
@@ -184,11 +188,16 @@ const fn marks_of(word: u64, byte: u8) -> u64 {
     zero.wrapping_sub(everywhere(1)) & !zero & everywhere(0x80)
 }
 
+/// The bytes of a word that are not above `most`, which is less than 127.
+const fn marks_not_above(word: u64, most: u8) -> u64 {
+    word.wrapping_sub(everywhere(most + 1)) & !word & everywhere(0x80)
+}
+
 /// Where in eight bytes, the first one lowest, `byte` stands first.
 #[inline]
 pub fn place_in_word(word: u64, byte: u8) -> Option<usize> {
     let marks = marks_of(word, byte);
-    (marks != 0).then(|| (marks.trailing_zeros() / 8) as usize)
+    (marks != 0).then(|| place_of_first(marks))
 }
 
 /// The bits of so many bytes, fewer than eight, at the lower end of a word.
@@ -210,23 +219,38 @@ pub fn find(text: &[u8], byte: u8) -> Option<usize> {
 /// ends a line, a NUL, a tab.
 #[inline]
 pub fn find_control(text: &[u8]) -> Option<usize> {
-    let marks = |word: u64| word.wrapping_sub(everywhere(b' ')) & !word & everywhere(0x80);
-    find_by_word(text, marks, |byte| byte < b' ')
+    find_by_word(text, |word| marks_not_above(word, b' ' - 1), |byte| byte < b' ')
 }
 
 /// Where in `text` the first byte stands that is `byte` or not above `most`, which
 /// is less than 127.
 #[inline]
 pub fn find_at_most(text: &[u8], most: u8, byte: u8) -> Option<usize> {
-    let low = |word: u64| word.wrapping_sub(everywhere(most + 1)) & !word & everywhere(0x80);
-    find_by_word(text, |word| low(word) | marks_of(word, byte), |other| other <= most || other == byte)
+    let marks = |word| marks_not_above(word, most) | marks_of(word, byte);
+    find_by_word(text, marks, |other| other <= most || other == byte)
+}
+
+/// Where in `text` the first of `bytes` stands.
+#[inline]
+pub fn find_any<const COUNT: usize>(text: &[u8], bytes: [u8; COUNT]) -> Option<usize> {
+    let marks = |word| bytes.iter().fold(0, |marks, &byte| marks | marks_of(word, byte));
+    find_by_word(text, marks, |other| bytes.contains(&other))
+}
+
+/// Where in `text` the first angle bracket or byte not above the blank stands: what
+/// ends a URI in brackets, or spoils it.
+#[inline]
+pub fn find_uri_end(text: &[u8]) -> Option<usize> {
+    // The two brackets differ in one bit.
+    let marks = |word: u64| marks_not_above(word, b' ') | marks_of(word | everywhere(b'<' ^ b'>'), b'>');
+    find_by_word(text, marks, |byte| byte <= b' ' || matches!(byte, b'<' | b'>'))
 }
 
 /// Whether white space stands anywhere in `text`.
 pub fn has_lws(text: &[u8]) -> bool {
     // There is none in most: the first look is the faster one, and takes in too much.
-    let marks = |word: u64| word.wrapping_sub(everywhere(b' ' + 1)) & !word & everywhere(0x80);
-    find_by_word(text, marks, |byte| byte <= b' ').is_some() && text.iter().any(|&byte| is_lws(byte))
+    find_by_word(text, |word| marks_not_above(word, b' '), |byte| byte <= b' ').is_some()
+        && text.iter().any(|&byte| is_lws(byte))
 }
 
 /// A decimal number without sign, of any number of leading zeros, up to `u32`.
@@ -240,6 +264,26 @@ pub fn number(text: &[u8]) -> Option<u32> {
         }
     }
     if text.is_empty() { None } else { u32::try_from(value).ok() }
+}
+
+/// The value of each hex digit (`HEXDIG` and lower case, RFC 5234 §B.1); 255: it is none.
+#[allow(clippy::indexing_slicing)] // const: an index out of bounds would not compile
+const HEX_VALUES: [u8; 256] = {
+    let mut values = [255; 256];
+    let mut value = 0;
+    while value < 16 {
+        let [upper, lower] = [b"0123456789ABCDEF", b"0123456789abcdef"];
+        values[upper[value] as usize] = value as u8;
+        values[lower[value] as usize] = value as u8;
+        value += 1;
+    }
+    values
+};
+
+/// The value of a hex digit; more than fifteen: it is none.
+#[inline]
+pub fn hex_value(digit: u8) -> u8 {
+    HEX_VALUES.get(usize::from(digit)).copied().unwrap_or(255)
 }
 
 /// A cursor over `text`, forward only.
@@ -332,6 +376,14 @@ impl<'a> Scanner<'a> {
         rest.get(..length).unwrap_or_default()
     }
 
+    /// Steps over bytes up to the next one of `bytes`, and gives them.
+    pub fn take_to_any<const COUNT: usize>(&mut self, bytes: [u8; COUNT]) -> &'a [u8] {
+        let rest = self.rest();
+        let length = find_any(rest, bytes).unwrap_or(rest.len());
+        self.at += length;
+        rest.get(..length).unwrap_or_default()
+    }
+
     /// Steps over the bytes of a class, and gives them.
     pub fn take_class(&mut self, class: &Class) -> &'a [u8] {
         self.take_while(|byte| class.has(byte))
@@ -392,6 +444,11 @@ mod tests {
                 assert_eq!(find_control(&text), Some(place), "{length}");
                 assert_eq!(find_at_most(&text, b' ', b':'), Some(place), "{length}");
                 assert_eq!(find_at_most(&text, 8, b'b'), None, "{length}");
+                assert_eq!(find_any(&text, [b':', b'\t', b'>']), Some(place), "{length}");
+                for end in [b'<', b'>', b' '] {
+                    text[place] = end;
+                    assert_eq!(find_uri_end(&text), Some(place), "{length}");
+                }
             }
         }
         let all: Vec<u8> = (b' '..=255).collect();

@@ -81,9 +81,27 @@ impl Text for [u8] {
     }
 }
 
+/// Each octet in digits, with a dot behind it.
+#[allow(clippy::indexing_slicing)] // const: an index out of bounds would not compile
+const OCTETS: [[u8; 4]; 256] = {
+    let mut texts = [[0; 4]; 256];
+    let mut octet = 0;
+    while octet < 256 {
+        let [hundreds, tens, ones] =
+            [b'0' + (octet / 100) as u8, b'0' + (octet / 10 % 10) as u8, b'0' + (octet % 10) as u8];
+        texts[octet] = match octet {
+            0..10 => [ones, b'.', 0, 0],
+            10..100 => [tens, ones, b'.', 0],
+            _ => [hundreds, tens, ones, b'.'],
+        };
+        octet += 1;
+    }
+    texts
+};
+
 /// A few bytes put together on the stack: one copy into the message, where its
-/// parts would take one each. What finds no room is left out; the last segment of
-/// an IPv6 address may take three bytes more than it fills.
+/// parts would take one each. What finds no room is left out; the last part of an
+/// address may take three bytes more than it fills.
 struct Piece<const ROOM: usize> {
     bytes: [u8; ROOM],
     length: usize,
@@ -114,13 +132,16 @@ impl<const ROOM: usize> Piece<ROOM> {
         }
     }
 
+    /// Takes room for a dot behind it.
     fn push_v4(&mut self, address: Ipv4Addr) {
-        for (index, octet) in address.octets().into_iter().enumerate() {
-            if index > 0 {
-                self.push(b'.');
+        for octet in address.octets() {
+            let digits = 1 + usize::from(octet > 9) + usize::from(octet > 99);
+            if let Some(places) = self.bytes.get_mut(self.length..).and_then(|rest| rest.first_chunk_mut()) {
+                *places = OCTETS.get(usize::from(octet)).copied().unwrap_or_default();
+                self.length += digits + 1;
             }
-            self.push_number(octet.into());
         }
+        self.length = self.length.saturating_sub(1);
     }
 
     fn push_v6(&mut self, address: Ipv6Addr, separator: u8) {
@@ -219,7 +240,7 @@ impl Text for usize {
 
 impl Text for Ipv4Addr {
     fn write(&self, out: &mut impl Sink) {
-        let mut piece = Piece::<15>::new();
+        let mut piece = Piece::<{ 15 + 3 }>::new();
         piece.push_v4(*self);
         out.put(piece.as_bytes());
     }

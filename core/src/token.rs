@@ -10,7 +10,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use crate::config::Key;
 use crate::family::canonical_endpoint;
-use crate::scan::{find, number};
+use crate::scan::{find, hex_value, number};
 use crate::sip::host::{SIP_PORT, ipv4, ipv6};
 use crate::siphash::SipHash;
 use crate::text::{Sink, Text, display, hex_digits, write_endpoint};
@@ -139,11 +139,9 @@ impl Seal {
 
     /// Reads its text, in upper or lower case.
     pub fn parse(text: &[u8]) -> Option<Self> {
-        if text.len() != Self::LENGTH {
-            return None;
-        }
-        let digit = |value: u64, byte: &u8| Some(value << 4 | u64::from(char::from(*byte).to_digit(16)?));
-        text.iter().try_fold(0, digit).map(Self)
+        let digits = <&[u8; Self::LENGTH]>::try_from(text).ok()?.map(hex_value);
+        let all = digits.iter().all(|&digit| digit < 16);
+        all.then(|| Self(digits.iter().fold(0, |value, &digit| value << 4 | u64::from(digit))))
     }
 }
 
@@ -302,8 +300,8 @@ impl<'a> Token<'a> {
         match self.source {
             Some(source) => seal == seal_source(key, written, source),
             None => {
-                let to_sender = sender.map(|sender| seal_recipient(key, written, sender));
-                seal == seal_everybody(key, written) || to_sender == Some(seal)
+                seal == seal_everybody(key, written)
+                    || sender.is_some_and(|sender| seal == seal_recipient(key, written, sender))
             }
         }
     }

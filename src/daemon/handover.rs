@@ -17,6 +17,7 @@ use crate::config::{Config, Uplink, UplinkHost};
 use crate::control::Request;
 use crate::family::{Family, PerFamily};
 use crate::media::table::Table;
+use crate::observer::{Change, Observer};
 use crate::relay::{DetachedSession, Notice, StreamSockets};
 use crate::signalling::{BoundSockets, Signalling, SipSocket};
 use crate::socket::{BindError, SocketOptions};
@@ -174,6 +175,8 @@ pub(super) fn bind_rest(
 pub(super) struct Heir<'a> {
     /// The threads, without sockets yet.
     pub(super) signalling: &'a mut Signalling,
+    /// Who looks at messages.
+    pub(super) observer: Option<&'a Observer>,
     /// SIP sockets that the old process has not.
     pub(super) sockets: BoundSockets,
     /// Which of its files are wanted.
@@ -250,6 +253,9 @@ impl Heir<'_> {
                 && !addresses.is_empty()
                 && uplink_name(self.signalling.config(), side) == Some(name)
             {
+                if let Some(observer) = self.observer {
+                    observer.change(Change::Uplink(side, addresses.clone()));
+                }
                 self.signalling.set_uplink(side, addresses.clone());
             }
         }

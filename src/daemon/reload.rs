@@ -43,9 +43,6 @@ impl Daemon {
             observer.change(Change::Config(Arc::clone(&config)));
         }
         self.resolver.follow(&old, &config);
-        if let Some(observer) = &self.observer {
-            observer.change(Change::Config(Arc::clone(&config)));
-        }
         let missing = |maps: &[Map], from: &[Map]| maps.iter().filter(|map| !from.contains(map)).count();
         info!(
             maps = config.maps.len(),

@@ -13,7 +13,7 @@ use crate::cli::{Mode, Options};
 use crate::clock::Clock;
 use crate::config::{Config, Plain};
 use crate::control::{self, Control, Request};
-use crate::family::Family;
+use crate::family::{Family, PerFamily};
 use crate::metrics::Server;
 use crate::observer::settings::Opened;
 use crate::observer::{Observer, ObserverThread};
@@ -120,12 +120,14 @@ impl Start {
             Some(old) => {
                 let (places, belongings) = (Places::of(&self.options), &mut self.belongings);
                 let socket = self.options.takeover.clone().unwrap_or_default();
-                let heir = Heir { signalling: &mut signalling, sockets: self.sockets, places, belongings, socket };
+                let (signalling, observer) = (&mut signalling, self.observer.as_ref());
+                let heir = Heir { signalling, observer, sockets: self.sockets, places, belongings, socket };
                 Some(heir.take(old)?)
             }
         };
         let (answers, found) = unbounded_channel();
-        let resolver = Resolver::start(&self.config, answers);
+        let known = PerFamily::from_fn(|side| signalling.uplink_addresses(side).to_vec());
+        let resolver = Resolver::start(&self.config, &known, answers);
         if !self.options.no_sandbox {
             sandbox::calls();
         }

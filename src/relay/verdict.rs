@@ -208,6 +208,7 @@ mod tests {
             duration: Duration::from_secs(10),
             answered: true,
             rang: true,
+            by_stranger: false,
             wishes: PerFamily::new(Wish::Open, Wish::Open),
         };
         let stream = StreamFigures {

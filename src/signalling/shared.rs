@@ -5,7 +5,6 @@
 //! that of a single thread, so that nobody sees another's half-done commands.
 
 use std::collections::HashMap;
-use std::io;
 use std::net::IpAddr;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,6 +14,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tracing::{debug, info, warn};
 
+use super::endings::Endings;
 use super::large::LargeMessages;
 use super::tally::Tally;
 use super::trouble::Trouble;
@@ -25,7 +25,7 @@ use crate::media::command::{Command, LegDescription, SessionId, StreamId};
 use crate::media::table::{Refusal, Signal, Table};
 use crate::proxy::{Datagram, State};
 use crate::relay::{Relay, Stock, StreamSockets};
-use crate::socket::SocketOptions;
+use crate::socket::{SocketOptions, local_addresses};
 use crate::streams::Grant;
 
 /// How many ports are tried for one message at the very most; the table gives up sooner.
@@ -37,6 +37,7 @@ pub(super) struct Shared {
     calls: Mutex<Calls>,
     answers: Mutex<AnswerLimit>,
     troubles: Mutex<Tally<Trouble>>,
+    endings: Mutex<Endings>,
     large: Mutex<LargeMessages>,
     /// Relay threads have orders to read and were not woken yet.
     unwoken: AtomicBool,
@@ -94,6 +95,7 @@ impl Shared {
             calls: Mutex::new(calls),
             answers: Mutex::new(AnswerLimit::new(&config.key)),
             troubles: Mutex::new(Tally::new()),
+            endings: Mutex::new(Endings::default()),
             large: Mutex::new(LargeMessages::default()),
             unwoken: AtomicBool::new(false),
             pressing: AtomicBool::new(false),
@@ -221,6 +223,12 @@ impl Shared {
         for (trouble, count) in due {
             trouble.log(count, None);
         }
+        self.endings().log_held_back();
+    }
+
+    /// What of the ends of calls was told.
+    pub(super) fn endings(&self) -> MutexGuard<'_, Endings> {
+        lock(&self.endings)
     }
 
     /// How often each trouble came since the start.
@@ -236,7 +244,10 @@ impl Shared {
     /// The addresses of this machine, read anew.
     pub(super) fn read_local_addresses(&self) {
         match local_addresses() {
-            Ok(addresses) => lock(&self.calls).table.set_local_addresses(addresses),
+            Ok(found) => {
+                let addresses = found.map(|(_, address)| address).collect();
+                lock(&self.calls).table.set_local_addresses(addresses);
+            }
             Err(error) => warn!(%error, "cannot read the addresses of this machine"),
         }
     }
@@ -339,16 +350,6 @@ impl Calls {
         }
         false
     }
-}
-
-/// The addresses of this machine.
-fn local_addresses() -> io::Result<Vec<IpAddr>> {
-    let ip = |interface: nix::ifaddrs::InterfaceAddress| {
-        let address = interface.address?;
-        let v4 = address.as_sockaddr_in().map(|v4| IpAddr::V4(v4.ip()));
-        v4.or_else(|| address.as_sockaddr_in6().map(|v6| IpAddr::V6(v6.ip())))
-    };
-    Ok(nix::ifaddrs::getifaddrs()?.filter_map(ip).collect())
 }
 
 #[cfg(test)]

@@ -352,8 +352,8 @@ impl Worker {
         tell(datagram, outcome, sent);
         let trouble = match outcome {
             Outcome::Send { refused: None, .. } => return Ok(()),
-            Outcome::Send { refused: Some(reason), .. } => Trouble::Refused(reason),
-            Outcome::Drop(reason) => Trouble::Dropped(reason),
+            Outcome::Send { refused: Some(reason), .. } => Trouble::Refused(reason.kind()),
+            Outcome::Drop(reason) => Trouble::Dropped(reason.kind()),
         };
         if trouble.is_one() {
             self.shared.trouble_with(now, trouble, datagram);

@@ -256,6 +256,7 @@ fn limits(now: Duration, signalling: &Signalling) -> Vec<Limit> {
     vec![
         limit("calls", limits.calls),
         limit("calls_of_one_source", limits.calls_of_one_source),
+        limit("calls_of_strangers", limits.calls_of_strangers),
         limit("streams_of_strangers", limits.streams_of_strangers),
         limit("port_pairs", port_pairs),
     ]

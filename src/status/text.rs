@@ -144,6 +144,7 @@ pub fn in_words(limit: &str) -> &str {
     match limit {
         "calls" => "calls",
         "calls_of_one_source" => "calls of one stranger, the busiest",
+        "calls_of_strangers" => "calls of all strangers",
         "streams_of_strangers" => "media streams of all strangers",
         "port_pairs" => "media port pairs",
         other => other,

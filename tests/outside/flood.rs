@@ -10,7 +10,8 @@ use crate::harness::PATIENCE;
 use crate::harness::daemon::PROGRAM;
 use crate::harness::message::Message;
 use crate::harness::namespace::isolated;
-use crate::harness::picture::{F1, LISTEN4, LISTEN6, OPTIONS};
+use crate::harness::party::Party;
+use crate::harness::picture::{F1, LISTEN4, LISTEN6, OPTIONS, P1, P2, U6, X6};
 
 /// A daemon whose log is a file, at the level that it has without options.
 struct Logged {
@@ -118,6 +119,52 @@ fn a_million_bad_messages_leave_less_than_100_kb_of_log() {
         assert!(log.len() < 100_000, "{} bytes", log.len());
         assert!(log.contains("dropped") && log.contains("refused"), "{log}");
         assert!(log.contains("stopped"), "it works on: {log}");
+    });
+}
+
+/// Wherever in a message the fault stands, it is one kind of fault, told once a minute.
+#[test]
+fn descriptions_that_are_wrong_in_many_places_leave_one_line() {
+    isolated(|| {
+        let daemon = Logged::start(&[]);
+        let stranger = Party::new("bob", X6, 40000);
+        for length in 0..40 {
+            let invite = stranger.request("INVITE", "sip:alice@[2001:db8::101]").with("Subject", "x".repeat(length));
+            let invite = invite.with_sdp(stranger.media.description().replace("m=audio 40000", "m=audio x")).to_wire();
+            stranger.agent.send_bytes(&invite, F1.parse().unwrap());
+            assert_eq!(stranger.agent.receive().message.status(), Some(400));
+        }
+        let log = daemon.end();
+        let lines: Vec<&str> = log.lines().filter(|line| line.contains("SDP m= port must")).collect();
+        assert_eq!(lines.len(), 1, "{lines:#?}");
+    });
+}
+
+/// A phone that is busy ends every call, each with a line of the log.
+#[test]
+fn a_thousand_calls_of_a_stranger_leave_a_few_hundred_lines() {
+    isolated(|| {
+        let daemon = Logged::start(&[]);
+        let (stranger, busy) = (Party::new("bob", X6, 40000), Party::new("alice", P1, 30000));
+        // As many at once as one stranger may have.
+        for _ in 0..40 {
+            let invites: Vec<Message> = (0..25).map(|_| stranger.invite("sip:alice@[2001:db8::101]")).collect();
+            invites.iter().for_each(|invite| stranger.agent.send(invite, F1));
+            for _ in &invites {
+                busy.respond(&busy.agent.receive_request("INVITE"), 486, "Busy Here", "busy");
+            }
+            invites.iter().for_each(|_| assert_eq!(stranger.agent.receive().message.status(), Some(486)));
+        }
+        // A call of a phone is told all the same.
+        let (phone, provider) = (Party::new("carol", P2, 30100), Party::new("provider", U6, 40100));
+        let invite = phone.invite("sip:a@provider.example");
+        phone.agent.send(&invite, LISTEN4);
+        provider.respond(&provider.agent.receive_request("INVITE"), 603, "Decline", "no");
+        phone.agent.receive_response(603, &invite);
+        daemon.await_text("not accepted (603)");
+        let log = daemon.end();
+        let lines = log.lines().filter(|line| line.contains("not accepted (486)")).count();
+        assert!((300..500).contains(&lines), "{lines} lines");
     });
 }
 

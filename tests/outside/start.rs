@@ -1,5 +1,7 @@
 //! Starts that fail say why; ends that are asked for come at once (spec sections 5 and 8).
 
+use std::process::Command;
+
 use crate::harness::agent::Agent;
 use crate::harness::daemon::{Daemon, Failure, fail_to_start};
 use crate::harness::namespace::isolated;
@@ -24,6 +26,45 @@ fn an_address_that_this_machine_has_not_is_named() {
         let map = "192.0.2.101=2001:db8::99";
         let fake = fail_to_start(&["-l", "192.0.2.1", "-L", "2001:db8::1", "-m", map]);
         assert_says(&fake, 1, &["2001:db8::99", "fake of 192.0.2.101"]);
+    });
+}
+
+/// As at boot: the address is there, but the kernel has not found out yet whether
+/// another host has it (RFC 4862, duplicate address detection); without a link it never will.
+#[test]
+fn an_address_that_is_not_ready_is_told_from_one_that_is_not_there() {
+    isolated(|| {
+        let run = |line: &str| {
+            let status = Command::new("ip").args(line.split(' ')).status().unwrap();
+            assert!(status.success(), "ip {line}");
+        };
+        run("link add unplugged type veth peer name nothing");
+        run("link set unplugged up");
+        run("address add 2001:db8::99/64 dev unplugged");
+        let listen = fail_to_start(&["-l", "192.0.2.1", "-L", "2001:db8::99"]);
+        assert_says(&listen, 1, &["2001:db8::99", "unplugged has it", "tentative", "--freebind"]);
+        assert!(!listen.said.contains("ip addr add"), "{}", listen.said);
+    });
+}
+
+#[test]
+fn that_ipv6_is_switched_off_is_named() {
+    isolated(|| {
+        for of in ["all", "lo"] {
+            std::fs::write(format!("/proc/sys/net/ipv6/conf/{of}/disable_ipv6"), "1").unwrap();
+        }
+        let listen = fail_to_start(&["-l", "192.0.2.1", "-L", "2001:db8::1"]);
+        assert_says(&listen, 1, &["2001:db8::1", "IPv6 is switched off", "disable_ipv6=0"]);
+    });
+}
+
+/// Where the domain's name leads to the proxy there is nobody to hand calls on to.
+#[test]
+fn an_uplink_whose_name_is_our_own_is_told() {
+    isolated(|| {
+        let mut daemon = Daemon::start_as(&["-l", "127.0.0.1", "-L", "2001:db8::1", "-u", "localhost"]);
+        let said = daemon.await_line("this proxy's own");
+        assert!(said.contains("WARN") && said.contains("name=localhost"), "{said}");
     });
 }
 

@@ -50,3 +50,24 @@ fn both_passes_of_a_strangers_hairpin_count() {
     }
     assert_eq!(bridge.proxy.sessions(), 10);
 }
+
+/// Without a description in the INVITE the callee's answer begins both sessions; no
+/// response can be refused, but its streams are.
+#[test]
+fn both_passes_of_a_late_offer_count() {
+    let mut config = picture();
+    config.max_calls_per_source = 10;
+    let mut bridge = Bridge::new(config);
+    for number in 0..50 {
+        let call_id = format!("c{number}");
+        let invite = request("INVITE", "sip:p@192.0.2.101", X4, "").replace("c1@198.51.100.9", &call_id);
+        let received = bridge.handle(X4, LISTEN4, invite).unwrap();
+        assert_eq!(received.to, at(P1));
+        let offer = "v=0\r\no=p 1 1 IN IP4 192.0.2.101\r\ns=-\r\nc=IN IP4 192.0.2.101\r\nt=0 0\r\n\
+                     m=audio 40000 RTP/AVP 0\r\n";
+        let length = format!("Content-Type: application/sdp\r\nContent-Length: {}\r\n\r\n{offer}", offer.len());
+        let ok = received.response("200 OK").replace("Content-Length: 0\r\n\r\n", &length);
+        assert_eq!(bridge.handle(P1, LISTEN4, ok).unwrap().to, at(X4));
+    }
+    assert_eq!(bridge.proxy.sessions(), 10);
+}

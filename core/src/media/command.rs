@@ -97,6 +97,8 @@ pub struct Obituary {
     pub answered: bool,
     /// Whether a provisional response came.
     pub rang: bool,
+    /// Whether a stranger asked for it.
+    pub by_stranger: bool,
     /// What each side's party last said of its media.
     pub wishes: PerFamily<Wish>,
 }

@@ -4,8 +4,9 @@
 //! Sessions are counted, and since one can have many streams, each of which takes
 //! ports, so are the streams of strangers: one of them has no more than
 //! four for each call that it may have, nor more than half of what
-//! strangers may have together, which is three quarters of the ports. The last
-//! quarter is for phones and uplinks, whatever strangers do.
+//! strangers may have together, which is three quarters of the ports, and of the
+//! sessions, some of which take no ports. The last quarter is for phones and uplinks,
+//! whatever strangers do.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -28,12 +29,13 @@ pub struct Limits {
     max_calls_per_source: usize,
     max_streams_per_source: usize,
     /// Of strangers together.
-    max_streams: usize,
+    most: Count,
     by_source: HashMap<IpAddr, Count>,
-    streams: usize,
+    /// What strangers have together.
+    all: Count,
 }
 
-/// What one stranger has.
+/// What one stranger has, or all of them.
 #[derive(Clone, Copy, Debug, Default)]
 struct Count {
     calls: usize,
@@ -44,15 +46,16 @@ impl Limits {
     /// The limits of the configuration.
     pub fn new(config: &Config) -> Self {
         let pairs = usize::from(config.rtp_ports.pairs());
-        let max_streams = pairs - pairs / 4;
+        let max_calls = config.max_calls.unwrap_or(pairs);
+        let most = Count { calls: max_calls - max_calls / 4, streams: pairs - pairs / 4 };
         let by_calls = config.max_calls_per_source.saturating_mul(STREAMS_PER_CALL);
         Self {
-            max_calls: config.max_calls.unwrap_or(pairs),
+            max_calls,
             max_calls_per_source: config.max_calls_per_source,
-            max_streams_per_source: by_calls.min((max_streams / 2).max(STREAMS_AT_LEAST)),
-            max_streams,
+            max_streams_per_source: by_calls.min((most.streams / 2).max(STREAMS_AT_LEAST)),
+            most,
             by_source: HashMap::new(),
-            streams: 0,
+            all: Count::default(),
         }
     }
 
@@ -62,7 +65,8 @@ impl Limits {
         let count = self.by_source.entry(source).or_default();
         count.calls = count.calls.saturating_add(1);
         count.streams = count.streams.saturating_add(streams);
-        self.streams = self.streams.saturating_add(streams);
+        self.all.calls = self.all.calls.saturating_add(1);
+        self.all.streams = self.all.streams.saturating_add(streams);
     }
 
     /// Counts one more session beside `sessions` others, which needs so many
@@ -82,9 +86,13 @@ impl Limits {
         if count.calls >= self.max_calls_per_source || count.streams + streams > self.max_streams_per_source {
             return Err(Refusal::MaxCallsPerSource);
         }
-        if self.streams + streams > self.max_streams {
+        if self.all.streams + streams > self.most.streams {
             return Err(Refusal::NoPorts);
         }
+        if self.all.calls >= self.most.calls {
+            return Err(Refusal::MaxCalls);
+        }
+        self.all.calls += 1;
         self.by_source.insert(source, Count { calls: count.calls + 1, ..count });
         Ok(Some(source))
     }
@@ -93,10 +101,10 @@ impl Limits {
     /// `false`: that would be too many.
     pub fn admit_stream(&mut self, source: Option<IpAddr>) -> bool {
         let Some(count) = source.and_then(|source| self.by_source.get_mut(&source)) else { return true };
-        let fits = count.streams < self.max_streams_per_source && self.streams < self.max_streams;
+        let fits = count.streams < self.max_streams_per_source && self.all.streams < self.most.streams;
         if fits {
             count.streams += 1;
-            self.streams += 1;
+            self.all.streams += 1;
         }
         fits
     }
@@ -105,7 +113,7 @@ impl Limits {
     pub fn release_stream(&mut self, source: Option<IpAddr>) {
         if let Some(count) = source.and_then(|source| self.by_source.get_mut(&source)) {
             count.streams = count.streams.saturating_sub(1);
-            self.streams = self.streams.saturating_sub(1);
+            self.all.streams = self.all.streams.saturating_sub(1);
         }
     }
 
@@ -115,13 +123,15 @@ impl Limits {
         LimitView {
             calls: Nearness { now: sessions, most: self.max_calls },
             calls_of_one_source: Nearness { now: busiest, most: self.max_calls_per_source },
-            streams_of_strangers: Nearness { now: self.streams, most: self.max_streams },
+            calls_of_strangers: Nearness { now: self.all.calls, most: self.most.calls },
+            streams_of_strangers: Nearness { now: self.all.streams, most: self.most.streams },
         }
     }
 
     /// A session has ended that was counted for this source, after its streams.
     pub fn release(&mut self, source: Option<IpAddr>) {
         let Some(source) = source else { return };
+        self.all.calls = self.all.calls.saturating_sub(1);
         match self.by_source.get_mut(&source) {
             Some(count) if count.calls > 1 => count.calls -= 1,
             _ => drop(self.by_source.remove(&source)),

@@ -65,7 +65,7 @@ pub struct Session {
     caller_end: Option<End>,
     dialogs: Vec<Dialog>,
     branches: Vec<u64>,
-    /// A provisional response came.
+    /// Something came back: a provisional response, or an answer.
     ringing: bool,
     /// The last message that put the end off.
     active: Duration,
@@ -191,6 +191,17 @@ impl Session {
         self.active = now;
     }
 
+    /// Whoever is asked knows of the dialog.
+    pub fn confirmed(&mut self) {
+        self.ringing = true;
+    }
+
+    /// Whether all that is known of it is a request within a dialog: it may be of a
+    /// call from before a restart of ours, or made up.
+    pub fn is_doubtful(&self) -> bool {
+        self.answered.is_some() && !self.ringing && self.heard.is_none()
+    }
+
     /// The INVITE failed on one branch; whether that was the last hope.
     pub fn failed(&mut self, signal: &Signal<'_>) -> bool {
         if self.answered.is_some() || signal.arrival == self.caller {
@@ -206,6 +217,7 @@ impl Session {
     /// now on. The answer is the callee's description if it is another one's now.
     pub fn answered(&mut self, now: Duration, signal: &Signal<'_>, named: &Named) -> Option<Vec<Option<LegState>>> {
         self.reoffer_done(signal);
+        self.confirmed();
         if signal.arrival == self.caller {
             return None;
         }
@@ -329,6 +341,7 @@ impl Session {
     /// When silence ends it, if no packet came since.
     pub fn expires(&self, timeouts: &Timeouts) -> Duration {
         let wait = match () {
+            () if self.is_doubtful() => TRYING,
             () if self.answered.is_some() && self.is_quiet() => timeouts.hold,
             () if self.answered.is_some() => timeouts.rtp,
             () if self.ringing => timeouts.ringing,
@@ -354,8 +367,9 @@ impl Session {
             parties: self.parties,
             caller: self.caller,
             duration: now.saturating_sub(self.began),
-            answered: self.answered.is_some(),
+            answered: self.answered.is_some() && !self.is_doubtful(),
             rang: self.ringing,
+            by_stranger: self.asked_by.is_some(),
             wishes: PerFamily::from_fn(|side| self.wish(side)),
             call_id: self.call_id.into_vec(),
         }
@@ -364,6 +378,7 @@ impl Session {
     /// What can be seen of it from outside.
     pub fn view(&self, now: Duration, session: SessionId) -> CallView {
         let state = match () {
+            () if self.is_doubtful() => CallState::Trying,
             () if self.answered.is_some() && self.is_quiet() && self.is_held() => CallState::Held,
             () if self.answered.is_some() => CallState::Answered,
             () if self.ringing => CallState::Ringing,

@@ -406,7 +406,13 @@ fn advance(
                 session.set_legs(relays, signal.arrival, legs);
             }
         }
-        (Method::Update, Some(200..=299)) => session.reoffer_done(signal),
+        (Method::Update | Method::Prack, Some(200..=299)) => {
+            session.reoffer_done(signal);
+            session.confirmed();
+        }
+        (Method::Update | Method::Prack, Some(status @ 300..)) if session.is_doubtful() => {
+            return Some(End::Failed(status));
+        }
         (Method::Invite | Method::Update, Some(status @ 300..)) => {
             for (side, legs) in session.taken_back(signal).iter() {
                 let legs = legs.iter().flatten().copied().map(Some).collect();

@@ -31,7 +31,7 @@ impl Usage {
     pub fn count(&mut self, now: Duration, session: &Session) {
         let pairs = session.lines.iter().filter(|line| line.relay.is_some()).count();
         let of = match () {
-            () if session.answered.is_none() => &mut self.ringing,
+            () if session.answered.is_none() || session.is_doubtful() => &mut self.ringing,
             () if session.is_quiet() => &mut self.held,
             () => &mut self.answered,
         };

@@ -57,6 +57,8 @@ pub struct LimitView {
     pub calls: Nearness,
     /// Calls of that unknown source which has the most, and how many one may have.
     pub calls_of_one_source: Nearness,
+    /// Calls of all unknown sources together.
+    pub calls_of_strangers: Nearness,
     /// Streams of all unknown sources together.
     pub streams_of_strangers: Nearness,
 }

@@ -3,7 +3,9 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use super::{Arrival, Datagram, Outcome, Passage, Proxy, Reason, Room, State, cross_media, largest_payload};
+use super::{
+    Arrival, Datagram, Outcome, Passage, Proxy, Reason, Room, State, concerns_media, cross_media, largest_payload,
+};
 use crate::address::{Directory, Rights, Source};
 use crate::branch::Below;
 use crate::family::Family;
@@ -122,21 +124,23 @@ impl Forwarding<'_> {
         let seal = below.seal(directory.key(), request.local, request.rights, call_id, cseq);
         lay_path(&request, &hop, &OurVias { topmost: via, below, seal }, max_forwards, directory, edits);
         let identities = fields::map(message, &crossing, edits).map_err(Reason::Malformed)?;
-        let sender = if request.source == Source::Generic { Sender::Generic } else { Sender::Known };
-        let passage = Passage {
-            local: request.local,
-            source: request.remote,
-            destination: hop.to,
-            sender,
-            asked_by: (request.rights == Rights::Generic).then_some(self.asker),
-            branch: seal.0,
-            cseq,
-            identities,
-        };
-        match cross_media(now, message, &passage, (directory, state), &mut room.body, edits) {
-            // An ACK cannot be answered; what it says of media is its receiver's to judge.
-            Err(_) if request.method == Method::Ack => {}
-            crossed => crossed?,
+        if concerns_media(request.method) {
+            let sender = if request.source == Source::Generic { Sender::Generic } else { Sender::Known };
+            let passage = Passage {
+                local: request.local,
+                source: request.remote,
+                destination: hop.to,
+                sender,
+                asked_by: (request.rights == Rights::Generic).then_some(self.asker),
+                branch: seal.0,
+                cseq,
+                identities,
+            };
+            match cross_media(now, message, &passage, (directory, state), &mut room.body, edits) {
+                // An ACK cannot be answered; what it says of media is its receiver's to judge.
+                Err(_) if request.method == Method::Ack => {}
+                crossed => crossed?,
+            }
         }
         body::finish(message, edits);
         edits.apply(message.bytes, out);

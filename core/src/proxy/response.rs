@@ -1,7 +1,10 @@
 //! A response, back by the way of its request.
 
-use super::{Arrival, Datagram, Outcome, Passage, Proxy, Reason, State, cross_media, largest_payload};
+use std::net::{IpAddr, SocketAddr};
+
+use super::{Arrival, Datagram, Outcome, Passage, Proxy, Reason, State, concerns_media, cross_media, largest_payload};
 use crate::address::{Directory, Rights, Source};
+use crate::branch::Below;
 use crate::family::Family;
 use crate::media::table::Sender;
 use crate::rewrite::response::{OurVia, lay_service_route};
@@ -10,6 +13,7 @@ use crate::rewrite::{body, fields};
 use crate::sip::fault::Fault;
 use crate::sip::header::HeaderName;
 use crate::sip::message::Message;
+use crate::sip::via::Vias;
 
 impl Proxy {
     /// Forwards a response to where its request came from.
@@ -60,12 +64,15 @@ impl Proxy {
         via.remove(edits);
         lay_service_route(message, from, edits);
         let identities = fields::map(message, &crossing, edits).map_err(Reason::Malformed)?;
-        let sender = if source == Source::Generic { Sender::Generic } else { Sender::Known };
-        let asked_by = (via.branch.rights == Rights::Generic && !directory.is_ours(to)).then_some(to.ip());
-        let branch = via.branch.seal.0;
-        let passage = Passage { local, source: remote, destination: to, sender, asked_by, branch, cseq, identities };
-        // A response cannot be refused; one with a bad description is its receiver's to judge.
-        let _ = cross_media(now, message, &passage, (directory, state), &mut room.body, edits);
+        if concerns_media(message.method()) {
+            let sender = if source == Source::Generic { Sender::Generic } else { Sender::Known };
+            let asked_by = (via.branch.rights == Rights::Generic).then(|| asker(message, to, directory)).transpose()?;
+            let branch = via.branch.seal.0;
+            let passage =
+                Passage { local, source: remote, destination: to, sender, asked_by, branch, cseq, identities };
+            // A response cannot be refused; one with a bad description is its receiver's to judge.
+            let _ = cross_media(now, message, &passage, (directory, state), &mut room.body, edits);
+        }
         body::finish(message, edits);
         edits.apply(message.bytes, out);
         if out.len() > largest_payload(Family::of(from.ip())) {
@@ -73,6 +80,18 @@ impl Proxy {
         }
         Ok(Outcome::Send { from, to, refused: None })
     }
+}
+
+/// Who sent the request that a response on its way to `to` answers. On the inner
+/// pass of a hairpin that is whoever stands below the Via of the outer one.
+fn asker(message: &Message<'_>, to: SocketAddr, directory: &Directory) -> Result<IpAddr, Reason> {
+    if !directory.is_ours(to) {
+        return Ok(to.ip());
+    }
+    let first = Vias::new(message).nth(2).and_then(Result::ok);
+    let first = first.and_then(|via| Below::new(message.bytes, &via).response_address());
+    // Without one the outer pass would drop it, when its session is there.
+    first.map(|first| first.ip()).ok_or(Reason::ForeignResponse)
 }
 
 /// Whether a response asks for a password (RFC 3261 §22).

@@ -59,20 +59,30 @@ impl<'a> Lines<'a> {
         if rest.is_empty() {
             return None;
         }
-        let length = match find_control(rest) {
-            Some(at) if !matches!(rest.get(at), Some(b'\r' | b'\n')) => memchr2(b'\r', b'\n', rest),
-            end => end,
-        };
-        let text = length.unwrap_or(rest.len());
-        let end = match (length.and_then(|at| rest.get(at..)), length) {
-            (Some([b'\r', b'\n', ..]), Some(at)) => at + 2,
-            (Some(_), Some(at)) => at + 1,
-            _ => text,
+        let length = find_control(rest).unwrap_or(rest.len());
+        let (text, end) = match rest.get(length..).unwrap_or_default() {
+            [b'\r', b'\n', ..] => (length, length + 2),
+            [b'\r' | b'\n', ..] => (length, length + 1),
+            [] => (length, length),
+            [..] => end_of_odd_line(rest),
         };
         let start = self.left.start;
         self.left.start = start.saturating_add(end);
         Some((Span::new(0, text).shifted(start), Span::new(0, end).shifted(start)))
     }
+}
+
+/// Where the text of a line and where the line ends in which another control
+/// character comes first.
+#[cold]
+fn end_of_odd_line(rest: &[u8]) -> (usize, usize) {
+    let length = memchr2(b'\r', b'\n', rest).unwrap_or(rest.len());
+    let end = match rest.get(length..).unwrap_or_default() {
+        [] => length,
+        [b'\r', b'\n', ..] => length + 2,
+        [..] => length + 1,
+    };
+    (length, end)
 }
 
 impl Iterator for Lines<'_> {

@@ -6,9 +6,10 @@
 /// holds only what a reason phrase may (RFC 3261 §25.1), so it can stand in that
 /// of a 400.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
-#[error("{fault} (byte {offset})")]
+#[error("{fault}{}", Place(*offset))]
 pub struct Malformed {
     /// Where in the message: the first byte of the line or field at fault.
+    /// [`usize::MAX`] says nothing of the place.
     pub offset: usize,
     /// What is wrong.
     pub fault: Fault,
@@ -18,6 +19,20 @@ impl Malformed {
     /// `fault` at `offset`.
     pub(super) fn new(offset: usize, fault: Fault) -> Self {
         Self { offset, fault }
+    }
+
+    /// The same fault, wherever it is.
+    #[must_use]
+    pub fn anywhere(self) -> Self {
+        Self { offset: usize::MAX, ..self }
+    }
+}
+
+struct Place(usize);
+
+impl std::fmt::Display for Place {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if self.0 == usize::MAX { Ok(()) } else { write!(f, " (byte {})", self.0) }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use crate::scan::{HOSTNAME, Scanner, Span, find, is_lws};
+use crate::scan::{HOSTNAME, Scanner, Span, find, hex_value, is_lws};
 
 /// The port of SIP where none is written (RFC 3261 §19.1.2).
 pub const SIP_PORT: u16 = 5060;
@@ -132,26 +132,25 @@ pub fn ipv6(text: &[u8]) -> Option<Ipv6Addr> {
 
 /// An IPv6 address by RFC 4291 §2.2, and nothing else.
 pub fn plain_ipv6(text: &[u8]) -> Option<Ipv6Addr> {
-    let mut segments = [0; 8];
-    let (mut count, mut gap) = (0, None);
-    let mut rest = text;
+    let (mut bits, mut count, mut rest) = (0u128, 0, text);
+    // What stands before the gap, and how many segments that is.
+    let mut front = None;
     if let Some(behind) = rest.strip_prefix(b"::") {
-        (gap, rest) = (Some(0), behind);
+        (front, rest) = (Some((0u128, 0)), behind);
     }
     while !rest.is_empty() {
         let (segment, digits) = hex_digits(rest)?;
         if rest.get(digits) == Some(&b'.') {
-            let bits = ipv4(rest)?.to_bits();
-            *segments.get_mut(count)? = (bits >> 16) as u16;
-            *segments.get_mut(count + 1)? = bits as u16;
+            bits = bits << 32 | u128::from(ipv4(rest)?.to_bits());
             count += 2;
             break;
         }
-        *segments.get_mut(count)? = segment;
+        bits = bits << 16 | u128::from(segment);
         count += 1;
         rest = match rest.get(digits..)? {
-            [b':', b':', behind @ ..] if gap.is_none() => {
-                gap = Some(count);
+            [b':', b':', behind @ ..] if front.is_none() => {
+                front = Some((bits, count));
+                (bits, count) = (0, 0);
                 behind
             }
             [b':', behind @ ..] if !behind.is_empty() => behind,
@@ -159,14 +158,15 @@ pub fn plain_ipv6(text: &[u8]) -> Option<Ipv6Addr> {
             _ => return None,
         };
     }
-    match gap {
-        None => (count == 8).then(|| segments.into()),
+    let bits = match front {
+        None => (count == 8).then_some(bits)?,
         // It stands for one segment at least.
-        Some(gap) => {
-            segments.get_mut(gap..)?.rotate_right(8usize.checked_sub(count).filter(|&zeros| zeros > 0)?);
-            Some(segments.into())
+        Some((front, before)) => {
+            let behind = (before + count < 8).then_some(8 - before)?;
+            front.checked_shl(16 * behind).unwrap_or(0) | bits
         }
-    }
+    };
+    Some(Ipv6Addr::from_bits(bits))
 }
 
 /// The number that up to four hex digits at the front of `text` are, and how many
@@ -174,11 +174,10 @@ pub fn plain_ipv6(text: &[u8]) -> Option<Ipv6Addr> {
 fn hex_digits(text: &[u8]) -> Option<(u16, usize)> {
     let (mut number, mut count) = (0, 0);
     for &byte in text {
-        let digit = match byte {
-            b'0'..=b'9' => byte - b'0',
-            b'a'..=b'f' | b'A'..=b'F' => (byte | 0x20) - b'a' + 10,
-            _ => break,
-        };
+        let digit = hex_value(byte);
+        if digit > 15 {
+            break;
+        }
         number = number << 4 | u16::from(digit);
         count += 1;
         if count > 4 {

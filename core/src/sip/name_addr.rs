@@ -1,7 +1,7 @@
 //! `name-addr` and `addr-spec` values of header fields (RFC 3261 §20.10, §25.1).
 
 use super::uri::{Parameter, Parameters};
-use crate::scan::{Class, Scanner, Span, find, has_lws, trim_span};
+use crate::scan::{Class, Scanner, Span, find_uri_end, has_lws, trim_span};
 
 /// One value: `"Bob" <sip:bob@host;uri-parameter>;parameter`, or without the
 /// brackets, where every parameter belongs to the header field. Spans count from
@@ -89,10 +89,9 @@ impl<'a> NameAddrs<'a> {
             return Err(NotAnAddress);
         }
         let uri_start = scanner.offset();
-        let uri = scanner.take_to(b'>');
+        scanner.skip(find_uri_end(scanner.rest()).unwrap_or(0));
         let span = Span::new(uri_start, scanner.offset());
-        let good = find(uri, b'<').is_none() && !has_lws(uri);
-        if scanner.eat(b'>') && good { Ok((span, true)) } else { Err(NotAnAddress) }
+        if scanner.eat(b'>') { Ok((span, true)) } else { Err(NotAnAddress) }
     }
 
     /// Steps over parameters up to the comma or the end.
@@ -101,7 +100,7 @@ impl<'a> NameAddrs<'a> {
             return Err(NotAnAddress);
         }
         loop {
-            self.scanner.take_class(&IN_PARAMETERS);
+            self.scanner.take_to_any(*b",\"<");
             match self.scanner.peek() {
                 None => return Ok(()),
                 Some(b',') if self.list => return Ok(()),
@@ -124,9 +123,6 @@ const ALONE: Class = Class::all_but(b"<;\">");
 
 /// The same where a comma begins another value.
 const IN_LIST: Class = Class::all_but(b"<;\">,");
-
-/// What may stand in parameters outside of quotes and brackets.
-const IN_PARAMETERS: Class = Class::all_but(b",\"<");
 
 impl Iterator for NameAddrs<'_> {
     type Item = Result<NameAddr, NotAnAddress>;

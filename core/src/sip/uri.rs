@@ -121,8 +121,25 @@ impl Uri {
         if self.parameters.is_empty() { None } else { self.last_parameter(text, name) }
     }
 
+    /// In a URI there is neither white space nor a quote, so that the semicolons tell.
     fn last_parameter(&self, text: &[u8], name: &[u8]) -> Option<Parameter> {
-        self.parameters(text).filter(|parameter| parameter.name.of(text).eq_ignore_ascii_case(name)).last()
+        let Span { mut start, end } = self.parameters;
+        let mut last = None;
+        while let Some(inside) = text.get(start.saturating_add(1)..end) {
+            let length = find(inside, b';').unwrap_or(inside.len());
+            let inside = inside.get(..length).unwrap_or_default();
+            let whole = Span::new(start, start + 1 + inside.len());
+            if let Some((front, value)) = inside.split_at_checked(name.len())
+                && matches!(value.first(), None | Some(b'='))
+                && front.eq_ignore_ascii_case(name)
+            {
+                let name = Span::new(start + 1, start + 1 + name.len());
+                let value = Span::new((name.end + 1).min(whole.end), whole.end);
+                last = Some(Parameter { whole, name, value });
+            }
+            start = whole.end;
+        }
+        last
     }
 }
 
@@ -224,6 +241,7 @@ impl Iterator for Parameters<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn parts(text: &str) -> Option<(String, String, String)> {
         let bytes = text.as_bytes();
@@ -289,5 +307,16 @@ mod tests {
         let whole: Vec<_> =
             Parameters::new(text, Span::new(0, text.len())).map(|found| found.whole.of(text).to_vec()).collect();
         assert_eq!(whole, [b";a", b";c"]);
+    }
+
+    proptest! {
+        #[test]
+        fn a_parameter_is_the_last_one_of_its_name(parameters in "(;[AaBb=?]{0,4}){0,5}", name in "[ab]{1,2}") {
+            let text = format!("sip:192.0.2.1{parameters}");
+            let (text, name) = (text.as_bytes(), name.as_bytes());
+            let uri = Uri::parse(text).unwrap();
+            let named = |parameter: &Parameter| parameter.name.of(text).eq_ignore_ascii_case(name);
+            prop_assert_eq!(uri.parameter(text, name), uri.parameters(text).filter(named).last());
+        }
     }
 }

@@ -79,6 +79,43 @@ fn silence_ends_an_invite_without_any_answer_after_forty_seconds() {
     assert_eq!(bench.pass(seconds(41), None), Some(End::Silence(seconds(40))));
 }
 
+/// A request of a dialog that is not known may be of a call from before a restart,
+/// or made up: nobody holds ports for an hour by saying that he holds a call.
+#[test]
+fn a_dialog_that_nobody_confirms_is_over_after_forty_seconds() {
+    let held = [Wanted { held: true, ..audio(P4) }];
+    let answer = [Wanted { held: true, ..audio(P6) }];
+    for method in [Method::Update, Method::Prack, Method::Ack] {
+        let mut bench = Bench::new(&config());
+        bench.signal(&in_dialog(method, 7, &held));
+        assert_eq!(bench.pass(seconds(41), None), Some(End::Silence(seconds(40))), "{method:?}");
+    }
+    for method in [Method::Update, Method::Prack] {
+        let request = in_dialog(method, 7, &held);
+        let mut bench = Bench::new(&config());
+        bench.signal(&request);
+        bench.signal(&response(request, 200, &answer));
+        assert_eq!(bench.pass(seconds(3000), None), None, "{method:?}");
+        let mut bench = Bench::new(&config());
+        bench.signal(&request);
+        bench.signal(&response(request, 481, &[]));
+        assert_eq!(bench.end().map(|obituary| obituary.end), Some(End::Failed(481)), "{method:?}");
+        let mut bench = Bench::new(&config());
+        bench.signal(&request);
+        assert_eq!(bench.pass(seconds(3000), Some(seconds(5))), None, "{method:?}: media was heard");
+    }
+}
+
+/// Who answers at once, and holds.
+#[test]
+fn an_answer_confirms_a_call_without_any_ringing() {
+    let mut bench = Bench::new(&config());
+    let invite = request(Method::Invite, 1, &[]);
+    bench.signal(&request(Method::Invite, 1, &[audio(P4)]));
+    bench.signal(&response(invite, 200, &[Wanted { held: true, ..audio(P6) }]));
+    assert_eq!(bench.pass(seconds(3000), None), None);
+}
+
 #[test]
 fn ringing_may_last_three_minutes_from_the_last_sign() {
     let mut bench = Bench::new(&config());

@@ -56,13 +56,17 @@ fn forty_pairs() -> Config {
 /// The calls of `count` strangers at as many /64s, each with a Call-ID of its own,
 /// as many as they get; each call has this many streams.
 fn storm(bench: &mut Bench, strangers: u16, calls: u16, streams: usize) -> usize {
-    let wanted = vec![audio(P6); streams];
+    storm_of(bench, strangers, calls, &vec![audio(P6); streams])
+}
+
+/// The same with these streams.
+fn storm_of(bench: &mut Bench, strangers: u16, calls: u16, wanted: &[Wanted]) -> usize {
     let mut granted = 0;
     for (stranger, number) in (0..strangers).flat_map(|stranger| (0..calls).map(move |number| (stranger, number))) {
         let call_id = format!("{stranger}-{number}");
         let source = at(&format!("[2001:db8:{stranger:x}:1::{number:x}]:5060"));
         let asked_by = Some(source.ip());
-        let signal = Signal { arrival: Family::V6, source, asked_by, ..call(call_id.as_bytes(), &wanted) };
+        let signal = Signal { arrival: Family::V6, source, asked_by, ..call(call_id.as_bytes(), wanted) };
         granted += usize::from(bench.try_signal(&signal).is_ok());
     }
     granted
@@ -101,6 +105,21 @@ fn strangers_together_leave_a_quarter_of_the_ports_to_phones() {
         bench.signal(&Signal { call_id: &[number], ..request(Method::Invite, 1, &stranger) });
     }
     assert_eq!(bench.table.ports_in_use(Family::V4), 40);
+}
+
+/// Also where the calls are limited further than the ports do, or take none.
+#[test]
+fn strangers_together_leave_a_quarter_of_the_calls_to_phones() {
+    for (max_calls, wanted, granted, left) in
+        [(None, audio(P4), 30, 10), (Some(8), audio(P6), 6, 2), (Some(3), audio(P6), 3, 0)]
+    {
+        let mut bench = Bench::new(&Config { max_calls, ..forty_pairs() });
+        assert_eq!(storm_of(&mut bench, 50, 2, &[wanted]), granted);
+        let offer = [audio(P4)];
+        let phone = request(Method::Invite, 1, &offer);
+        let calls = (0..20u8).filter(|&number| bench.try_signal(&Signal { call_id: &[number], ..phone }).is_ok());
+        assert_eq!(calls.count(), left);
+    }
 }
 
 #[test]
