@@ -11,7 +11,7 @@
 //! | shell  | `main` [`cli`] [`check`] [`secret`] [`logging`] [`process`] [`sandbox`] [`clock`] [`escaped`] [`blank`] [`diff`] [`paper`] [`socket`] `task` [`resolver`] [`observer`] [`hep`] [`pcap`] [`record`] [`signalling`] [`relay`] [`status`] [`metrics`] [`control`] [`service`] [`daemon`] [`takeover`] [`transcript`] | sockets, clocks, threads, files, logs |
 //! | proxy  | [`proxy`] | the daemon without sockets |
 //! | decide | [`route`] [`rewrite`] [`recording`], beside them [`media`] | where a message goes and how it leaves; who may speak on a stream |
-//! | ground | [`family`] [`siphash`] [`config`] [`address`] [`token`] [`limit`] [`branch`] [`target`] [`reason`] [`streams`] [`edit`] | values and bytes |
+//! | ground | [`family`] [`hashing`] [`siphash`] [`config`] [`address`] [`token`] [`limit`] [`branch`] [`target`] [`reason`] [`streams`] [`edit`] | values and bytes |
 //! | read   | [`sip`] [`sdp`] | borrowed views of one datagram |
 //! | text   | [`scan`] [`text`] | character classes and a cursor; writing |
 
@@ -45,6 +45,6 @@ mod task;
 pub mod transcript;
 
 pub use sipproxy64_core::{
-    address, branch, config, edit, family, limit, media, proxy, reason, rewrite, route, scan, sdp, sip, siphash,
-    streams, target, text, token,
+    address, branch, config, edit, family, hashing, limit, media, proxy, reason, rewrite, route, scan, sdp, sip,
+    siphash, streams, target, text, token,
 };

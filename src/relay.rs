@@ -38,6 +38,7 @@ pub use self::ending::Ending;
 pub use self::figures::{Failures, SessionFigures, StreamFigures};
 pub use self::handover::{DetachedSession, SessionState, StreamState};
 use self::order::{Answer, Order};
+use self::relayed::Relayed;
 pub use self::sockets::{PortTaken, StreamSockets};
 pub use self::stock::Stock;
 pub use self::tap::{Passage, Tap};
@@ -45,6 +46,7 @@ use self::worker::Worker;
 use crate::clock::Clock;
 use crate::config::LatchMode;
 use crate::family::Family;
+use crate::hashing::Hashing;
 use crate::media::command::{LegDescription, Obituary, SessionId, StreamId};
 use crate::socket::SocketOptions;
 
@@ -83,9 +85,9 @@ pub struct RelayOptions {
 pub struct Relay {
     threads: Vec<Thread>,
     /// The thread of each session, and its streams.
-    sessions: HashMap<SessionId, Placement>,
+    sessions: HashMap<SessionId, Placement, Hashing>,
     /// The thread of each stream.
-    streams: HashMap<StreamId, (SessionId, usize)>,
+    streams: HashMap<StreamId, (SessionId, usize), Hashing>,
     /// Sessions whose [`Notice::Ended`] is still under way.
     ending: usize,
 }
@@ -127,13 +129,13 @@ impl Relay {
         let threads = (0..options.threads.max(1))
             .map(|number| Thread::start(number, clock, notices.clone(), options))
             .collect::<io::Result<_>>()?;
-        Ok((Self { threads, sessions: HashMap::new(), streams: HashMap::new(), ending: 0 }, told))
+        Ok((Self { threads, sessions: HashMap::default(), streams: HashMap::default(), ending: 0 }, told))
     }
 
     /// Relays a stream from now on. The first of a session chooses its thread.
     pub fn open(&mut self, session: SessionId, stream: StreamId, latch: LatchMode, sockets: StreamSockets) {
         let at = self.place(session, [stream]);
-        self.order(at, Order::Open { session, stream, latch, sockets: Box::new(sockets) });
+        self.order(at, Order::Open(Box::new(Relayed::new(session, stream, latch, sockets))));
     }
 
     /// Finds the thread of a session, and notes that these streams of it are there.

@@ -2,12 +2,12 @@
 //! counterpart of each in the other family.
 
 use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use crate::config::{Config, Key, Map, SIP_PORT, UplinkHost};
 use crate::family::{Family, PerFamily, canonical, canonical_endpoint, is_unicast};
+use crate::hashing::Hashing;
 use crate::text::{Bracketed, Sink, Text, display};
 
 /// Who sent a packet. Those with a number are an index into [`Config::maps`].
@@ -65,60 +65,6 @@ pub struct Directory {
     phones: HashMap<IpAddr, Vec<usize>, Hashing>,
     fakes: HashMap<SocketAddr, usize, Hashing>,
     spellings: PerFamily<Spelling>,
-}
-
-/// How addresses are hashed: each message asks a dozen times. Only for tables into
-/// which no stranger puts an address, as there is no key: what they hold is the
-/// configuration.
-pub type Hashing = BuildHasherDefault<Mixed>;
-
-/// A few multiplications.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Mixed(u64);
-
-impl Mixed {
-    fn mix(&mut self, word: u64) {
-        self.0 = (self.0.rotate_left(5) ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    }
-}
-
-impl Hasher for Mixed {
-    #[inline]
-    fn write(&mut self, bytes: &[u8]) {
-        let (words, rest) = bytes.as_chunks::<8>();
-        for word in words {
-            self.mix(u64::from_le_bytes(*word));
-        }
-        if !rest.is_empty() {
-            self.mix(rest.iter().fold(0, |word, &byte| word << 8 | u64::from(byte)));
-        }
-    }
-
-    #[inline]
-    fn write_u16(&mut self, port: u16) {
-        self.mix(port.into());
-    }
-
-    #[inline]
-    fn write_u32(&mut self, number: u32) {
-        self.mix(number.into());
-    }
-
-    /// Which variant of an enum.
-    #[inline]
-    fn write_isize(&mut self, variant: isize) {
-        self.mix(variant as u64);
-    }
-
-    /// The length of an address, which says nothing beside its family.
-    #[inline]
-    fn write_usize(&mut self, _: usize) {}
-
-    #[inline]
-    fn finish(&self) -> u64 {
-        // The table looks at the highest bits and at the lowest ones.
-        self.0 ^ self.0 >> 32
-    }
 }
 
 /// A listen address as it is written, which it is several times in most messages.

@@ -11,6 +11,7 @@ pub mod branch;
 pub mod config;
 pub mod edit;
 pub mod family;
+pub mod hashing;
 pub mod limit;
 pub mod media;
 pub mod proxy;

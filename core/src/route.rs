@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use crate::address::{Directory, Rights, Source};
 use crate::config::SIP_PORT;
-use crate::family::Family;
+use crate::family::{Family, canonical};
 use crate::reason::Reason;
 use crate::scan::Span;
 use crate::sip::fault::Fault;
@@ -306,6 +306,7 @@ impl Router<'_> {
         if self.is_our_options(target) {
             return Err(Reason::Options);
         }
+        self.look_behind_maddr(target)?;
         match target.endpoint(self.directory) {
             Some(endpoint) => self.to_numeric(endpoint, target),
             None => self.undirected(target),
@@ -353,6 +354,22 @@ impl Router<'_> {
             None if self.directory.config().uplinks[self.leaving].is_some() => Err(Reason::UplinkUnresolved),
             None => Err(otherwise),
         }
+    }
+
+    /// Whoever is named by a `maddr` takes it off and sends to the host behind it, or
+    /// to another `maddr` (RFC 3261 §16.4): a sender does not reach by that whom he
+    /// may not.
+    fn look_behind_maddr(&self, target: &Target) -> Result<(), Reason> {
+        let rights = self.request.rights;
+        if target.maddr == Maddr::Absent || rights == Rights::Phone || target.led.is_some_and(|(_, proven)| proven) {
+            return Ok(());
+        }
+        if target.maddr == Maddr::Several {
+            return Err(Reason::Malformed(Fault::Value("maddr in Request-URI")));
+        }
+        let Some(at) = target.uri.map(|uri| uri.at).filter(|_| target.maddr == Maddr::Numeric) else { return Ok(()) };
+        let host = at.address.map(|host| SocketAddr::new(canonical(host), at.port_number.unwrap_or(SIP_PORT)));
+        if host.is_some_and(|host| !self.directory.may_reach(rights, host)) { Err(Reason::Forbidden) } else { Ok(()) }
     }
 
     fn is_our_options(&self, target: &Target) -> bool {

@@ -62,15 +62,22 @@ pub enum Maddr {
     Name,
     /// No host, as an IPv6 address without brackets is none: some would follow it.
     Unreadable,
+    /// There are several: some follow the first one, and some the last (RFC 3261
+    /// §19.1.1 allows one).
+    Several,
 }
 
 impl Maddr {
     /// That of a URI.
     pub fn of(text: &[u8], uri: &Uri) -> Self {
-        let Some(value) = uri.parameter(text, b"maddr").map(|maddr| maddr.value).filter(|value| !value.is_empty())
-        else {
+        let Some(Parameter { value, .. }) = uri.parameter(text, b"maddr") else { return Self::Absent };
+        let is_maddr = |parameter: &Parameter| parameter.name.of(text).eq_ignore_ascii_case(b"maddr");
+        if uri.parameters(text).filter(is_maddr).nth(1).is_some() {
+            return Self::Several;
+        }
+        if value.is_empty() {
             return Self::Absent;
-        };
+        }
         match whole(value.of(text)) {
             Some(HostPort { address: Some(_), .. }) => Self::Numeric,
             Some(_) => Self::Name,

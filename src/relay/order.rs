@@ -6,16 +6,16 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use super::figures::SessionFigures;
 use super::handover::DetachedSession;
-use super::sockets::StreamSockets;
-use crate::config::LatchMode;
+use super::relayed::Relayed;
 use crate::family::Family;
 use crate::media::command::{LegDescription, Obituary, SessionId, StreamId};
 
 /// One order; they are carried out in turn.
 #[derive(Debug)]
 pub(super) enum Order {
-    /// Relay this stream.
-    Open { session: SessionId, stream: StreamId, latch: LatchMode, sockets: Box<StreamSockets> },
+    /// Relay this stream. It is made ready where the order is given, and stays where
+    /// it is.
+    Open(Box<Relayed>),
     /// A leg is described anew.
     Describe { stream: StreamId, side: Family, leg: LegDescription },
     /// Say when the session was last heard.

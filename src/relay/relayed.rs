@@ -14,6 +14,7 @@ use super::slab::Key;
 use super::sockets::StreamSockets;
 use super::tap::{Passage, Tap};
 use crate::clock::wall_clock;
+use crate::config::LatchMode;
 use crate::family::{Family, PerFamily};
 use crate::media::command::{SessionId, StreamId};
 use crate::media::stream::{Component, Stream};
@@ -53,6 +54,11 @@ pub(super) struct Relayed {
 }
 
 impl Relayed {
+    /// A stream that begins.
+    pub(super) fn new(session: SessionId, id: StreamId, latch: LatchMode, sockets: StreamSockets) -> Self {
+        Self { stream: Stream::new(latch), sockets, id, session, failures: PerFamily::default(), shared: false }
+    }
+
     /// Relays one packet of a socket, if one waits.
     pub(super) fn packet(&mut self, now: Duration, key: SocketKey, around: &mut Around) {
         let from = self.carry(now, key, around);

@@ -30,15 +30,15 @@ impl<T> Slab<T> {
     }
 
     /// Keeps a value.
-    pub(super) fn insert(&mut self, value: T) -> Key {
+    pub(super) fn insert(&mut self, value: Box<T>) -> Key {
         if let Some(index) = self.free.pop()
             && let Some(slot) = self.slots.get_mut(index as usize)
         {
-            slot.value = Some(Box::new(value));
+            slot.value = Some(value);
             return Key { index, generation: slot.generation };
         }
         let index = u32::try_from(self.slots.len()).unwrap_or(u32::MAX);
-        self.slots.push(Slot { generation: 0, value: Some(Box::new(value)) });
+        self.slots.push(Slot { generation: 0, value: Some(value) });
         Key { index, generation: 0 }
     }
 
@@ -49,12 +49,12 @@ impl<T> Slab<T> {
     }
 
     /// Takes a value out.
-    pub(super) fn remove(&mut self, key: Key) -> Option<T> {
+    pub(super) fn remove(&mut self, key: Key) -> Option<Box<T>> {
         let slot = self.slots.get_mut(key.index as usize).filter(|slot| slot.generation == key.generation)?;
         let value = slot.value.take()?;
         slot.generation = slot.generation.wrapping_add(1);
         self.free.push(key.index);
-        Some(*value)
+        Some(value)
     }
 }
 
@@ -65,9 +65,9 @@ mod tests {
     #[test]
     fn an_old_key_does_not_find_the_successor() {
         let mut slab = Slab::new();
-        let first = slab.insert("first");
-        assert_eq!(slab.remove(first), Some("first"));
-        let second = slab.insert("second");
+        let first = slab.insert(Box::new("first"));
+        assert_eq!(slab.remove(first), Some(Box::new("first")));
+        let second = slab.insert(Box::new("second"));
         assert_eq!(second.index, first.index);
         assert_eq!(slab.find(first), None);
         assert_eq!(slab.remove(first), None);

@@ -26,12 +26,10 @@ use super::key::{SocketKey, WAKE};
 use super::order::Order;
 use super::relayed::{Around, Relayed};
 use super::slab::{Key, Slab};
-use super::{Ending, Notice, RelayOptions, StreamSockets, most_files};
+use super::{Ending, Notice, RelayOptions, most_files};
 use crate::clock::Clock;
-use crate::config::LatchMode;
-use crate::family::PerFamily;
+use crate::hashing::Hashing;
 use crate::media::command::{Obituary, SessionId, StreamId};
-use crate::media::stream::Stream;
 
 /// Ready sockets taken at a waking.
 const EVENTS: usize = 256;
@@ -57,8 +55,8 @@ pub(super) struct Worker {
     notices: UnboundedSender<Notice>,
     clock: Clock,
     streams: Slab<Relayed>,
-    keys: HashMap<StreamId, Key>,
-    sessions: HashMap<SessionId, Session>,
+    keys: HashMap<StreamId, Key, Hashing>,
+    sessions: HashMap<SessionId, Session, Hashing>,
     /// Legs that were described anew and whose lines are to be looked at.
     described: Vec<SocketKey>,
     around: Around,
@@ -82,8 +80,8 @@ impl Worker {
             notices,
             clock,
             streams: Slab::new(),
-            keys: HashMap::new(),
-            sessions: HashMap::new(),
+            keys: HashMap::default(),
+            sessions: HashMap::default(),
             described: Vec::new(),
             around: Around {
                 epoll,
@@ -168,7 +166,7 @@ impl Worker {
 
     fn obey(&mut self, order: Order) {
         match order {
-            Order::Open { session, stream, latch, sockets } => self.open(session, stream, latch, *sockets),
+            Order::Open(relayed) => self.watch(relayed),
             Order::Describe { stream, side, leg } => {
                 let Some(&key) = self.keys.get(&stream) else { return };
                 let Some(relayed) = self.streams.find(key) else { return };
@@ -190,13 +188,8 @@ impl Worker {
         }
     }
 
-    fn open(&mut self, session: SessionId, id: StreamId, latch: LatchMode, sockets: StreamSockets) {
-        let (stream, failures) = (Stream::new(latch), PerFamily::default());
-        self.watch(Relayed { id, session, stream, sockets, failures, shared: false });
-    }
-
     /// Takes a stream in.
-    fn watch(&mut self, relayed: Relayed) {
+    fn watch(&mut self, relayed: Box<Relayed>) {
         let (id, session) = (relayed.id, relayed.session);
         let key = self.streams.insert(relayed);
         self.keys.insert(id, key);
@@ -241,7 +234,7 @@ impl Worker {
     }
 
     /// Takes a stream out; its sockets close when it is dropped.
-    fn release(&mut self, key: Key) -> Option<Relayed> {
+    fn release(&mut self, key: Key) -> Option<Box<Relayed>> {
         let mut relayed = self.streams.remove(key)?;
         self.keys.remove(&relayed.id);
         relayed.hang_up_both(self.clock.now(), key, &mut self.around);
@@ -277,7 +270,7 @@ impl Worker {
             self.release(key)
         };
         let detached = |(session, Session { open, closed, heard })| {
-            let (streams, sockets) = open.into_iter().filter_map(&mut give_out).map(Relayed::detach).unzip();
+            let (streams, sockets) = open.into_iter().filter_map(&mut give_out).map(|relayed| relayed.detach()).unzip();
             DetachedSession { state: SessionState { session, streams, closed, heard }, sockets }
         };
         sessions.into_iter().map(detached).collect()
@@ -288,7 +281,7 @@ impl Worker {
         let entry = self.sessions.entry(session).or_default();
         (entry.closed, entry.heard) = (closed, heard);
         for (state, sockets) in streams.into_iter().zip(sockets) {
-            self.watch(Relayed::attach(session, state, sockets));
+            self.watch(Box::new(Relayed::attach(session, state, sockets)));
         }
     }
 }

@@ -13,8 +13,8 @@ use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use nix::sys::eventfd::EventFd;
 
-use crate::address::Hashing;
 use crate::config::{Config, Map};
+use crate::hashing::Hashing;
 #[allow(clippy::disallowed_types, reason = "the shell owns sockets")]
 use crate::socket::UdpSocket;
 use crate::socket::{BindError, Role, SocketOptions, bind_sip};
