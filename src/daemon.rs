@@ -235,7 +235,7 @@ impl Daemon {
             }
         }
         self.service.stopping();
-        info!(calls_cut_off = self.signalling.sessions(), "stopped");
+        info!(calls_cut_off = self.signalling.relayed(), "stopped");
         Ok(())
     }
 
@@ -327,7 +327,7 @@ impl Daemon {
             self.service.status("SIP sockets closed; media is relayed until the last call ends");
             // For the daemon that starts meanwhile.
             self.belongings = Belongings::default();
-            info!(calls = self.signalling.sessions(), "SIP sockets closed; media is relayed until the last call ends");
+            info!(calls = self.signalling.relayed(), "SIP sockets closed; media is relayed until the last call ends");
         }
     }
 }

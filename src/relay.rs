@@ -239,6 +239,11 @@ impl Relay {
         self.sessions.is_empty() && self.ending == 0
     }
 
+    /// How many sessions have, or had, streams here.
+    pub fn sessions(&self) -> usize {
+        self.sessions.len()
+    }
+
     /// How many streams are relayed.
     pub fn streams(&self) -> usize {
         self.streams.len()

@@ -311,9 +311,14 @@ impl Signalling {
         self.look_at_calls(|table, _| table.sessions())
     }
 
-    /// Whether no session is left and the end of each was told.
+    /// How many of them have media here: that of others passes by.
+    pub fn relayed(&self) -> usize {
+        self.look_at_calls(|_, relay| relay.sessions())
+    }
+
+    /// Whether no stream is left, and the end of each session that had some was told.
     pub fn is_idle(&self) -> bool {
-        self.look_at_calls(|table, relay| table.sessions() == 0 && relay.is_idle())
+        self.look_at_calls(|_, relay| relay.is_idle())
     }
 
     /// Takes a look at sessions and relay. No message that says something of media

@@ -205,7 +205,8 @@ pub struct Messages {
 /// Something that went wrong, and how often.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Trouble {
-    /// `dropped`, `refused`, `unsent`, `too_big`, `ports`, `circling` or `overload`.
+    /// `dropped`, `refused`, `unsent`, `too_big`, `ports`, `streams`, `circling` or
+    /// `overload`.
     pub kind: &'static str,
     /// Why, in words.
     pub reason: String,

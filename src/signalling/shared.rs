@@ -17,7 +17,7 @@ use tracing::{debug, info, warn};
 use super::endings::Endings;
 use super::large::LargeMessages;
 use super::tally::Tally;
-use super::trouble::Trouble;
+use super::trouble::{Last, Trouble};
 use crate::config::{Config, LatchMode};
 use crate::family::{Family, PerFamily};
 use crate::limit::{AnswerLimit, Asker};
@@ -26,7 +26,7 @@ use crate::media::table::{Refusal, Signal, Table};
 use crate::proxy::{Datagram, State};
 use crate::relay::{Relay, Stock, StreamSockets};
 use crate::socket::{SocketOptions, local_addresses};
-use crate::streams::Grant;
+use crate::streams::{Grant, Transport, Wanted};
 
 /// How many ports are tried for one message at the very most; the table gives up sooner.
 const MOST_TRIES: usize = 512;
@@ -198,15 +198,20 @@ impl Shared {
 
     /// Counts a trouble with this datagram, and logs it likewise.
     pub(super) fn trouble_with(&self, now: Duration, trouble: Trouble, datagram: &Datagram<'_>) {
-        self.count(now, trouble, 1, Some(datagram));
+        self.count(now, trouble, 1, Last::Datagram(datagram));
     }
 
     /// Counts a trouble that came so many times, and logs it likewise.
     pub(super) fn troubles_of(&self, now: Duration, trouble: Trouble, times: u64) {
-        self.count(now, trouble, times, None);
+        self.count(now, trouble, times, Last::Unknown);
     }
 
-    fn count(&self, now: Duration, trouble: Trouble, times: u64, last: Option<&Datagram<'_>>) {
+    /// Counts a trouble in this call, and logs it likewise.
+    fn trouble_of_call(&self, now: Duration, trouble: Trouble, call_id: &[u8]) {
+        self.count(now, trouble, 1, Last::Call(call_id));
+    }
+
+    fn count(&self, now: Duration, trouble: Trouble, times: u64, last: Last<'_>) {
         let due = lock(&self.troubles).count(now, trouble, times);
         if let Some(count) = due {
             trouble.log(count, last);
@@ -221,7 +226,7 @@ impl Shared {
     pub(super) fn log_held_back(&self, now: Duration) {
         let due: Vec<_> = lock(&self.troubles).due(now).collect();
         for (trouble, count) in due {
-            trouble.log(count, None);
+            trouble.log(count, Last::Unknown);
         }
         self.endings().log_held_back();
     }
@@ -282,12 +287,24 @@ impl State for Asking<'_> {
             }
         };
         self.shared.leave(now, calls);
+        if let (Ok(()), Some(trouble)) = (&result, left_out(signal, grants)) {
+            self.shared.trouble_of_call(now, trouble, signal.call_id);
+        }
         result
     }
 
     fn admits_answer(&mut self, now: Duration, to: IpAddr, asker: Asker) -> bool {
         self.shared.answers().admits(now, to, asker)
     }
+}
+
+/// Why a stream of a message that is forwarded gets port 0 toward the other side, if
+/// one does that did not have it. Who refuses a call wants none.
+fn left_out(signal: &Signal<'_>, grants: &[Grant]) -> Option<Trouble> {
+    let mut streams = signal.wanted.into_iter().flatten().zip(grants);
+    let is_left_out = |(wanted, grant): &(&Wanted, &Grant)| wanted.port != 0 && **grant == Grant::Refused;
+    let (wanted, _) = streams.find(is_left_out).filter(|_| signal.status.is_none_or(|status| status < 300))?;
+    Some(if wanted.transport == Transport::NotRelayable { Trouble::NotRelayable } else { Trouble::Unserved })
 }
 
 /// Takes back what cannot be had.

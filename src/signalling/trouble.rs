@@ -11,6 +11,8 @@ use crate::proxy::{Datagram, Outcome, Reason};
 
 /// As much of a Via as shows whose it is.
 const MOST_OF_VIA: usize = 80;
+/// As much of a Call-ID as anybody reads.
+const MOST_OF_CALL_ID: usize = 128;
 
 /// What strangers can provoke, by kind: each gets a line a minute at most.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -29,6 +31,21 @@ pub enum Trouble {
     Circling,
     /// A request that begins something was dropped, as more came than is handled.
     Overload,
+    /// A stream is none that a relay of UDP carries: it was left out of its call.
+    NotRelayable,
+    /// There were no ports for a stream, or it was one too many: likewise.
+    Unserved,
+}
+
+/// What came last of a kind, as far as it is known.
+#[derive(Clone, Copy)]
+pub(super) enum Last<'a> {
+    /// A datagram.
+    Datagram(&'a Datagram<'a>),
+    /// A message with this Call-ID.
+    Call(&'a [u8]),
+    /// Nothing is known of it.
+    Unknown,
 }
 
 impl Trouble {
@@ -40,11 +57,16 @@ impl Trouble {
     /// Whether it helps to know who has the media ports.
     pub(super) fn is_about_ports(self) -> bool {
         use Reason::{NoPorts, TooManyCalls, TooManyCallsFromSource};
-        matches!(self, Self::Refused(NoPorts | TooManyCalls | TooManyCallsFromSource))
+        matches!(self, Self::Refused(NoPorts | TooManyCalls | TooManyCallsFromSource) | Self::Unserved)
     }
 
     /// Writes the line; `last` is what came last, where it came just now.
-    pub(super) fn log(self, count: u64, last: Option<&Datagram<'_>>) {
+    pub(super) fn log(self, count: u64, last: Last<'_>) {
+        let (last, call_id) = match last {
+            Last::Datagram(datagram) => (Some(datagram), None),
+            Last::Call(call_id) => (None, Some(tracing::field::display(Escaped(call_id, MOST_OF_CALL_ID)))),
+            Last::Unknown => (None, None),
+        };
         match self {
             Self::Dropped(reason @ Reason::ViaRewritten) => via_rewritten(count, reason, last),
             Self::Dropped(reason) => info!(count, %reason, "dropped"),
@@ -62,6 +84,17 @@ impl Trouble {
             }
             Self::Overload => {
                 warn!(count, "more SIP messages than this machine handles: dropped requests that begin something");
+            }
+            Self::NotRelayable => info!(
+                count,
+                call_id,
+                "streams left out of calls (port 0 toward the other side): TCP, multicast and the like are not relayed"
+            ),
+            Self::Unserved => {
+                info!(
+                    count,
+                    call_id, "no ports left for streams of calls, or one too many: port 0 toward the other side"
+                );
             }
             Self::Circling => warn!(count, "messages dropped: they came back to ourselves over and over"),
         }

@@ -276,6 +276,8 @@ fn troubles(signalling: &Signalling) -> Vec<Told> {
                 Trouble::TooBig => ("too_big", "too big for its path, sent again in smaller fragments".to_owned()),
                 Trouble::Unbound(error) => ("ports", errno(error)),
                 Trouble::Circling => ("circling", "came back to ourselves over and over".to_owned()),
+                Trouble::NotRelayable => ("streams", "TCP, multicast and the like are not relayed".to_owned()),
+                Trouble::Unserved => ("streams", "no ports left, or one too many".to_owned()),
                 Trouble::Overload => ("overload", "made way for calls that are there".to_owned()),
             };
             Told { kind, reason, count }

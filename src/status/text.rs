@@ -156,6 +156,7 @@ fn trouble_in_words(kind: &str) -> &str {
         "unsent" => "could not be sent",
         "too_big" => "sent again",
         "ports" => "media port not to be had",
+        "streams" => "left out of a call",
         "circling" | "overload" => "dropped",
         other => other,
     }

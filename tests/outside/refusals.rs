@@ -1,6 +1,7 @@
 //! What is refused, and that a refused message reaches nobody (spec sections 2 and 4).
 
-use crate::harness::agent::Agent;
+use crate::harness::agent::{Agent, response_to};
+use crate::harness::call::establish;
 use crate::harness::daemon::Daemon;
 use crate::harness::message::Message;
 use crate::harness::namespace::isolated;
@@ -48,6 +49,42 @@ fn max_forwards_at_its_end_is_483() {
             refused(&alice.agent, &from_alice, LISTEN4, 483);
         }
         assert_untouched(&bob.agent, &alice, "sip:bob@[2001:db8:9::55]:5062");
+    });
+}
+
+/// Spec section 5: port 0 toward the other side, logged; also where there is no other
+/// stream, so that no call with media begins or ends.
+#[test]
+fn streams_that_are_left_out_are_told() {
+    isolated(|| {
+        let mut daemon = Daemon::start_with(&["-p", "20000-20003"]);
+        let (alice, bob) = (Party::new("alice", P1, 30000), Party::new("bob", X6, 40000));
+        let offers = |more: &str| {
+            let invite = bob.request("INVITE", "sip:alice@[2001:db8::101]").with_sdp(bob.media.description() + more);
+            bob.agent.send(&invite, F1);
+            let received = alice.agent.receive_request("INVITE");
+            alice.respond(&received, 488, "Not Acceptable Here", "no");
+            bob.agent.receive_response(488, &invite);
+            (received.message.body, invite.value("Call-ID").to_owned())
+        };
+        let (body, call_id) = offers("m=message 2855 TCP/MSRP *\r\na=path:msrp://[2001:db8:9::55]:2855/a;tcp\r\n");
+        assert!(body.contains("m=message 0 TCP/MSRP *\r\n"), "{body}");
+        let said = daemon.await_line("port 0 toward the other side");
+        assert!(said.contains("TCP") && said.contains(&call_id), "{said}");
+
+        // An answer cannot be refused where no ports are left.
+        let call = establish(&bob, &alice, "sip:alice@[2001:db8::101]", F1);
+        let late = bob.request("INVITE", "sip:alice@[2001:db8::101]").without_body();
+        let two = "m=video 30020 RTP/AVP 31\r\n".repeat(2);
+        bob.agent.send(&late, F1);
+        let received = alice.agent.receive_request("INVITE");
+        let offer = response_to(&received.message, 200, "OK", "late").with("Contact", &alice.contact);
+        alice.agent.respond(&received, &offer.with_sdp(alice.media.description() + &two));
+        let body = bob.agent.receive_response(200, &late).message.body;
+        assert!(body.contains("m=audio 0 ") && body.contains("m=video 0 "), "{body}");
+        let said = daemon.await_line("no ports left for streams");
+        assert!(said.contains(late.value("Call-ID")), "{said}");
+        drop(call);
     });
 }
 

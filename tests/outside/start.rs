@@ -2,11 +2,11 @@
 
 use std::process::Command;
 
-use crate::harness::agent::Agent;
+use crate::harness::agent::{Agent, response_to};
 use crate::harness::daemon::{Daemon, Failure, fail_to_start};
 use crate::harness::namespace::isolated;
 use crate::harness::party::Party;
-use crate::harness::picture::{LISTEN4, LISTEN6, P1};
+use crate::harness::picture::{F1, LISTEN4, LISTEN6, P1, X6};
 
 /// One clear line with all these words.
 fn assert_says(failure: &Failure, status: i32, words: &[&str]) {
@@ -133,5 +133,27 @@ fn sighup_ends_it_when_nothing_is_left_to_relay() {
         daemon.signal("HUP");
         assert!(daemon.wait().success());
         drop(phone);
+    });
+}
+
+/// Media of a call that passes by needs no daemon.
+#[test]
+fn sighup_waits_for_no_call_whose_media_passes_by() {
+    isolated(|| {
+        let mut daemon = Daemon::start();
+        let (bob, alice) = (Party::new("bob", X6, 40000), Party::new("alice", P1, 30000));
+        let four = "v=0\r\no=b 1 1 IN IP4 198.51.100.9\r\ns=-\r\nc=IN IP4 198.51.100.9\r\nt=0 0\r\nm=audio 40000 RTP/AVP 0\r\n";
+        let invite = bob.request("INVITE", "sip:alice@[2001:db8::101]").with_sdp(four.to_owned());
+        bob.agent.send(&invite, F1);
+        let received = alice.agent.receive_request("INVITE");
+        assert_eq!(received.message.body, four);
+        let answer = four.replace("IP4 198.51.100.9", "IP6 2001:db8:9::77");
+        let ok =
+            response_to(&received.message, 200, "OK", "a").with("Contact", &alice.contact).with_sdp(answer.clone());
+        alice.agent.respond(&received, &ok);
+        assert_eq!(bob.agent.receive_response(200, &invite).message.body, answer);
+        daemon.signal("HUP");
+        daemon.await_line("calls_cut_off=0");
+        assert!(daemon.wait().success());
     });
 }

@@ -80,6 +80,14 @@ pub struct LegDescription {
     pub budget: Option<u16>,
 }
 
+impl LegDescription {
+    /// The same of a party that names no address.
+    pub fn to_nobody(self) -> Self {
+        let [_, source] = self.acceptable;
+        Self { rtp: None, rtcp: None, acceptable: [None, source], ..self }
+    }
+}
+
 /// What is known of a session at its end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Obituary {

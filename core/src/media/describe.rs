@@ -171,7 +171,7 @@ impl Description<'_> {
     /// Whether the sender may have packets sent there.
     fn allows(&self, to: SocketAddr) -> bool {
         let relay = self.relays.socket_at(to, self.owner.call, self.owner.session);
-        self.destinations.allows(self.signal.arrival, self.signal.source, to, relay)
+        self.destinations.allows(self.signal.arrival, (self.signal.source, self.signal.sender), to, relay)
     }
 }
 
@@ -186,6 +186,13 @@ impl Session {
         leg: LegState,
     ) -> bool {
         let Some(line) = self.lines.get_mut(index) else { return false };
+        let mut leg = leg;
+        // A stream that leads to sockets of ours on both sides could be part of a
+        // ring, in which a packet goes round for ever.
+        let leads_back = |side, leg: &LegState| leg.description.is_some_and(|leg| relays.leads_back(side, &leg));
+        if leads_back(side, &leg) && leads_back(side.other(), &line.legs[side.other()]) {
+            leg.description = leg.description.map(LegDescription::to_nobody);
+        }
         let before = std::mem::replace(&mut line.legs[side], leg);
         if before.description != leg.description
             && let (Some(relay), Some(description)) = (relay, leg.description)

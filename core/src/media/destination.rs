@@ -2,12 +2,14 @@
 //!
 //! Whoever describes a leg tells a machine in a trusted place where to send
 //! packets. So nothing is sent to what is not one host, to this machine itself
-//! (unless the party is there), or to a socket of ours (unless it is the other
-//! pass of a hairpin, which only we ourselves describe).
+//! (unless the party is there), or to a socket of ours, unless it is the other
+//! pass of the same call: a hairpin, or a call that an uplink sends back to the
+//! side it came from. A stranger does not describe that.
 
 use std::collections::BinaryHeap;
 use std::net::{IpAddr, SocketAddr};
 
+use super::table::Sender;
 use crate::config::Config;
 use crate::family::{Family, PerFamily, is_unicast};
 
@@ -61,12 +63,13 @@ impl Destinations {
 
     /// Whether a party on `side` whose SIP comes from `source` may have packets
     /// sent to `endpoint`.
-    pub fn allows(&self, side: Family, source: SocketAddr, endpoint: SocketAddr, relay: RelaySocket) -> bool {
+    pub fn allows(&self, side: Family, from: (SocketAddr, Sender), endpoint: SocketAddr, relay: RelaySocket) -> bool {
+        let (source, sender) = from;
         if endpoint.port() == 0 || !is_unicast(endpoint.ip()) || Family::of(endpoint.ip()) != side {
             return false;
         }
         if relay != RelaySocket::No && self.listen[side] == endpoint.ip() {
-            return relay == RelaySocket::SameCall && self.is_ourselves(source);
+            return relay == RelaySocket::SameCall && sender == Sender::Known;
         }
         !self.is_ourselves(endpoint) && self.shares_machine(source.ip(), endpoint.ip())
     }
@@ -109,7 +112,11 @@ mod tests {
 
     fn allows(source: &str, endpoint: &str, relay: RelaySocket) -> bool {
         let endpoint: SocketAddr = endpoint.parse().unwrap();
-        destinations().allows(Family::of(endpoint.ip()), source.parse().unwrap(), endpoint, relay)
+        allows_from(Sender::Known, source, endpoint, relay)
+    }
+
+    fn allows_from(sender: Sender, source: &str, endpoint: SocketAddr, relay: RelaySocket) -> bool {
+        destinations().allows(Family::of(endpoint.ip()), (source.parse().unwrap(), sender), endpoint, relay)
     }
 
     #[test]
@@ -139,13 +146,16 @@ mod tests {
     }
 
     #[test]
-    fn our_own_sockets_are_for_hairpins() {
+    fn our_own_sockets_are_for_the_other_pass_of_a_call() {
         let fake = "[2001:db8::101]:5060";
         assert!(!allows("192.0.2.1:5070", "192.0.2.1:5060", RelaySocket::No));
         assert!(!allows("192.0.2.1:5070", "192.0.2.1:16384", RelaySocket::Other));
         assert!(allows("192.0.2.1:5070", "192.0.2.1:16384", RelaySocket::No), "a telephone on this machine");
         assert!(!allows(fake, "[2001:db8::1]:16384", RelaySocket::Other));
-        assert!(!allows("[2001:db8::7]:5060", "[2001:db8::1]:16384", RelaySocket::SameCall));
-        assert!(allows(fake, "[2001:db8::1]:16384", RelaySocket::SameCall));
+        assert!(allows(fake, "[2001:db8::1]:16384", RelaySocket::SameCall), "a hairpin");
+        let (uplink, relay) = ("[2001:db8::7]:5060", "[2001:db8::1]:16384");
+        assert!(allows(uplink, relay, RelaySocket::SameCall), "an uplink sends the call back");
+        assert!(!allows(uplink, relay, RelaySocket::Other));
+        assert!(!allows_from(Sender::Generic, uplink, relay.parse().unwrap(), RelaySocket::SameCall), "a stranger");
     }
 }

@@ -1,7 +1,7 @@
 //! The sockets of all sessions: who has which ports, and what the shell is to do.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -44,6 +44,7 @@ const SHUT: Duration = Duration::from_secs(1);
 /// The ports of both families, and the commands that are not carried out yet.
 #[derive(Debug)]
 pub struct Relays {
+    listen: PerFamily<IpAddr>,
     pools: PerFamily<PortPool>,
     owners: PerFamily<BTreeMap<u16, Owner>>,
     commands: VecDeque<Command>,
@@ -59,6 +60,7 @@ impl Relays {
     /// All ports free.
     pub fn new(config: &Config) -> Self {
         Self {
+            listen: PerFamily::from_fn(|family| config.listen[family].ip()),
             pools: PerFamily::from_fn(|family| PortPool::new(config.rtp_ports, config.port_order, family)),
             owners: PerFamily::default(),
             commands: VecDeque::new(),
@@ -196,6 +198,12 @@ impl Relays {
             Some(_) => RelaySocket::Other,
             None => RelaySocket::No,
         }
+    }
+
+    /// Whether a leg on `side` is another stream of ours.
+    pub fn leads_back(&self, side: Family, leg: &LegDescription) -> bool {
+        let is_ours = |to: SocketAddr| to.ip() == self.listen[side] && self.owner(side, to.port()).is_some();
+        [leg.rtp, leg.rtcp].into_iter().flatten().any(is_ours)
     }
 
     fn push_open(&mut self, session: SessionId, relay: Relay) {

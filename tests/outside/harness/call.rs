@@ -62,7 +62,13 @@ pub fn establish(caller: &Party, callee: &Party, uri: &str, proxy: &str) -> Call
 
 /// 200 and ACK.
 pub fn answer(caller: &Party, callee: &Party, ringing: &Ringing) -> Call {
+    answer_through(caller, callee, ringing, || {})
+}
+
+/// The same, where somebody else passes the 200 on.
+pub fn answer_through(caller: &Party, callee: &Party, ringing: &Ringing, pass_on: impl FnOnce()) -> Call {
     let sent = callee.accept(&ringing.received, &ringing.to_tag);
+    pass_on();
     let response = caller.agent.receive_response(200, &ringing.invite).message;
     let caller_dialog = Dialog::of_caller(&ringing.invite, &response);
     let callee_dialog = Dialog::of_callee(&ringing.received.message, &sent);

@@ -104,6 +104,54 @@ fn the_passes_of_a_hairpin_stay_apart() {
     assert_eq!(bench.table.sessions(), 0);
 }
 
+/// A call from phone to phone that the uplink sends back to the side it came from,
+/// up to the answer; `callee` is what the second phone answers.
+fn sent_back(callee: &str) -> Bench {
+    let mut bench = Bench::new(&config());
+    let uplink = at("[2001:db8:456::12]:5060");
+    let (ours, answer, back) = ([audio("[2001:db8::1]:16384")], [audio(callee)], [audio("[2001:db8::1]:16386")]);
+    let invite = Signal { destination: uplink, ..request(Method::Invite, 1, &[]) };
+    bench.signal(&Signal { wanted: Some(&[audio(P4)]), ..invite });
+    let second =
+        Signal { arrival: Family::V6, source: uplink, destination: at("192.0.2.102:5060"), branch: 77, ..invite };
+    bench.signal(&Signal { wanted: Some(&ours), ..second });
+    bench.signal(&Signal { source: at("192.0.2.102:5060"), destination: uplink, ..response(second, 200, &answer) });
+    bench.signal(&Signal { source: uplink, ..response(invite, 200, &back) });
+    bench
+}
+
+#[test]
+fn a_call_that_an_uplink_sends_back_leads_from_relay_to_relay() {
+    let mut bench = sent_back("192.0.2.102:4000");
+    let aims = [
+        (Family::V4, P4),
+        (Family::V6, "[2001:db8::1]:16384"),
+        (Family::V4, "192.0.2.102:4000"),
+        (Family::V6, "[2001:db8::1]:16386"),
+    ];
+    let told: Vec<_> = bench.aims().into_iter().filter_map(|(side, to)| Some((side, to?))).collect();
+    assert_eq!(told, aims.map(|(side, to)| (side, at(to))));
+}
+
+/// Else packets would go round for ever, and whoever gets into one call twice could
+/// close such a ring, in any order.
+#[test]
+fn no_ring_can_be_made_of_two_relays() {
+    // The second phone answers with the first one's relay socket.
+    let mut bench = sent_back("192.0.2.1:16384");
+    assert!(!bench.aims().contains(&(Family::V4, Some(at("192.0.2.1:16384")))));
+    // The first phone moves to the second one's.
+    let mut bench = sent_back("192.0.2.102:4000");
+    bench.commands();
+    bench.signal(&in_dialog(Method::Invite, 2, &[audio("192.0.2.1:16386")]));
+    assert_eq!(bench.aims(), [(Family::V4, None)]);
+    // By its RTCP alone.
+    bench.signal(&in_dialog(Method::Invite, 3, &[Wanted { rtcp: Some(at("192.0.2.1:16387")), ..audio(P4) }]));
+    assert_eq!(bench.aims(), [], "still nobody");
+    bench.signal(&in_dialog(Method::Invite, 4, &[audio(P4)]));
+    assert_eq!(bench.aims(), [(Family::V4, Some(at(P4)))]);
+}
+
 #[test]
 fn an_address_of_the_outgoing_family_passes_untouched_and_so_does_its_answer() {
     let mut bench = Bench::new(&config());
