@@ -10,7 +10,6 @@ use crate::harness::agent::{Received, response_to};
 use crate::harness::call::{End, refuse, ring};
 use crate::harness::daemon::Daemon;
 use crate::harness::dialog::Dialog;
-use crate::harness::kernel::await_read;
 use crate::harness::media::{Described, Media, rtp_packet};
 use crate::harness::message::{Message, unique};
 use crate::harness::namespace::isolated;
@@ -72,11 +71,8 @@ fn received(socket: &UdpSocket) -> Vec<Vec<u8>> {
 
 /// Waits until the relay has done with all that was sent to both ports of these legs.
 fn await_relayed(daemon: &Daemon, told: &[Described]) {
-    for described in told {
-        await_read(described.rtp);
-        await_read(described.rtcp);
-    }
-    daemon.process().await_rest_of_relay();
+    let ports: Vec<SocketAddr> = told.iter().flat_map(|told| [told.rtp, told.rtcp]).collect();
+    daemon.process().await_handled(&ports);
 }
 
 /// The whole range, before, during and after the set-up, in both directions:
