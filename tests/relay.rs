@@ -82,12 +82,13 @@ fn rtcp(source: u32) -> Vec<u8> {
 
 /// The sockets of a stream on ports that happen to be free, and these ports. No
 /// two calls try the same port, so that tests side by side do not take a port
-/// that another one has just closed.
+/// that another one has just closed; two processes begin elsewhere.
 fn free_sockets() -> (StreamSockets, PerFamily<u16>) {
-    static UNTRIED: AtomicU16 = AtomicU16::new(20_000);
+    static TRIED: AtomicU16 = AtomicU16::new(0);
     loop {
-        let port = UNTRIED.fetch_add(2, Ordering::Relaxed);
-        assert!(port < 32_768, "no free ports");
+        let tried = u32::from(TRIED.fetch_add(1, Ordering::Relaxed));
+        assert!(tried < 6000, "no free ports");
+        let port = 20_000 + 2 * u16::try_from((std::process::id().wrapping_mul(101) + tried) % 6000).unwrap();
         let ports = PerFamily::new(port, port);
         if let Ok(sockets) = StreamSockets::bind(LOOPBACK, ports, &mut Stock::none(SocketOptions::default())) {
             return (sockets, ports);

@@ -121,7 +121,7 @@ impl AsFd for Connected {
 #[allow(clippy::disallowed_types, reason = "tests own sockets")]
 mod tests {
     use super::*;
-    use crate::socket::bind_media;
+    use crate::socket::{await_loopback, bind_media};
 
     const PLENTY: u64 = 1 << 20;
 
@@ -133,8 +133,9 @@ mod tests {
         (socket, local, others)
     }
 
-    /// Who is heard at a socket; on loopback what was sent is there.
+    /// Who is heard at a socket.
     fn heard(mut receive: impl FnMut(&mut [u8]) -> io::Result<(usize, SocketAddr)>) -> Vec<SocketAddr> {
+        await_loopback();
         let mut buffer = [0; 16];
         std::iter::from_fn(|| receive(&mut buffer).ok().map(|(_, from)| from)).collect()
     }

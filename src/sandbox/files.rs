@@ -29,6 +29,11 @@ const READ: [&str; 11] = [
     "/dev/urandom",
 ];
 
+/// What the resolver reads (nsswitch.conf(5), resolv.conf(5), gai.conf(5)). Where
+/// these are links, it may be a file that is in none of the folders above.
+const OF_RESOLVER: [&str; 5] =
+    ["/etc/hosts", "/etc/resolv.conf", "/etc/nsswitch.conf", "/etc/host.conf", "/etc/gai.conf"];
+
 /// Name servers, where an answer is too long for UDP (RFC 1035 §4.2.2).
 const DNS: u16 = 53;
 
@@ -45,6 +50,7 @@ pub(super) fn restrict(needs: &Needs) -> Result<Strength, RulesetError> {
         .scope(Scope::Signal)?
         .create()?
         .add_rules(path_beneath_rules(READ, reading()))?
+        .add_rules(path_beneath_rules(OF_RESOLVER, reading()))?
         .add_rules(path_beneath_rules(&needs.read, reading()))?
         .add_rules(path_beneath_rules(["/dev/null"], reading() | AccessFs::WriteFile))?
         .add_rules(path_beneath_rules(&needs.write, reading() | writing()))?

@@ -196,6 +196,7 @@ mod tests {
     use std::os::fd::AsRawFd;
 
     use super::*;
+    use crate::socket::await_loopback;
 
     fn leaving(socket: usize, to: SocketAddr, bytes: &[u8]) -> Leaving {
         Leaving { socket, to, bytes: bytes.to_vec() }
@@ -203,6 +204,7 @@ mod tests {
 
     /// What waits at a socket, in its order.
     fn waiting(inbox: &mut Inbox, socket: &UdpSocket) -> Vec<(SocketAddr, Vec<u8>)> {
+        await_loopback();
         let family = Family::of(socket.local_addr().unwrap().ip());
         let count = inbox.receive(socket.as_raw_fd(), family);
         (0..count).map(|index| inbox.get(index).map(|(from, bytes)| (from, bytes.to_vec())).unwrap()).collect()

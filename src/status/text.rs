@@ -1,6 +1,7 @@
 //! A snapshot in words, for a terminal of 80 columns.
 
 use std::fmt::{self, Write};
+use std::net::Ipv4Addr;
 
 use super::{Call, CallState, Kind, Leg, Limit, Party, Snapshot, State};
 
@@ -60,8 +61,17 @@ fn parties(out: &mut String, parties: &[Party]) -> fmt::Result {
             let as_what = if party.kind == Kind::Phone { "as" } else { "at" };
             writeln!(out, "          {as_what} {other}")?;
         }
+        if party.kind == Kind::Uplink && party.stands_for.is_empty() && is_name(&party.address) {
+            writeln!(out, "          at no address that is known yet")?;
+        }
     }
     Ok(())
+}
+
+/// Whether a host with or without a port is a name.
+fn is_name(hostport: &str) -> bool {
+    let host = hostport.split(':').next().unwrap_or_default();
+    !hostport.starts_with('[') && host.parse::<Ipv4Addr>().is_err()
 }
 
 fn limits(out: &mut String, limits: &[Limit]) -> fmt::Result {
@@ -314,6 +324,21 @@ mod tests {
             "100 %  nearly all",
         ] {
             assert!(text.contains(words), "no `{words}` in\n{text}");
+        }
+    }
+
+    #[test]
+    fn an_uplink_that_was_not_found_is_told() {
+        let mut snapshot = snapshot();
+        for (address, told) in [
+            ("sip.example.net", true),
+            ("sip.example.net:5070", true),
+            ("192.0.2.12:5070", false),
+            ("[2001:db8::12]:5070", false),
+        ] {
+            let uplink = &mut snapshot.parties[0];
+            (uplink.address, uplink.stands_for) = (address.to_owned(), Vec::new());
+            assert_eq!(status(&snapshot).contains("at no address that is known yet"), told, "{address}");
         }
     }
 

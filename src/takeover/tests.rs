@@ -77,18 +77,27 @@ fn between(sockets: &[UdpSocket], new: impl FnOnce(UnixStream) + Send) -> Result
 fn everything_arrives() {
     // More than one batch, and one that is not full.
     let sockets = sockets(600);
-    let kept = between(&sockets, |stream| {
-        let old = Predecessor::ask_over(stream).unwrap();
+    let new = |stream| {
+        let old = Predecessor::ask_over(stream)?;
         assert_eq!(old.offer(), &offer());
-        old.check(&config()).unwrap();
-        let (inherited, state, descriptors) = old.take().unwrap().accept().unwrap();
+        old.check(&config())?;
+        let (inherited, state, descriptors) = old.take()?.accept()?;
         let arrived: Vec<SocketAddr> =
             descriptors.into_iter().map(|socket| UdpSocket::from(socket).local_addr().unwrap()).collect();
         assert_eq!(arrived, state.sip);
         assert_eq!(state.uplinks[crate::family::Family::V6].as_ref().unwrap().0, "sip.example");
-        drop(inherited.running(vec![control()]).unwrap());
-    });
-    assert_eq!(kept.unwrap(), [control()]);
+        inherited.running(vec![control()]).map(drop)
+    };
+    // A machine with more to do than it can may hold up either part for too long.
+    for _ in 0..20 {
+        let mut done = Ok(());
+        let kept = between(&sockets, |stream| done = new(stream));
+        match done.and(kept) {
+            Err(TakeoverError::Late | TakeoverError::Gone | TakeoverError::TakenBack) => {}
+            kept => return assert_eq!(kept.unwrap(), [control()]),
+        }
+    }
+    panic!("never in time");
 }
 
 #[test]

@@ -114,10 +114,16 @@ fn a_million_bad_messages_leave_less_than_100_kb_of_log() {
     isolated(|| {
         let daemon = Logged::start(&[]);
         flood(1_000_000);
-        daemon.await_text("not SIP");
+        // What comes when it has time again is told by its kind: of the flood itself it
+        // may have looked at little.
+        let deadline = Instant::now() + PATIENCE;
+        while !["not SIP", "dropped", "refused"].iter().all(|text| daemon.text().contains(text)) {
+            assert!(Instant::now() < deadline, "{}", daemon.text());
+            flood(30);
+            thread::sleep(Duration::from_millis(20));
+        }
         let log = daemon.end();
         assert!(log.len() < 100_000, "{} bytes", log.len());
-        assert!(log.contains("dropped") && log.contains("refused"), "{log}");
         assert!(log.contains("stopped"), "it works on: {log}");
     });
 }
@@ -146,6 +152,7 @@ fn a_thousand_calls_of_a_stranger_leave_a_few_hundred_lines() {
     isolated(|| {
         let daemon = Logged::start(&[]);
         let (stranger, busy) = (Party::new("bob", X6, 40000), Party::new("alice", P1, 30000));
+        let since = Instant::now();
         // As many at once as one stranger may have.
         for _ in 0..40 {
             let invites: Vec<Message> = (0..25).map(|_| stranger.invite("sip:alice@[2001:db8::101]")).collect();
@@ -164,7 +171,9 @@ fn a_thousand_calls_of_a_stranger_leave_a_few_hundred_lines() {
         daemon.await_text("not accepted (603)");
         let log = daemon.end();
         let lines = log.lines().filter(|line| line.contains("not accepted (486)")).count();
-        assert!((300..500).contains(&lines), "{lines} lines");
+        // So many at once, and one more for each second that it took.
+        let most = 301 + usize::try_from(since.elapsed().as_secs()).unwrap();
+        assert!((300..=most).contains(&lines), "{lines} lines of {most}");
     });
 }
 

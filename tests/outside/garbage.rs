@@ -69,8 +69,9 @@ impl Siege {
         }
     }
 
-    /// Waits until a phone's message comes through: all before it are read then.
+    /// Waits until all that was sent is dealt with, and a phone's message comes through.
     fn await_passage(&mut self) {
+        self.daemon.process().await_handled(&[LISTEN4, LISTEN6, F2].map(address_of));
         let deadline = Instant::now() + PATIENCE;
         while Instant::now() < deadline {
             let fence = self.alice.request("MESSAGE", "sip:fence@provider.example").without_body();

@@ -272,6 +272,25 @@ fn a_daemon_in_its_sandbox_does_all_that_it_should() {
     });
 }
 
+/// What the resolver reads may be links to anywhere, as in distributions that make
+/// all of /etc out of a store.
+#[test]
+fn names_are_looked_up_where_the_files_of_the_resolver_are_links() {
+    isolated(|| {
+        let folder = Folder::new();
+        fs::write(folder.path("hosts"), "127.0.0.9 uplink.test\n").unwrap();
+        fs::write(folder.path("nsswitch"), "hosts: files\n").unwrap();
+        let script = r#"mount -t tmpfs none /etc && ln -s "$1" /etc/hosts && ln -s "$2" /etc/nsswitch.conf || exit 77
+                        shift 2; exec "$0" "$@""#;
+        let mut command = Command::new("unshare");
+        command.args(["-m", "sh", "-c", script, PROGRAM, &folder.path("hosts"), &folder.path("nsswitch")]);
+        let options = ["-l", "192.0.2.1", "-L", "2001:db8::1", "-u", "uplink.test"];
+        let mut daemon = Daemon::spawn_by(command, &options);
+        let said = daemon.await_line("name=uplink.test");
+        assert!(said.contains("uplink found") && said.contains("127.0.0.9"), "{said}");
+    });
+}
+
 #[test]
 fn the_sandbox_can_be_left_off() {
     isolated(|| {

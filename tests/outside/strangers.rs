@@ -46,7 +46,7 @@ fn answers_to_a_flood_are_few_and_small_and_others_get_theirs() {
 #[test]
 fn a_strangers_requests_reach_phones_and_the_uplink_alone() {
     isolated(|| {
-        let _daemon = Daemon::start();
+        let daemon = Daemon::start();
         let mallory = Party::new("mallory", STRANGER4, 40000);
         let (victim, alice, uplink) =
             (Agent::bind("victim", X6), Party::new("alice", P1, 30000), Agent::bind("uplink", U6));
@@ -66,6 +66,7 @@ fn a_strangers_requests_reach_phones_and_the_uplink_alone() {
                 mallory.agent.send(&plain.with("Route", route), LISTEN4);
             }
         }
+        daemon.process().await_handled(&[LISTEN4.parse().unwrap()]);
         let fence = alice.request("MESSAGE", "sip:bob@[2001:db8:9::55]:5062").without_body();
         alice.agent.send(&fence, LISTEN4);
         assert_eq!(victim.receive().message.value("Call-ID"), fence.value("Call-ID"));

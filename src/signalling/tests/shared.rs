@@ -1,3 +1,5 @@
+use std::sync::atomic::AtomicU16;
+
 use super::*;
 use crate::clock::Clock;
 use crate::config::{LatchMode, PortRange};
@@ -6,10 +8,26 @@ use crate::relay::{Notice, RelayOptions};
 use crate::sip::method::Method;
 use crate::streams::{Transport, Wanted};
 
-/// The sessions of a proxy on loopback with two port pairs, from this one on.
-fn shared(first: u16) -> (Shared, tokio::sync::mpsc::UnboundedReceiver<Notice>, PortRange) {
+/// Four ports in a row that nobody has, and that the system gives to nobody who asks
+/// for any. No two calls try the same, and two processes begin elsewhere.
+#[allow(clippy::disallowed_types, reason = "tests own sockets")]
+fn free_ports() -> PortRange {
+    static TRIED: AtomicU16 = AtomicU16::new(0);
+    loop {
+        let tried = u32::from(TRIED.fetch_add(1, Ordering::Relaxed));
+        let first = 20_000 + 4 * u16::try_from((std::process::id().wrapping_mul(101) + tried) % 3000).unwrap();
+        let bind = |port| ["127.0.0.1", "::1"].map(|address| std::net::UdpSocket::bind((address, port)));
+        if (first..first + 4).flat_map(bind).all(|socket| socket.is_ok()) {
+            return PortRange::new(first, first + 3).unwrap();
+        }
+        assert!(tried < 3000, "no ports are free");
+    }
+}
+
+/// The sessions of a proxy on loopback with two port pairs.
+fn shared() -> (Shared, tokio::sync::mpsc::UnboundedReceiver<Notice>, PortRange) {
     let mut config = Config::new("127.0.0.1:5060".parse().unwrap(), "[::1]:5060".parse().unwrap());
-    config.rtp_ports = PortRange::new(first, first + 3).unwrap();
+    config.rtp_ports = free_ports();
     config.latch = LatchMode::Signalled;
     let (relay, notices) =
         Relay::start(Clock::start(), &RelayOptions { threads: 1, ..RelayOptions::default() }).unwrap();
@@ -53,7 +71,7 @@ fn invite<'a>(call_id: &'a [u8], wanted: &'a [Wanted]) -> Signal<'a> {
 /// Spec section 5: what is promised in a message is open before it leaves.
 #[test]
 fn a_taken_port_is_replaced_before_the_message_leaves() {
-    let (shared, _notices, ports) = shared(41_350);
+    let (shared, _notices, ports) = shared();
     #[allow(clippy::disallowed_types, reason = "tests own sockets")]
     let other = std::net::UdpSocket::bind(("::1", ports.first() + 1)).unwrap();
     let (lines, mut grants) = ([wanted()], Vec::new());
@@ -74,7 +92,7 @@ fn a_taken_port_is_replaced_before_the_message_leaves() {
 /// A message that begins a call leaves first; one that changes what others know, last.
 #[test]
 fn only_what_others_know_of_is_pressing() {
-    let (shared, _notices, _) = shared(41_380);
+    let (shared, _notices, _) = shared();
     let (lines, mut grants) = ([wanted()], Vec::new());
     let marks = || (shared.pressing.load(Ordering::Acquire), shared.unwoken.load(Ordering::Acquire));
     let offer = invite(b"1", &lines);
@@ -98,7 +116,7 @@ fn only_what_others_know_of_is_pressing() {
 /// Sockets are made behind no lock, and none for a message that begins nothing.
 #[test]
 fn a_call_takes_its_sockets_out_of_the_stock() {
-    let (shared, _notices, ports) = shared(41_360);
+    let (shared, _notices, ports) = shared();
     let (lines, mut grants) = ([wanted()], Vec::new());
     let mut stock = Stock::new(SocketOptions::default(), 1);
     let mut ask = |stock: &mut Stock, signal| shared.with(stock).signal(Duration::ZERO, signal, &mut grants);
@@ -119,7 +137,7 @@ fn a_call_takes_its_sockets_out_of_the_stock() {
 
 #[tokio::test]
 async fn the_main_thread_hears_of_a_sooner_deadline() {
-    let (shared, _notices, _) = shared(41_370);
+    let (shared, _notices, _) = shared();
     assert_eq!(shared.deadline(), None);
     assert_eq!(ask(&shared, &invite(b"1", &[wanted()]), &mut Vec::new()), Ok(()));
     shared.sooner().await;

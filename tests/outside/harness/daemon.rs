@@ -2,11 +2,13 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
+use std::net::SocketAddr;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::kernel::await_read;
 use super::picture::OPTIONS;
 use super::{LONG_PATIENCE, PATIENCE};
 
@@ -204,18 +206,23 @@ impl Process {
         self.0
     }
 
-    /// Waits until its relay threads wait for packets: what they have read is relayed.
-    pub fn await_rest_of_relay(self) {
-        let works = || {
-            let threads = fs::read_dir(format!("/proc/{}/task", self.0)).unwrap().flatten();
-            let stat = |thread: fs::DirEntry| fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
-            threads.map(stat).any(|stat| stat.contains("(relay") && !stat.contains(") S "))
-        };
+    /// Waits until it has done with all that was sent to these addresses: its sockets
+    /// there are read, and the threads that read them wait for more.
+    pub fn await_handled(self, addresses: &[SocketAddr]) {
+        addresses.iter().for_each(|&address| await_read(address));
         let deadline = Instant::now() + PATIENCE;
-        while works() {
-            assert!(Instant::now() < deadline, "the relay threads never rest");
+        while self.works() {
+            assert!(Instant::now() < deadline, "its threads never rest");
             thread::sleep(Duration::from_millis(1));
         }
+    }
+
+    /// Whether one of its SIP and relay threads is at work.
+    fn works(self) -> bool {
+        let threads = fs::read_dir(format!("/proc/{}/task", self.0)).unwrap().flatten();
+        let stat = |thread: fs::DirEntry| fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
+        let is_named = |stat: &String| stat.contains("(sip") || stat.contains("(relay");
+        threads.map(stat).filter(is_named).any(|stat| !stat.contains(") S "))
     }
 
     /// How many descriptors it has open.

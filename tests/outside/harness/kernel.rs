@@ -13,7 +13,8 @@ pub fn await_socket(address: SocketAddr) {
     await_line(address, "nobody binds it", |_| true);
 }
 
-/// Waits until a socket's owner has read all that this thread sent to it.
+/// Waits until all that this thread sent to an address is read, from each of the
+/// sockets that share it.
 pub fn await_read(address: SocketAddr) {
     // A kernel with much to do hands packets out later, but in their order.
     let fence = UdpSocket::bind("127.0.0.1:0").unwrap();
@@ -30,7 +31,12 @@ fn await_line(address: SocketAddr, complaint: &str, wanted: impl Fn(&str) -> boo
     let file = if address.is_ipv4() { "/proc/net/udp" } else { "/proc/net/udp6" };
     let socket = format!(" {}:{:04X} ", kernel_form(address), address.port());
     let deadline = Instant::now() + LONG_PATIENCE;
-    while !fs::read_to_string(file).unwrap().lines().any(|line| line.contains(&socket) && wanted(line)) {
+    loop {
+        let list = fs::read_to_string(file).unwrap();
+        let mut sockets = list.lines().filter(|line| line.contains(&socket)).peekable();
+        if sockets.peek().is_some() && sockets.all(&wanted) {
+            return;
+        }
         assert!(Instant::now() < deadline, "{address}: {complaint}");
         thread::sleep(Duration::from_millis(5));
     }
