@@ -256,6 +256,10 @@ fn cross_media(
     if let Some(description) = &described {
         session::wanted(description, &mut room.wanted);
     }
+    // Before anything is done: all of them change, or none.
+    for &part in others.unwrap_or_default() {
+        Description::parse(message.bytes, part, &mut room.alternative).map_err(Hindrance::Malformed)?;
+    }
     let signal = signal(message, passage, method, described.is_some().then_some(room.wanted.as_slice()));
     room.grants.clear();
     state.signal(now, &signal, &mut room.grants).map_err(Hindrance::Refused)?;
