@@ -16,6 +16,7 @@ use tracing::{debug, info, warn};
 
 use super::endings::Endings;
 use super::large::LargeMessages;
+use super::local;
 use super::tally::Tally;
 use super::trouble::{Last, Trouble};
 use crate::config::{Config, LatchMode};
@@ -25,7 +26,7 @@ use crate::media::command::{Command, LegDescription, SessionId, StreamId};
 use crate::media::table::{Refusal, Signal, Table};
 use crate::proxy::{Datagram, State};
 use crate::relay::{Relay, Stock, StreamSockets};
-use crate::socket::{SocketOptions, local_addresses};
+use crate::socket::SocketOptions;
 use crate::streams::{Grant, Transport, Wanted};
 
 /// How many ports are tried for one message at the very most; the table gives up sooner.
@@ -253,11 +254,9 @@ impl Shared {
 
     /// The addresses of this machine, read anew.
     pub(super) fn read_local_addresses(&self) {
-        match local_addresses() {
-            Ok(found) => {
-                let addresses = found.map(|(_, address)| address).collect();
-                lock(&self.calls).table.set_local_addresses(addresses);
-            }
+        let prefixes = local::prefixes();
+        match local::addresses() {
+            Ok(addresses) => lock(&self.calls).table.set_local_addresses(addresses, prefixes),
             Err(error) => warn!(%error, "cannot read the addresses of this machine"),
         }
     }

@@ -95,11 +95,9 @@ fn recordings_after_a_takeover_know_the_uplink() {
         let folder = Folder::new("record-takeover");
         let (control, directory) = (folder.file("control"), folder.file("calls"));
         let options = ["-l", "192.0.2.1", "-L", "2001:db8::1", "-u", "localhost:5080", "--control", &control];
-        let mut old = Daemon::start_as(&options);
-        old.await_line("uplink found");
-        let more = ["--takeover", &control, "--record", &directory];
-        let daemon = Daemon::start_as(&[&options[..], &more].concat());
-        assert!(old.wait().success());
+        let mut daemon = Daemon::start_as(&options);
+        daemon.await_line("uplink found");
+        daemon.hand_over(&[&options[..], &["-v", "--takeover", &control, "--record", &directory]].concat());
         let (caller, uplink) = (Party::new("bob", X6, 40000), Agent::bind("uplink", "127.0.0.1:5080"));
         caller.agent.send(&caller.request("OPTIONS", "sip:somebody@provider.example").without_body(), LISTEN6);
         uplink.receive_request("OPTIONS");

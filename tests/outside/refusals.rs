@@ -59,12 +59,13 @@ fn streams_that_are_left_out_are_told() {
     isolated(|| {
         let mut daemon = Daemon::start_with(&["-p", "20000-20003"]);
         let (alice, bob) = (Party::new("alice", P1, 30000), Party::new("bob", X6, 40000));
+        // It rings, and keeps its ports.
         let offers = |more: &str| {
             let invite = bob.request("INVITE", "sip:alice@[2001:db8::101]").with_sdp(bob.media.description() + more);
             bob.agent.send(&invite, F1);
             let received = alice.agent.receive_request("INVITE");
-            alice.respond(&received, 488, "Not Acceptable Here", "no");
-            bob.agent.receive_response(488, &invite);
+            alice.respond(&received, 180, "Ringing", "rings");
+            bob.agent.receive_response(180, &invite);
             (received.message.body, invite.value("Call-ID").to_owned())
         };
         let (body, call_id) = offers("m=message 2855 TCP/MSRP *\r\na=path:msrp://[2001:db8:9::55]:2855/a;tcp\r\n");
