@@ -101,7 +101,7 @@ impl Daemon {
             counts: Counts {
                 figures: self.signalling.figures(),
                 heard: self.signalling.save_heard(),
-                past: self.gatherer.save(),
+                past: self.gatherer.save(&self.signalling),
             },
             uplinks: PerFamily::from_fn(|side| self.uplink(side)),
         }
