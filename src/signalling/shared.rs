@@ -5,7 +5,7 @@
 //! that of a single thread, so that nobody sees another's half-done commands.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -200,6 +200,11 @@ impl Shared {
     /// Counts a trouble with this datagram, and logs it likewise.
     pub(super) fn trouble_with(&self, now: Duration, trouble: Trouble, datagram: &Datagram<'_>) {
         self.count(now, trouble, 1, Last::Datagram(datagram));
+    }
+
+    /// Counts a trouble with a message that was to leave for there, likewise.
+    pub(super) fn trouble_toward(&self, now: Duration, trouble: Trouble, to: SocketAddr) {
+        self.count(now, trouble, 1, Last::Toward(to));
     }
 
     /// Counts a trouble that came so many times, and logs it likewise.
