@@ -1,7 +1,7 @@
 #!/bin/sh
 # AnyIP: with one route the kernel takes a whole prefix for its own, so that any
-# address in it can stand for a phone (the right side of a map) and be bound
-# without being on an interface:
+# address in it can stand for a phone (the right side of a map) without being on an
+# interface. In IPv6 it can be bound with the option freebind only:
 #
 #   etc/anyip.sh add 2001:db8:64::/64
 #   etc/anyip.sh remove 2001:db8:64::/64

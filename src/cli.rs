@@ -177,7 +177,7 @@ impl Options {
         }
         let verbosity = if arguments.quiet { -1 } else { i8::try_from(arguments.verbose).unwrap_or(i8::MAX) };
         let control = arguments.control(&mode);
-        let observers = arguments.captures.settings()?;
+        let observers = arguments.captures.settings(&from_file)?;
         let in_force = in_force(&said);
         // Test mode and --check answer where they were asked.
         let daemon = arguments.daemon && mode == Mode::Run;
@@ -282,7 +282,7 @@ struct Arguments {
     secret: Option<PathBuf>,
     freebind: bool,
     takeover: Option<PathBuf>,
-    control: Option<OsString>,
+    control: Option<PathBuf>,
     metrics: Option<metrics::Place>,
     captures: Captures,
     daemon: bool,
@@ -327,10 +327,7 @@ impl Target for Arguments {
             "secret" => path(&mut self.secret, text),
             "freebind" => flag(&mut self.freebind),
             "takeover" => path(&mut self.takeover, text),
-            "control" => {
-                self.control = Some(text.to_owned());
-                Ok(())
-            }
+            "control" => path(&mut self.control, text),
             "metrics" => put(&mut self.metrics, values::metrics, text),
             "daemon" => flag(&mut self.daemon),
             "pid-file" => path(&mut self.pid_file, text),
@@ -367,7 +364,7 @@ impl Arguments {
     /// Test mode has no control socket: it leaves nothing behind.
     fn control(&self, mode: &Mode) -> control::Place {
         match (mode, &self.control) {
-            (Mode::Run | Mode::Check, Some(value)) => match control::Place::parse(value.clone()) {
+            (Mode::Run | Mode::Check, Some(value)) => match control::Place::parse(value.clone().into_os_string()) {
                 control::Place::Given(path) => control::Place::Given(absolute(&path)),
                 place => place,
             },

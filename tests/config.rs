@@ -124,6 +124,9 @@ fn check_says_what_would_be_done_and_leaves_no_trace() {
 #[test]
 fn a_wrong_line_is_named_with_file_and_number() {
     let port = "'0' is no port; write a number from 1 to 65535, or leave it out for 5060";
+    let no_value = "it takes no value; it is on where it stands, and off where it does not";
+    let space = "a space in it; one address or name is wanted";
+    let alice = "FILE, line 1: map 192.0.2.9=2001:db8::9 ";
     for (text, said) in [
         ("listen4 192.0.2.1:0", format!("FILE, line 1: listen4 192.0.2.1:0: {port}")),
         ("\n\nuplnk6 2001:db8::9", "FILE, line 3: uplnk6: no such option; uplink6 is one (try --help)".to_owned()),
@@ -131,7 +134,16 @@ fn a_wrong_line_is_named_with_file_and_number() {
         ("m 192.0.2.1=::1", "FILE, line 1: m: write the long name, map".to_owned()),
         ("--map 192.0.2.1=::1", "FILE, line 1: no dashes are written here; write map instead of --map".to_owned()),
         ("rtp-ports", "FILE, line 1: rtp-ports: its value is missing; write --rtp-ports <LOW-HIGH>".to_owned()),
-        ("freebind yes", "FILE, line 1: freebind yes: --freebind takes no value; leave it out".to_owned()),
+        ("-m 192.0.2.1=::1", "FILE, line 1: m: write the long name, map".to_owned()),
+        ("LISTEN4 192.0.2.1", "FILE, line 1: LISTEN4: no such option; listen4 is one (try --help)".to_owned()),
+        ("rtp_ports 1-2", "FILE, line 1: rtp_ports: no such option; rtp-ports is one (try --help)".to_owned()),
+        ("latch: off", "FILE, line 1: latch:: no ':' stands behind the name; write latch".to_owned()),
+        ("; phones", "FILE, line 1: ;: no option; a comment begins with #".to_owned()),
+        ("map 192.0.2.9=2001:db8::9 ; Alice", format!("{alice}; Alice: fake '2001:db8::9 ; Alice': {space}")),
+        ("freebind no", format!("FILE, line 1: freebind no: {no_value}")),
+        ("lenient = yes", format!("FILE, line 1: lenient yes: {no_value}")),
+        ("quiet\nverbose", "FILE, line 2: verbose contradicts quiet in line 1; keep one".to_owned()),
+        ("verbose\nquiet", "FILE, line 2: quiet contradicts verbose in line 1; keep one".to_owned()),
         ("wrapper\nwrapper", "FILE, line 2: wrapper stands in line 1 already; keep one".to_owned()),
         (
             "dscp = EF",
@@ -165,16 +177,36 @@ fn what_makes_no_sense_in_a_file_is_refused_with_a_reason() {
 fn a_line_that_does_not_fit_to_others_is_named() {
     let twice = "map 192.0.2.101=2001:db8::101\nmap 192.0.2.102=2001:db8::101\n";
     let said = complaint(format!("{LISTEN}{twice}"));
-    let stands = "the fake stands for 192.0.2.101:5060 already; each phone needs one of its own";
+    let stands = "the fake stands for 192.0.2.101 already; each phone needs one of its own";
     assert_eq!(said, format!("FILE, line 4: map 192.0.2.102=2001:db8::101: {stands}"));
     let said = complaint(format!("{LISTEN}uplink6 2001:db8::1\n"));
-    assert!(
-        said.starts_with("FILE, line 3: uplink6 [2001:db8::1]:5060 is an address of this proxy itself; "),
-        "{said}"
-    );
+    assert!(said.starts_with("FILE, line 3: uplink6 2001:db8::1 is an address of this proxy itself; "), "{said}");
     // Where the command line says it, that is named.
     let said = complaint_with(LISTEN, &["-U", "2001:db8::1"]);
-    assert!(said.starts_with("--uplink6 [2001:db8::1]:5060 is an address of this proxy itself; "), "{said}");
+    assert!(said.starts_with("--uplink6 2001:db8::1 is an address of this proxy itself; "), "{said}");
+}
+
+#[test]
+fn a_line_that_means_nothing_without_another_is_named() {
+    for (line, name, main) in [
+        ("hep-id 3", "hep-id", "--hep HOST"),
+        ("pcap-rtp", "pcap-rtp", "--pcap FILE"),
+        ("pcap-size 5", "pcap-size", "--pcap FILE"),
+        ("anonymise", "anonymise", "--record DIR"),
+    ] {
+        let said = complaint(format!("{LISTEN}{line}\n"));
+        assert_eq!(said, format!("FILE, line 3: {name}: it means nothing without {main}; give both or none"));
+    }
+}
+
+/// Whoever forgets brackets gets an address that nobody meant.
+#[test]
+fn an_address_that_ends_like_a_port_is_told() {
+    let said = checked(&["-l", "192.0.2.1", "-L", "2001:db8::1:5070", "-U", "[2001:db8::5060]", "-m", "192.0.2.9=::9"]);
+    let warning = "# warning: 2001:db8::1:5070 is an address whose port is 5060; write [2001:db8::1]:5070 if 5070 is \
+                   meant for the port";
+    let warnings: Vec<&str> = said.lines().filter(|line| line.contains("meant for the port")).collect();
+    assert_eq!(warnings, [warning]);
 }
 
 #[test]

@@ -100,7 +100,16 @@ fn wrong_uplinks() {
         ),
         (
             "-U 2001:db8::1",
-            "--uplink6 [2001:db8::1]:5060 is an address of this proxy itself; name the provider, PBX or registrar",
+            "--uplink6 2001:db8::1 is an address of this proxy itself; name the provider, PBX or registrar",
+        ),
+        (
+            "-U sip:sip.example.net",
+            "--uplink6 sip:sip.example.net: a URI; write its host, and its port if it has one, without all else",
+        ),
+        (
+            "-U sip.example.net;transport=tcp",
+            "--uplink6 sip.example.net;transport=tcp: a URI; write its host, and its port if it has one, without all \
+             else",
         ),
     ]);
 }
@@ -116,7 +125,7 @@ fn wrong_maps() {
             "-m 2001:db8:6::7",
             "--map 2001:db8:6::7: missing '='; write PHONE=FAKE, for example 2001:db8:6::7=192.0.2.201",
         ),
-        ("-m a=b=c", "--map a=b=c: more than one '='; write --map PHONE=FAKE once for each phone"),
+        ("-m a=b=c", "--map a=b=c: more than one '='; write one PHONE=FAKE here, and a map of its own for each phone"),
         (
             "-m 192.0.2.101=",
             "--map 192.0.2.101=: fake '': nothing is written; an address is wanted, for example 192.0.2.1 or \
@@ -143,8 +152,16 @@ fn wrong_maps() {
         ),
         (
             "-m 192.0.2.101=2001:db8::101 -m 192.0.2.102=2001:db8::101",
-            "--map 192.0.2.102=2001:db8::101: the fake stands for 192.0.2.101:5060 already; each phone needs one of \
+            "--map 192.0.2.102=2001:db8::101: the fake stands for 192.0.2.101 already; each phone needs one of \
              its own",
+        ),
+        (
+            "-m 192.0.2.101=2001:db8::101 -m 192.0.2.101=2001:db8::102",
+            "--map 192.0.2.101=2001:db8::102: the phone has the fake 2001:db8::101 already; keep one of the two maps",
+        ),
+        (
+            "-m 192.0.2.0/24=2001:db8::/64",
+            "--map 192.0.2.0/24=2001:db8::/64: phone '192.0.2.0/24': a '/'; one address is wanted, no prefix",
         ),
     ]);
 }
@@ -208,7 +225,12 @@ fn wrong_ways_of_giving_options() {
         ("--map", "--map: its value is missing; write --map <PHONE=FAKE>"),
         ("-l 192.0.2.2", "--listen4 is given more than once; keep one"),
         ("-q -v", "--quiet and --verbose contradict each other; keep one"),
-        ("--freebind=yes", "--freebind yes: --freebind takes no value; leave it out"),
+        ("--freebind=no", "--freebind no: it takes no value; it is on where it stands, and off where it does not"),
+        ("--verbose=2", "--verbose 2: it takes no value; write it once more for each step"),
+        ("--UPLINK6 x", "--UPLINK6: no such option; --uplink6 is one (try --help)"),
+        ("--rtp_ports x", "--rtp_ports: no such option; --rtp-ports is one (try --help)"),
+        ("restart", "restart: no such command; status is the only one, all else are options (try --help)"),
+        ("status", "status: it stands first and has options of its own, see sipproxy64 status --help"),
     ]);
 }
 
@@ -221,6 +243,10 @@ fn wrong_captures() {
         (
             "--hep 224.0.0.1",
             "--hep 224.0.0.1: not the address of one host: it is multicast, broadcast, unspecified or reserved",
+        ),
+        (
+            "--hep 192.0.2.30:0",
+            "--hep 192.0.2.30:0: '0' is no port; write a number from 1 to 65535, or leave it out for 9060",
         ),
         ("--hep h --hep-id -1", "--hep-id -1: write a number from 0 to 4294967295"),
     ]);

@@ -124,17 +124,22 @@ fn addresses_of_the_maps_come_and_go() {
     assert_eq!(said(&output), format!("{there}\n{there}\n2001:db8::1/64 \n"));
 }
 
-/// One route, and each address of a prefix is this machine's own.
+/// One route, and each address of a prefix is this machine's own, and can be bound.
 #[test]
 fn a_whole_prefix_can_be_local() {
     let script = "set -e; ip link set lo up
         for prefix in 2001:db8:64::/64 198.51.100.0/24; do etc/anyip.sh add $prefix; done
         for address in 2001:db8:64::5 198.51.100.7; do ip route get $address; done | grep -c ^local
+        \"$0\" -l 127.0.0.1 -L ::1 -m 192.0.2.9=2001:db8:64::5 -m 2001:db8::9=198.51.100.7 --freebind \\
+            --control none 2> \"$1\" & daemon=$!
+        until grep ' ready$\\|cannot' \"$1\" | grep -o 'ready\\|cannot .*'; do :; done; kill $daemon || true; wait
         for prefix in 2001:db8:64::/64 198.51.100.0/24; do etc/anyip.sh remove $prefix; done
         ip route show table local to root 198.51.100.0/24; ip -6 route show table local to root 2001:db8:64::/64";
-    let output = run("a_whole_prefix_can_be_local", Command::new("unshare").args(["-rn", "sh", "-c", script]));
-    let Some(output) = output else { return };
-    assert_eq!(said(&output), "2\n");
+    let folder = Folder::new("anyip");
+    let mut command = Command::new("unshare");
+    command.args(["-rn", "sh", "-c", script, env!("CARGO_BIN_EXE_sipproxy64")]).arg(folder.file("log", ""));
+    let Some(output) = run("a_whole_prefix_can_be_local", &mut command) else { return };
+    assert_eq!(said(&output), "2\nready\n");
 }
 
 /// Each option that a file may have stands in etc/sipproxy64.conf, and is right

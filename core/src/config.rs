@@ -324,7 +324,7 @@ pub enum ConfigError {
         why: &'static str,
     },
     /// An uplink that is one of our own sockets.
-    #[error("{} {endpoint} is an address of this proxy itself; name the provider, PBX or registrar", uplink_option(*family))]
+    #[error("{} {} is an address of this proxy itself; name the provider, PBX or registrar", uplink_option(*family), Plain(*endpoint))]
     UplinkOurs {
         /// The side.
         family: Family,
@@ -358,7 +358,7 @@ pub enum ConfigError {
         map: Map,
     },
     /// A fake that stands for two phones.
-    #[error("--map {map}: the fake stands for {phone} already; each phone needs one of its own")]
+    #[error("--map {map}: the fake stands for {} already; each phone needs one of its own", Plain(*phone))]
     FakeTwice {
         /// The map.
         map: Map,
@@ -366,7 +366,7 @@ pub enum ConfigError {
         phone: SocketAddr,
     },
     /// A phone with two fakes.
-    #[error("--map {map}: the phone has the fake {fake} already")]
+    #[error("--map {map}: the phone has the fake {} already; keep one of the two maps", Plain(*fake))]
     PhoneTwice {
         /// The map.
         map: Map,

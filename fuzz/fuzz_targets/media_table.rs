@@ -160,7 +160,7 @@ impl World {
             }
             Event::Local { hosts } => {
                 let both = hosts.iter().flat_map(|&host| [endpoint(false, host, 1).ip(), endpoint(true, host, 1).ip()]);
-                self.table.set_local_addresses(both.collect());
+                self.table.set_local_addresses(both.collect(), Vec::new());
             }
             Event::HandedOver => self.hand_over(),
         }

@@ -154,9 +154,11 @@ pub fn find(options: &'static [Opt], long: &str) -> Option<&'static Opt> {
     options.iter().find(|option| option.long == long)
 }
 
-/// The long name that looks most like this one, if any does.
+/// The long name that looks most like this one, if any does; capitals and `_` for `-`
+/// are slips, too.
 pub fn alike(options: &[Opt], name: &str) -> Option<&'static str> {
-    let likeness = options.iter().map(|option| (strsim::jaro(name, option.long), option.long));
+    let name = name.to_ascii_lowercase().replace('_', "-");
+    let likeness = options.iter().map(|option| (strsim::jaro(&name, option.long), option.long));
     let near = likeness.filter(|(likeness, _)| *likeness > ALIKE);
     near.max_by(|(one, _), (other, _)| one.total_cmp(other)).map(|(_, long)| long)
 }

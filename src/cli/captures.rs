@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use super::arguments::Unfit;
 use super::complaint::Complaint;
 use super::endpoint::Endpoint;
+use super::merge::FromFile;
 use super::values::{self, flag, path, put};
 use crate::hep::Collector;
 use crate::observer::settings::Settings;
@@ -44,13 +45,17 @@ impl Captures {
         })
     }
 
-    /// Who is to look.
-    pub(super) fn settings(&self) -> Result<Settings, Complaint> {
-        let of_hep = [("--hep-id", self.hep_id.is_some())];
-        let of_pcap = [("--pcap-rtp", self.pcap_rtp), ("--pcap-size", self.pcap_size.is_some())];
-        meaningful("--hep HOST", self.hep.is_some(), &of_hep)?;
-        meaningful("--pcap FILE", self.pcap.is_some(), &of_pcap)?;
-        meaningful("--record DIR", self.record.is_some(), &[("--anonymise", self.anonymise)])?;
+    /// Who is to look; the file is where what is wrong may stand.
+    pub(super) fn settings(&self, from_file: &FromFile) -> Result<Settings, Complaint> {
+        let of_hep = [("hep-id", self.hep_id.is_some())];
+        let of_pcap = [("pcap-rtp", self.pcap_rtp), ("pcap-size", self.pcap_size.is_some())];
+        let of_record = [("anonymise", self.anonymise)];
+        let lacking = |(option, main): (&str, &str)| {
+            from_file.said(option, &format!("--{option}: it means nothing without {main}; give both or none"))
+        };
+        meaningful("--hep HOST", self.hep.is_some(), &of_hep).map_err(lacking)?;
+        meaningful("--pcap FILE", self.pcap.is_some(), &of_pcap).map_err(lacking)?;
+        meaningful("--record DIR", self.record.is_some(), &of_record).map_err(lacking)?;
         let recording = |path| Ok(Recording { folder: whole("--record", path)?, anonymise: self.anonymise });
         let capture_id = self.hep_id.unwrap_or(CAPTURE_ID);
         let size = self.pcap_size.unwrap_or(CAPTURE_SIZE);
@@ -64,13 +69,9 @@ impl Captures {
 }
 
 /// Refuses options that say how, where the one that says what is missing.
-fn meaningful(main: &str, is_given: bool, others: &[(&str, bool)]) -> Result<(), Complaint> {
-    match others.iter().find(|(_, given)| *given && !is_given) {
-        Some((other, _)) => {
-            Err(Complaint::line(&format!("{other}: it means nothing without {main}; give both or none")))
-        }
-        None => Ok(()),
-    }
+fn meaningful<'a>(main: &'a str, is_given: bool, others: &[(&'a str, bool)]) -> Result<(), (&'a str, &'a str)> {
+    let lacking = others.iter().find(|(_, given)| *given && !is_given);
+    lacking.map_or(Ok(()), |&(other, _)| Err((other, main)))
 }
 
 /// A path from the root on: the daemon does not stay in the folder it was

@@ -3,7 +3,7 @@
 use std::fmt::{self, Write};
 use std::path::Path;
 
-use super::arguments::{Fault, Opt};
+use super::arguments::{Fault, Opt, Takes};
 
 /// Why there are no options.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,16 +43,19 @@ fn line(fault: &Fault) -> String {
         Fault::Asked(option) => format!("--{}: it stands alone", option.long),
         Fault::Unknown(name, None) => format!("{name}: no such option (try --help)"),
         Fault::Unknown(name, Some(near)) => format!("{name}: no such option; --{near} is one (try --help)"),
-        Fault::Stray(argument) => {
-            let argument = argument.to_string_lossy();
-            format!("{argument}: an option must stand before it, as in --listen4 192.0.2.1 (try --help)")
-        }
+        Fault::Stray(argument) => stray(&argument.to_string_lossy()),
         Fault::NoValue(option) => {
             let Opt { long, .. } = option;
             format!("--{long}: its value is missing; write --{long}{}", option.shown_value())
         }
-        Fault::Surplus(Opt { long, .. }, value) => {
-            format!("--{long} {}: --{long} takes no value; leave it out", value.to_string_lossy())
+        Fault::Surplus(option, value) => {
+            // Whoever wrote "no" must not be told to leave out the word alone.
+            let advice = match option.takes {
+                Takes::Count => "write it once more for each step",
+                _ => "it is on where it stands, and off where it does not",
+            };
+            let Opt { long, .. } = option;
+            format!("--{long} {}: it takes no value; {advice}", value.to_string_lossy())
         }
         Fault::Twice(option) => format!("--{} is given more than once; keep one", option.long),
         Fault::Both(one, other) => format!("--{} and --{} contradict each other; keep one", one.long, other.long),
@@ -62,6 +65,18 @@ fn line(fault: &Fault) -> String {
             format!("--{long} {value}: {why}")
         }
     }
+}
+
+/// What stands behind no option: a slip, or a command that there is not.
+fn stray(argument: &str) -> String {
+    if argument == "status" {
+        return "status: it stands first and has options of its own, see sipproxy64 status --help".to_owned();
+    }
+    let is_word = argument.starts_with(|first: char| first.is_ascii_alphabetic());
+    if is_word && argument.bytes().all(|byte| byte.is_ascii_alphabetic() || byte == b'-') {
+        return format!("{argument}: no such command; status is the only one, all else are options (try --help)");
+    }
+    format!("{argument}: an option must stand before it, as in --listen4 192.0.2.1 (try --help)")
 }
 
 /// One line for the listen addresses that neither the command line nor the

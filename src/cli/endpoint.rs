@@ -44,6 +44,15 @@ pub enum EndpointError {
     /// `192.0.2.1:0`, `192.0.2.1:65536`, `192.0.2.1:sip`
     #[error("'{0}' is no port; write a number from 1 to 65535, or leave it out for {SIP_PORT}")]
     Port(String),
+    /// `sip:pbx.example`, `alice@pbx.example`, `pbx.example;transport=tcp`
+    #[error("a URI; write its host, and its port if it has one, without all else")]
+    Uri,
+    /// `192.0.2.0/24`
+    #[error("a '/'; one address is wanted, no prefix")]
+    Prefix,
+    /// `sip.example.net sip2.example.net`, `192.0.2.1 ; Alice`
+    #[error("a space in it; one address or name is wanted")]
+    Space,
     /// `fe80::1%eth0`
     #[error("an address with a zone ('%') reaches one link only and cannot stand in SIP; use a global one")]
     Zone,
@@ -88,6 +97,15 @@ fn split(text: &str) -> Result<(Host, Option<&str>), EndpointError> {
     if text.is_empty() {
         return Err(EndpointError::Empty);
     }
+    if text.contains([' ', '\t']) {
+        return Err(EndpointError::Space);
+    }
+    if is_uri(text) {
+        return Err(EndpointError::Uri);
+    }
+    if text.contains('/') {
+        return Err(EndpointError::Prefix);
+    }
     if let Some(inside) = text.strip_prefix('[') {
         let (address, behind) = inside.split_once(']').ok_or(EndpointError::OpenBracket)?;
         if address.parse::<Ipv4Addr>().is_ok() {
@@ -105,6 +123,15 @@ fn split(text: &str) -> Result<(Host, Option<&str>), EndpointError> {
         Some((_, behind)) if behind.contains(':') => Ok((parse_ipv6(text)?, None)),
         Some((host, port)) => Ok((parse_short(host)?, Some(port))),
     }
+}
+
+/// Whether somebody wrote more of a URI than its host (RFC 3261 §19.1.1). `sip:5070` is
+/// a host with its port.
+fn is_uri(text: &str) -> bool {
+    let behind_scheme = ["sip:", "sips:", "tel:"].iter().find_map(|scheme| text.strip_prefix(scheme));
+    behind_scheme.is_some_and(|behind| behind.bytes().any(|byte| !byte.is_ascii_digit()))
+        || text.contains("://")
+        || text.contains(['@', ';'])
 }
 
 fn parse_ipv6(text: &str) -> Result<Host, EndpointError> {
@@ -197,12 +224,13 @@ mod tests {
 
     #[test]
     fn ports_are_plain_numbers() {
-        for bad in ["0", "00", "05060", "65536", "+5060", "-1", "1e3", "sip", "5060 ", "99999999999999999999"] {
+        for bad in ["0", "00", "05060", "65536", "+5060", "-1", "1e3", "sip", "99999999999999999999"] {
             for host in ["192.0.2.1", "[2001:db8::1]", "pbx.example"] {
                 let text = format!("{host}:{bad}");
                 assert_eq!(Endpoint::parse(&text), Err(EndpointError::Port(bad.to_owned())), "{text}");
             }
         }
+        assert_eq!(Endpoint::parse("sip:5070").unwrap().port, Some(5070), "a host may be called sip");
         assert_eq!(Endpoint::parse("192.0.2.1:"), Err(EndpointError::NoPort));
         assert_eq!(Endpoint::parse("[2001:db8::1]:"), Err(EndpointError::NoPort));
     }
@@ -221,6 +249,16 @@ mod tests {
             ("2001:db8::g", EndpointError::Ipv6),
             ("[pbx.example]", EndpointError::Ipv6),
             (":5060", EndpointError::Host),
+            ("sip:pbx.example", EndpointError::Uri),
+            ("sips:pbx.example:5061", EndpointError::Uri),
+            ("alice@pbx.example", EndpointError::Uri),
+            ("pbx.example;transport=tcp", EndpointError::Uri),
+            ("http://pbx.example/", EndpointError::Uri),
+            ("192.0.2.0/24", EndpointError::Prefix),
+            ("2001:db8::/64", EndpointError::Prefix),
+            ("192.0.2.1 192.0.2.2", EndpointError::Space),
+            ("192.0.2.1:5060 ", EndpointError::Space),
+            ("2001:db8::1 ; Alice", EndpointError::Space),
         ] {
             assert_eq!(Endpoint::parse(text), Err(fault), "{text}");
         }

@@ -19,7 +19,7 @@ pub const LONGEST: u64 = 4 << 20;
 pub struct Setting<'a> {
     /// Its number in the file, from 1.
     pub line: usize,
-    /// The long name of an option: letters, digits and '-'.
+    /// The long name of an option: letters, digits, '-' and '_'.
     pub name: &'a str,
     /// What stands behind the name, without space around it.
     pub value: Option<&'a str>,
@@ -51,7 +51,13 @@ pub enum FaultKind {
     /// `--listen4 192.0.2.1`
     #[error("no dashes are written here; write {1} instead of {0}")]
     Dashes(String, String),
-    /// `[global]`, `listen4: 192.0.2.1`
+    /// `listen4: 192.0.2.1`
+    #[error("{0}: no ':' stands behind the name; write {1}")]
+    Colon(String, String),
+    /// `; Alice`, `// Alice`
+    #[error("{0}: no option; a comment begins with #")]
+    Comment(String),
+    /// `[global]`
     #[error("{0}: no option; write the long name of one, a space and its value, as in listen4 192.0.2.1")]
     Name(String),
     /// `secret "/var/lib/sipproxy64/secret"`
@@ -107,8 +113,16 @@ fn setting(said: &str) -> Result<(&str, Option<&str>), FaultKind> {
         return Err(FaultKind::NoName);
     }
     let bare = name.trim_start_matches('-');
+    // Of a letter it is said which long name to write.
+    let name = if bare.len() == 1 && is_name(bare) { bare } else { name };
     if bare.len() < name.len() && is_name(bare) {
         return Err(FaultKind::Dashes(name.to_owned(), bare.to_owned()));
+    }
+    if let Some(meant) = name.strip_suffix(':').filter(|meant| is_name(meant)) {
+        return Err(FaultKind::Colon(name.to_owned(), meant.to_owned()));
+    }
+    if name.starts_with(';') || name.starts_with("//") {
+        return Err(FaultKind::Comment(name.to_owned()));
     }
     if !is_name(name) {
         return Err(FaultKind::Name(name.to_owned()));
@@ -125,9 +139,10 @@ fn setting(said: &str) -> Result<(&str, Option<&str>), FaultKind> {
     }
 }
 
+/// What could be the name of an option; `_` is a slip that is told where names are known.
 fn is_name(name: &str) -> bool {
     name.starts_with(|first: char| first.is_ascii_alphanumeric())
-        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
 }
 
 #[cfg(test)]
@@ -172,7 +187,10 @@ mod tests {
         assert_eq!((fault.line, &fault.why), (2, &FaultKind::Name("[global]".to_owned())));
         assert!(fault.to_string().starts_with("line 2: [global]: no option; "), "{fault}");
         assert_eq!(one("--map x"), Err(FaultKind::Dashes("--map".to_owned(), "map".to_owned())));
-        assert_eq!(one("listen4: 192.0.2.1"), Err(FaultKind::Name("listen4:".to_owned())));
+        assert_eq!(one("-m x"), Ok(("m", Some("x"))));
+        assert_eq!(one("listen4: 192.0.2.1"), Err(FaultKind::Colon("listen4:".to_owned(), "listen4".to_owned())));
+        assert_eq!(one("; Alice"), Err(FaultKind::Comment(";".to_owned())));
+        assert_eq!(one("//Alice"), Err(FaultKind::Comment("//Alice".to_owned())));
         assert_eq!(one("= 192.0.2.1"), Err(FaultKind::NoName));
         assert_eq!(one("secret \"/a b\""), Err(FaultKind::Quotes("\"/a b\"".to_owned())));
         assert_eq!(one("secret a\0b"), Err(FaultKind::Control));

@@ -70,6 +70,15 @@ impl FromFile {
                 let why = format!("{} stands in line {} already; keep one", setting.name, earlier.line);
                 return Err(wrong(&why));
             }
+            let contradicts = |kept: &&Kept| {
+                let other = arguments::find(&OPTIONS, &kept.name);
+                option.against.contains(&kept.name.as_str())
+                    || other.is_some_and(|other| other.against.contains(&option.long))
+            };
+            if let Some(earlier) = from_file.kept.iter().find(contradicts) {
+                let Kept { line, name, .. } = earlier;
+                return Err(wrong(&format!("{} contradicts {name} in line {line}; keep one", setting.name)));
+            }
             let alone = [as_argument(setting.name, setting.value)];
             if let Err(fault) = arguments::read(&mut Arguments::default(), &alone) {
                 return Err(wrong(&Complaint::of_fault(&fault).to_string()));
@@ -109,7 +118,12 @@ impl FromFile {
 
     /// The complaint about the value of `option`, with the line that says it.
     pub(super) fn wrong(&self, option: &str, error: &dyn std::error::Error) -> Complaint {
-        self.at(self.kept.iter().find(|kept| kept.name == option), &error.to_string())
+        self.said(option, &error.to_string())
+    }
+
+    /// The complaint about `option` in these words, with the line that says it.
+    pub(super) fn said(&self, option: &str, why: &str) -> Complaint {
+        self.at(self.kept.iter().find(|kept| kept.name == option), why)
     }
 
     fn at(&self, kept: Option<&Kept>, why: &str) -> Complaint {

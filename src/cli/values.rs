@@ -41,7 +41,7 @@ pub enum ValueError {
     #[error("missing '='; write PHONE=FAKE, for example {0}")]
     NoEquals(String),
     /// A map with several '='.
-    #[error("more than one '='; write --map PHONE=FAKE once for each phone")]
+    #[error("more than one '='; write one PHONE=FAKE here, and a map of its own for each phone")]
     ManyEquals,
     /// One half of a map.
     #[error("{half} '{text}': {why}")]
@@ -59,6 +59,9 @@ pub enum ValueError {
     /// An address for `--name`.
     #[error("an address; --name takes a host name, as the addresses of the other options are known anyway")]
     AddressAsName,
+    /// The port of a collector.
+    #[error("'{0}' is no port; write a number from 1 to 65535, or leave it out for {HEP_PORT}")]
+    CollectorPort(String),
     /// A port range without '-'.
     #[error("missing '-'; write LOW-HIGH, for example 16384-32767")]
     NoRange,
@@ -107,7 +110,7 @@ fn one<T, E: Display>(read: fn(&str) -> Result<T, E>, value: &OsStr) -> Result<T
 }
 
 /// Takes in a path.
-pub(super) fn path(place: &mut Option<PathBuf>, value: &OsStr) -> Result<(), Unfit> {
+pub(crate) fn path(place: &mut Option<PathBuf>, value: &OsStr) -> Result<(), Unfit> {
     *place = Some(one_path(value)?);
     Ok(())
 }
@@ -263,7 +266,11 @@ pub fn batch(text: &str) -> Result<Duration, ValueError> {
 
 /// `--hep`
 pub fn hep(text: &str) -> Result<Endpoint, ValueError> {
-    let endpoint = Endpoint::parse(text)?;
+    let endpoint = Endpoint::parse(text).map_err(|error| match error {
+        EndpointError::NoPort => ValueError::CollectorPort(String::new()),
+        EndpointError::Port(port) => ValueError::CollectorPort(port),
+        error => error.into(),
+    })?;
     let address = match endpoint.host {
         Host::Address(address) => Some(SocketAddr::new(address, HEP_PORT)),
         Host::Name(_) => None,

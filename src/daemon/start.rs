@@ -81,6 +81,7 @@ impl Start {
             RelayOptions { threads: usual_threads(), sockets: socket_options(&options), batch: options.batch, tap };
         let (relay, notices) = Relay::start(clock, &relay_options).map_err(DaemonError::system("start the relay"))?;
         summary(&config);
+        options.observers.log();
         let start = Self { options, config, clock, belongings, sockets, output, server, observer, relay, notices };
         Ok(Prepared { start, watching })
     }

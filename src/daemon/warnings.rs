@@ -1,10 +1,14 @@
 //! What is not wrong, but worth a thought before the first call.
 
 use std::fs;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::ops::RangeInclusive;
 
 use super::limits;
-use crate::config::{Config, Plain};
+use crate::config::{Config, Plain, SIP_PORT, UplinkHost};
+
+/// What is most often a port for SIP.
+const PORTS_OF_SIP: RangeInclusive<u16> = 5060..=5099;
 
 /// What this configuration on this machine lets one expect.
 pub(crate) fn all(config: &Config) -> Vec<String> {
@@ -14,6 +18,7 @@ pub(crate) fn all(config: &Config) -> Vec<String> {
         let kind = embedded(map.fake.ip()).unwrap_or_default();
         format!("the fake of {} is {kind}, which IPv6 hosts reach badly or not at all", Plain(map.phone))
     }));
+    warnings.extend(ports_in_addresses(config));
     warnings.extend(limits::files_advice(config));
     let read = |file: &str| fs::read_to_string(file).unwrap_or_default();
     let helper = read("/proc/sys/net/netfilter/nf_conntrack_helper");
@@ -26,6 +31,29 @@ fn of_listen(address: IpAddr) -> Option<String> {
     Some(format!(
         "the listen address {address} is {kind}, which IPv6 hosts reach badly or not at all; take a native one"
     ))
+}
+
+/// Addresses that somebody may have meant for one and a port, without brackets.
+fn ports_in_addresses(config: &Config) -> Vec<String> {
+    let uplinks = config.uplinks.iter().filter_map(|(_, uplink)| match uplink.as_ref()?.host {
+        UplinkHost::Address(address) => Some(SocketAddr::new(address, uplink.as_ref()?.port)),
+        UplinkHost::Name(_) => None,
+    });
+    let maps = config.maps.iter().flat_map(|map| [map.phone, map.fake]);
+    let all = config.listen.iter().map(|(_, &listen)| listen).chain(uplinks).chain(maps);
+    all.filter(|endpoint| endpoint.is_ipv6() && endpoint.port() == SIP_PORT)
+        .filter_map(|endpoint| {
+            let written = endpoint.ip().to_string();
+            let (address, port) = written.rsplit_once(':')?;
+            let is_port = port.parse::<u16>().is_ok_and(|port| PORTS_OF_SIP.contains(&port));
+            (is_port && address.parse::<Ipv6Addr>().is_ok()).then(|| {
+                format!(
+                    "{written} is an address whose port is {SIP_PORT}; write [{address}]:{port} if {port} is meant for \
+                     the port"
+                )
+            })
+        })
+        .collect()
 }
 
 /// What an IPv6 address is that is made out of an IPv4 address.

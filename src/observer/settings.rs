@@ -3,7 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use tracing::info;
+
 use super::Sink;
+use crate::cli::endpoint::Host;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::hep::{Collector, Hep};
@@ -52,6 +55,23 @@ impl Settings {
             sinks.push(Box::new(Hep::new(collector, Arc::clone(config), clock)));
         }
         Ok(Opened { sinks, made })
+    }
+
+    /// Says in the log what is kept of messages, and where it goes: they are private.
+    pub fn log(&self) {
+        let host = |collector: &Collector| match &collector.endpoint.host {
+            Host::Address(address) => address.to_string(),
+            Host::Name(name) => name.clone(),
+        };
+        if let Some(collector) = &self.hep {
+            info!(collector = host(collector), "a collector gets all messages");
+        }
+        if let Some(file) = &self.pcap {
+            info!(file = %file.path.display(), media = file.media, "all messages are captured");
+        }
+        if let Some(recording) = &self.record {
+            info!(folder = %recording.folder.display(), anonymised = recording.anonymise, "calls are recorded");
+        }
     }
 
     /// The folders in which files are made, renamed and removed while the

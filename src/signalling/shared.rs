@@ -5,7 +5,7 @@
 //! that of a single thread, so that nobody sees another's half-done commands.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -16,6 +16,7 @@ use tracing::{debug, info, warn};
 
 use super::endings::Endings;
 use super::large::LargeMessages;
+use super::local;
 use super::tally::Tally;
 use super::trouble::{Last, Trouble};
 use crate::config::{Config, LatchMode};
@@ -25,7 +26,7 @@ use crate::media::command::{Command, LegDescription, SessionId, StreamId};
 use crate::media::table::{Refusal, Signal, Table};
 use crate::proxy::{Datagram, State};
 use crate::relay::{Relay, Stock, StreamSockets};
-use crate::socket::{SocketOptions, local_addresses};
+use crate::socket::SocketOptions;
 use crate::streams::{Grant, Transport, Wanted};
 
 /// How many ports are tried for one message at the very most; the table gives up sooner.
@@ -201,6 +202,11 @@ impl Shared {
         self.count(now, trouble, 1, Last::Datagram(datagram));
     }
 
+    /// Counts a trouble with a message that was to leave for there, likewise.
+    pub(super) fn trouble_toward(&self, now: Duration, trouble: Trouble, to: SocketAddr) {
+        self.count(now, trouble, 1, Last::Toward(to));
+    }
+
     /// Counts a trouble that came so many times, and logs it likewise.
     pub(super) fn troubles_of(&self, now: Duration, trouble: Trouble, times: u64) {
         self.count(now, trouble, times, Last::Unknown);
@@ -248,11 +254,9 @@ impl Shared {
 
     /// The addresses of this machine, read anew.
     pub(super) fn read_local_addresses(&self) {
-        match local_addresses() {
-            Ok(found) => {
-                let addresses = found.map(|(_, address)| address).collect();
-                lock(&self.calls).table.set_local_addresses(addresses);
-            }
+        let prefixes = local::prefixes();
+        match local::addresses() {
+            Ok(addresses) => lock(&self.calls).table.set_local_addresses(addresses, prefixes),
             Err(error) => warn!(%error, "cannot read the addresses of this machine"),
         }
     }

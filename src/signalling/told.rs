@@ -4,6 +4,7 @@
 //! lines that came and did not leave, and those that left instead; of a message
 //! that ends here, all of it. Secrets are in neither.
 
+use tracing::field::display;
 use tracing::{Level, debug, enabled, trace};
 
 use super::trouble::{Decision, call_id, start_line};
@@ -27,25 +28,31 @@ pub(super) fn tell(datagram: &Datagram<'_>, outcome: Outcome, sent: &[u8]) {
     let first = words.next().unwrap_or_default();
     let response = first == b"SIP/2.0";
     let code = words.next().filter(|_| response);
-    let method = Some(first).filter(|_| !response);
-    let call_id = Escaped(call_id(datagram.bytes), MOST);
+    // A keep-alive has none of all that.
+    let method = Some(first).filter(|_| !response && !first.is_empty());
+    let start_line = Some(&*start).filter(|start| !start.is_empty());
+    let call_id = Some(call_id(datagram.bytes)).filter(|id| !id.is_empty()).map(|id| display(Escaped(id, MOST)));
     debug!(
-        method = method.map(|method| tracing::field::display(Escaped(method, METHOD))),
-        code = code.map(|code| tracing::field::display(Escaped(code, METHOD))),
+        method = method.map(|method| display(Escaped(method, METHOD))),
+        code = code.map(|code| display(Escaped(code, METHOD))),
         from = %datagram.remote,
         to = %datagram.local,
         decision = %Decision(outcome),
-        start_line = %Escaped(&start, MOST),
-        %call_id,
+        start_line = start_line.map(|start| display(Escaped(start, MOST))),
+        call_id,
         "message"
     );
     if enabled!(Level::TRACE) {
-        changes(datagram.bytes, outcome, sent, call_id);
+        changes(datagram.bytes, outcome, sent);
     }
 }
 
-fn changes(received: &[u8], outcome: Outcome, sent: &[u8], call_id: Escaped<'_>) {
+fn changes(received: &[u8], outcome: Outcome, sent: &[u8]) {
     let (came, left) = (blanked(received), blanked(sent));
+    let call_id = match call_id(received) {
+        [] => Escaped(b"what has no Call-ID", MOST),
+        call_id => Escaped(call_id, MOST),
+    };
     match outcome {
         Outcome::Send { refused: None, .. } => {
             trace!("changed in {call_id}:{}", Changes { before: &came, after: &left });
@@ -57,7 +64,7 @@ fn changes(received: &[u8], outcome: Outcome, sent: &[u8], call_id: Escaped<'_>)
                 Changes { before: b"", after: &left }
             );
         }
-        Outcome::Drop(_) => trace!("dropped of {call_id}:{}", Changes { before: &came, after: b"" }),
+        Outcome::Drop(_) => trace!("dropped in {call_id}:{}", Changes { before: &came, after: b"" }),
     }
 }
 
@@ -127,7 +134,7 @@ mod tests {
                        \n  - Max-Forwards: 70\n  + Max-Forwards: 69\n";
         assert!(said.ends_with(changes), "{said}");
         let said = told(CAME, Outcome::Drop(Reason::Loop), b"", Level::TRACE);
-        assert!(said.contains("TRACE dropped of c1:\n  - BYE ") && !said.contains("\n  + "), "{said}");
+        assert!(said.contains("TRACE dropped in c1:\n  - BYE ") && !said.contains("\n  + "), "{said}");
     }
 
     #[test]

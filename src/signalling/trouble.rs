@@ -2,8 +2,10 @@
 
 use std::fmt;
 use std::io;
+use std::net::SocketAddr;
 
 use nix::libc;
+use tracing::field::display;
 use tracing::{info, warn};
 
 use crate::escaped::Escaped;
@@ -44,6 +46,8 @@ pub(super) enum Last<'a> {
     Datagram(&'a Datagram<'a>),
     /// A message with this Call-ID.
     Call(&'a [u8]),
+    /// A message that was to leave for there.
+    Toward(SocketAddr),
     /// Nothing is known of it.
     Unknown,
 }
@@ -62,20 +66,19 @@ impl Trouble {
 
     /// Writes the line; `last` is what came last, where it came just now.
     pub(super) fn log(self, count: u64, last: Last<'_>) {
-        let (last, call_id) = match last {
-            Last::Datagram(datagram) => (Some(datagram), None),
-            Last::Call(call_id) => (None, Some(tracing::field::display(Escaped(call_id, MOST_OF_CALL_ID)))),
-            Last::Unknown => (None, None),
-        };
+        let datagram = if let Last::Datagram(datagram) = last { Some(datagram) } else { None };
+        let from = datagram.map(|datagram| display(datagram.remote));
+        let to = if let Last::Toward(to) = last { Some(display(to)) } else { None };
+        let call_id = if let Last::Call(id) = last { Some(display(Escaped(id, MOST_OF_CALL_ID))) } else { None };
         match self {
-            Self::Dropped(reason @ Reason::ViaRewritten) => via_rewritten(count, reason, last),
-            Self::Dropped(reason) => info!(count, %reason, "dropped"),
-            Self::Refused(reason) => info!(count, %reason, "refused"),
+            Self::Dropped(reason @ Reason::ViaRewritten) => via_rewritten(count, reason, datagram),
+            Self::Dropped(reason) => info!(count, %reason, from, "dropped"),
+            Self::Refused(reason) => info!(count, %reason, from, "refused"),
             Self::Unsent(errno) => {
-                warn!(count, error = %io::Error::from_raw_os_error(errno), "messages could not be sent");
+                warn!(count, error = %io::Error::from_raw_os_error(errno), to, "messages could not be sent");
             }
             Self::TooBig => {
-                info!(count, "messages were larger than their path carries; sent again in smaller fragments")
+                info!(count, to, "messages were larger than their path carries; sent again in smaller fragments")
             }
             // So it is while a daemon before this one still relays its last calls.
             Self::Unbound(libc::EADDRINUSE) => info!(count, "media ports are another program's; took others"),
@@ -104,8 +107,8 @@ impl Trouble {
 /// Who can put an end to it stands between us and the peer, and is not ours to find:
 /// the address that it wrote is most often its own.
 fn via_rewritten(count: u64, reason: Reason, last: Option<&Datagram<'_>>) {
-    let peer = last.map(|last| tracing::field::display(last.remote));
-    let via = last.map(|last| tracing::field::display(Escaped(topmost_via(last.bytes), MOST_OF_VIA)));
+    let peer = last.map(|last| display(last.remote));
+    let via = last.map(|last| display(Escaped(topmost_via(last.bytes), MOST_OF_VIA)));
     warn!(
         count,
         %reason,

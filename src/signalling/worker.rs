@@ -263,7 +263,7 @@ impl Worker {
             loop {
                 let Some(Sent { bytes, .. }) = self.shared.large().take(from, to) else { break };
                 debug!(%from, %to, length = bytes.len(), "too big for its path");
-                self.shared.trouble(self.clock.now(), Trouble::TooBig);
+                self.shared.trouble_toward(self.clock.now(), Trouble::TooBig, to);
                 self.push(Leaving { socket: key, to, bytes }, outbox);
             }
         }
@@ -310,7 +310,7 @@ impl Worker {
         }
         match self.sockets.place(from) {
             Some(socket) => self.push(Leaving { socket, to, bytes }, outbox),
-            None => self.shared.trouble(now, Trouble::Unsent(Errno::EADDRNOTAVAIL as i32)),
+            None => self.shared.trouble_toward(now, Trouble::Unsent(Errno::EADDRNOTAVAIL as i32), to),
         }
     }
 
@@ -327,7 +327,7 @@ impl Worker {
             |key| self.sockets.descriptor(key).map(|(socket, _)| socket),
             |leaving, errno| {
                 debug!(to = %leaving.to, %errno, length = leaving.bytes.len(), "not sent");
-                self.shared.trouble(self.clock.now(), Trouble::Unsent(errno as i32));
+                self.shared.trouble_toward(self.clock.now(), Trouble::Unsent(errno as i32), leaving.to);
             },
         );
         // What is left is of calls that begin: what comes to their sockets waits there.

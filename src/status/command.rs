@@ -2,13 +2,14 @@
 
 use std::ffi::{OsStr, OsString};
 use std::io::{self, IsTerminal, Write};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use super::watch;
 use crate::cli;
 use crate::cli::arguments::{self, Opt, Takes, Target, Unfit};
 use crate::cli::complaint::Complaint;
-use crate::cli::values::flag;
+use crate::cli::values::{flag, path};
 use crate::control::{self, AskError, Place};
 
 /// The options, in the order of `--help`.
@@ -25,7 +26,7 @@ pub static OPTIONS: [Opt; 5] = [
 struct Arguments {
     json: bool,
     watch: bool,
-    control: Option<OsString>,
+    control: Option<PathBuf>,
 }
 
 impl Target for Arguments {
@@ -37,10 +38,7 @@ impl Target for Arguments {
         match option.long {
             "json" => flag(&mut self.json),
             "watch" => flag(&mut self.watch),
-            _ => {
-                self.control = value.map(OsStr::to_owned);
-                Ok(())
-            }
+            _ => path(&mut self.control, value.unwrap_or_default()),
         }
     }
 }
@@ -88,7 +86,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Option<ExitCode> {
 }
 
 fn show(arguments: &Arguments) -> Result<(), StatusError> {
-    let place = arguments.control.clone().map_or(Place::Usual, Place::parse);
+    let place = arguments.control.clone().map_or(Place::Usual, |path| Place::parse(path.into_os_string()));
     if arguments.watch {
         if !(io::stdin().is_terminal() && io::stdout().is_terminal()) {
             return Err(StatusError::NoTerminal);

@@ -157,6 +157,7 @@ fn a_capture_says_why_a_message_went_no_further() {
         let stranger = Agent::bind("stranger", STRANGER6);
         stranger.send_bytes(b"INVITE sip:bob@[2001:db8:77::77] SIP/2.0\r\n\r\n", "[2001:db8::1]:5060".parse().unwrap());
         daemon.await_line("decision=");
+        daemon.await_line("all messages are captured file=");
         daemon.signal("TERM");
         assert!(daemon.wait().success());
         let said = tshark(&file, "udp", &["frame.comment", "frame.packet_flags_direction"]);

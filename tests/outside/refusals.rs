@@ -104,7 +104,7 @@ fn an_undirected_request_without_an_uplink_is_404() {
 #[test]
 fn a_stranger_reaches_no_foreign_address() {
     isolated(|| {
-        let _daemon = Daemon::start();
+        let mut daemon = Daemon::start();
         let stranger = Party::new("mallory", STRANGER4, 40000);
         let (victim, alice) = (Party::new("bob", X6, 40000), Party::new("alice", P1, 30000));
         let victim_uri = "sip:bob@[2001:db8:9::55]:5062";
@@ -115,6 +115,7 @@ fn a_stranger_reaches_no_foreign_address() {
             refused(&stranger.agent, &stranger.invite(&uri), LISTEN4, 403);
         }
         assert_untouched(&victim.agent, &alice, victim_uri);
+        daemon.await_line(&format!("refused count=1 reason=the sender may not call this address from={STRANGER4}"));
     });
 }
 

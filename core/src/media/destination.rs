@@ -20,6 +20,28 @@ pub struct Destinations {
     /// Where our SIP sockets are: listen addresses and fakes.
     sip: Vec<SocketAddr>,
     local: Vec<IpAddr>,
+    prefixes: Vec<Prefix>,
+}
+
+/// All addresses that begin with the same bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Prefix {
+    /// One of them.
+    pub address: IpAddr,
+    /// How many bits.
+    pub length: u8,
+}
+
+impl Prefix {
+    /// Whether an address is one of them.
+    pub fn contains(&self, address: IpAddr) -> bool {
+        let differing = match (self.address, address) {
+            (IpAddr::V4(one), IpAddr::V4(other)) => (one.to_bits() ^ other.to_bits()).leading_zeros(),
+            (IpAddr::V6(one), IpAddr::V6(other)) => (one.to_bits() ^ other.to_bits()).leading_zeros(),
+            _ => return false,
+        };
+        differing >= u32::from(self.length)
+    }
 }
 
 /// Whose relay socket an endpoint is.
@@ -37,7 +59,7 @@ impl Destinations {
     /// By the configuration, before anything is known of the interfaces.
     pub fn new(config: &Config) -> Self {
         let listen = PerFamily::from_fn(|family| config.listen[family].ip());
-        let mut destinations = Self { listen, sip: Vec::new(), local: Vec::new() };
+        let mut destinations = Self { listen, sip: Vec::new(), local: Vec::new(), prefixes: Vec::new() };
         destinations.reconfigure(config);
         destinations
     }
@@ -48,12 +70,13 @@ impl Destinations {
         self.sip = config.listen.iter().map(|(_, &listen)| listen).chain(fakes).collect();
     }
 
-    /// The addresses of this machine, beside those of the configuration.
-    pub fn set_local(&mut self, addresses: Vec<IpAddr>) {
+    /// The addresses of this machine, beside those of the configuration, and the
+    /// prefixes of which it takes every address for its own.
+    pub fn set_local(&mut self, addresses: Vec<IpAddr>, prefixes: Vec<Prefix>) {
         // A heap sorts too, with a tenth of the machine code.
         let mut addresses = BinaryHeap::from(addresses).into_sorted_vec();
         addresses.dedup();
-        self.local = addresses;
+        (self.local, self.prefixes) = (addresses, prefixes);
     }
 
     /// Whether this endpoint is one of our SIP sockets.
@@ -91,7 +114,7 @@ impl Destinations {
     }
 
     fn is_local(&self, address: IpAddr) -> bool {
-        self.local.binary_search(&address).is_ok()
+        self.local.binary_search(&address).is_ok() || self.prefixes.iter().any(|prefix| prefix.contains(address))
     }
 }
 
@@ -106,7 +129,9 @@ mod tests {
             .maps
             .push(Map { phone: "192.0.2.101:5060".parse().unwrap(), fake: "[2001:db8::101]:5060".parse().unwrap() });
         let mut destinations = Destinations::new(&config);
-        destinations.set_local(vec!["198.51.100.1".parse().unwrap()]);
+        let prefix = |address: &str, length| Prefix { address: address.parse().unwrap(), length };
+        let prefixes = vec![prefix("2001:db8:f::", 64), prefix("198.18.0.0", 15)];
+        destinations.set_local(vec!["198.51.100.1".parse().unwrap()], prefixes);
         destinations
     }
 
@@ -139,9 +164,14 @@ mod tests {
 
     #[test]
     fn this_machine_is_for_those_who_are_on_it() {
-        for here in ["127.0.0.1", "[::1]", "198.51.100.1", "[2001:db8::101]", "192.0.2.1"] {
+        for here in
+            ["127.0.0.1", "[::1]", "198.51.100.1", "[2001:db8::101]", "192.0.2.1", "[2001:db8:f::77]", "198.19.255.255"]
+        {
             assert!(!allows("192.0.2.101:5060", &format!("{here}:4000"), RelaySocket::No), "{here}");
             assert!(allows(&format!("{here}:5070"), &format!("{here}:4000"), RelaySocket::No), "{here}");
+        }
+        for elsewhere in ["[2001:db8:f:1::77]", "198.20.0.0"] {
+            assert!(allows("192.0.2.101:5060", &format!("{elsewhere}:4000"), RelaySocket::No), "{elsewhere}");
         }
     }
 

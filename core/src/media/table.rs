@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::command::{Command, End, SessionId};
 use super::describe::Description;
-use super::destination::Destinations;
+use super::destination::{Destinations, Prefix};
 use super::ends::{Ends, Named};
 use super::limits::Limits;
 use super::relays::{Owner, Relays};
@@ -244,9 +244,10 @@ impl Table {
         self.destinations.reconfigure(config);
     }
 
-    /// The addresses of this machine, beside those of the configuration.
-    pub fn set_local_addresses(&mut self, addresses: Vec<IpAddr>) {
-        self.destinations.set_local(addresses);
+    /// The addresses of this machine, beside those of the configuration, and the
+    /// prefixes of which it takes every address for its own.
+    pub fn set_local_addresses(&mut self, addresses: Vec<IpAddr>, prefixes: Vec<Prefix>) {
+        self.destinations.set_local(addresses, prefixes);
     }
 
     /// Carries out what is due.

@@ -53,7 +53,7 @@ impl Standalone {
 
     /// The addresses of this machine, beside those of the configuration.
     pub fn set_local_addresses(&mut self, addresses: Vec<IpAddr>) {
-        self.memory.table.set_local_addresses(addresses);
+        self.memory.table.set_local_addresses(addresses, Vec::new());
     }
 
     /// A port that [`Command::Open`] asked for cannot be bound. `true`: another

@@ -1,0 +1,87 @@
+//! What this machine takes for itself: the addresses of its interfaces, and whole
+//! prefixes where a route says so (AnyIP, `ip route add local`).
+
+use std::fs;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use crate::media::destination::Prefix;
+use crate::socket::local_addresses;
+
+/// RTF_LOCAL of <linux/ipv6_route.h>.
+const LOCAL: u32 = 0x8000_0000;
+
+/// The addresses of this machine.
+///
+/// # Errors
+/// Where the system does not tell.
+pub(super) fn addresses() -> io::Result<Vec<IpAddr>> {
+    Ok(local_addresses()?.map(|(_, address)| address).collect())
+}
+
+/// The prefixes. Where the system does not tell, none are known.
+pub(super) fn prefixes() -> Vec<Prefix> {
+    let read = |file: &str| fs::read_to_string(file).unwrap_or_default();
+    let (v4, v6) = (read("/proc/net/fib_trie"), read("/proc/net/ipv6_route"));
+    let mut prefixes: Vec<Prefix> = of_fib_trie(&v4).chain(of_ipv6_route(&v6)).collect();
+    // Each table of the kernel may have it.
+    prefixes.dedup();
+    prefixes
+}
+
+/// `|-- 198.51.100.0`, and below it `/24 host LOCAL`.
+fn of_fib_trie(text: &str) -> impl Iterator<Item = Prefix> {
+    let mut leaf = None;
+    text.lines().filter_map(move |line| {
+        let line = line.trim_start();
+        if let Some(address) = line.strip_prefix("|-- ") {
+            leaf = address.parse::<Ipv4Addr>().ok();
+            return None;
+        }
+        let (length, kind) = line.strip_prefix('/')?.split_once(' ')?;
+        let length: u8 = length.parse().ok().filter(|&length| length < 32)?;
+        let address = leaf.filter(|_| kind.ends_with("LOCAL"))?;
+        (!address.is_loopback()).then_some(Prefix { address: address.into(), length })
+    })
+}
+
+/// Destination, length, six more columns, flags, interface (ipv6(7)).
+fn of_ipv6_route(text: &str) -> impl Iterator<Item = Prefix> {
+    text.lines().filter_map(|line| {
+        let mut columns = line.split_ascii_whitespace();
+        let address = Ipv6Addr::from_bits(u128::from_str_radix(columns.next()?, 16).ok()?);
+        let length = u8::from_str_radix(columns.next()?, 16).ok().filter(|&length| length < 128)?;
+        let flags = u32::from_str_radix(columns.nth(6)?, 16).ok()?;
+        (flags & LOCAL != 0).then_some(Prefix { address: address.into(), length })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn prefix(address: &str, length: u8) -> Prefix {
+        Prefix { address: address.parse().unwrap(), length }
+    }
+
+    /// As Linux 6.1 writes them, with `ip route add local` in both families.
+    #[test]
+    fn local_routes_are_found_among_others() {
+        let trie = "Main:\n  +-- 0.0.0.0/0 2 0 2\n     |-- 0.0.0.0\n        /0 universe UNICAST\n     \
+                    +-- 127.0.0.0/31 1 0 0\n        |-- 127.0.0.0\n           /8 host LOCAL\n        |-- 127.0.0.1\n           \
+                    /32 host LOCAL\n     |-- 192.0.2.0\n        /24 link UNICAST\n     |-- 198.51.100.0\n        \
+                    /24 host LOCAL\n";
+        assert_eq!(of_fib_trie(trie).collect::<Vec<_>>(), [prefix("198.51.100.0", 24)]);
+        let zeros = "00000000000000000000000000000000";
+        let route = |destination: &str, length: &str, flags: &str| {
+            format!("{destination} {length} {zeros} 00 {zeros} 00000400 00000001 00000000 {flags}       lo\n")
+        };
+        let routes = [
+            route("20010db8000000000000000000000001", "80", "80200001"),
+            route("20010db8000f00000000000000000000", "40", "80000001"),
+            route("20010db8000e00000000000000000000", "40", "00000001"),
+            route(zeros, "00", "00200200"),
+        ];
+        assert_eq!(of_ipv6_route(&routes.concat()).collect::<Vec<_>>(), [prefix("2001:db8:f::", 64)]);
+    }
+}
