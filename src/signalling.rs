@@ -124,6 +124,9 @@ pub struct Signalling {
     before: Figures,
     /// The addresses were given up, for good or for now.
     released: bool,
+    /// So many of the threads have sockets, the same addresses each: fewer than there
+    /// are where the process before had fewer.
+    serving: usize,
 }
 
 #[derive(Debug)]
@@ -148,8 +151,8 @@ impl Signalling {
         shared.read_local_addresses();
         let heard = Arc::new(LastHeard::new(&config));
         let directory = Arc::new(Directory::new(config));
-        let (threads, before, released) = (Vec::new(), Figures::default(), false);
-        let mut signalling = Self { threads, shared, directory, heard, clock, options, before, released };
+        let (threads, before, released, serving) = (Vec::new(), Figures::default(), false, 0);
+        let mut signalling = Self { threads, shared, directory, heard, clock, options, before, released, serving };
         for number in 0..output.threads() {
             let thread = signalling.start_thread(number, output, observer.clone(), faults.clone())?;
             signalling.threads.push(thread);
@@ -237,8 +240,7 @@ impl Signalling {
         let old = Arc::clone(self.directory.config());
         let is_new = |map: &&Map| !old.maps.iter().any(|known| known.fake == map.fake);
         if !self.released {
-            let sockets =
-                BoundSockets::bind_fakes(config.maps.iter().filter(is_new), self.options, self.threads.len())?;
+            let sockets = BoundSockets::bind_fakes(config.maps.iter().filter(is_new), self.options, self.serving)?;
             self.serve(sockets);
         }
         self.shared.calls(self.clock.now(), |calls| calls.table.reconfigure(&config));
@@ -268,6 +270,7 @@ impl Signalling {
     /// Lets the threads serve these sockets too: a set for each.
     pub fn serve(&mut self, BoundSockets(sets): BoundSockets) {
         self.released = false;
+        self.serving = self.serving.max(sets.iter().filter(|set| !set.is_empty()).count());
         for (thread, set) in self.threads.iter().zip(sets) {
             thread.order(Order::Serve(set));
         }

@@ -319,6 +319,14 @@ impl Heir<'_> {
                 }
             }
         }
+        // A thread that had some of the addresses alone could not send from the others.
+        let has = |set: &[SipSocket], address| set.iter().any(|socket| socket.address == address);
+        let listen = self.signalling.config().listen;
+        let serving = sets.iter().take_while(|set| listen.iter().all(|(_, &address)| has(set, address))).count();
+        if serving < sets.len() {
+            info!(threads = serving, "SIP goes on with the sockets, and threads, of the process before");
+        }
+        sets.iter_mut().skip(serving).for_each(Vec::clear);
         let bound = |address: &SocketAddr| sets.iter().flatten().any(|socket| socket.address == *address);
         match wanted.iter().find(|address| !bound(address)) {
             Some(address) => Err(garbled(&format!("it has given up {address}"))),

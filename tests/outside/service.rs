@@ -1,9 +1,12 @@
 //! What a service manager hears (sd_notify(3)). It is a socket of the test here.
 
 use std::fs;
+use std::os::fd::AsFd;
 use std::os::unix::net::UnixDatagram;
 use std::path::PathBuf;
-use std::process::{self, Command, Stdio};
+use std::process::{self, Child, Command, Stdio};
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use crate::harness::PATIENCE;
 use crate::harness::daemon::{Daemon, PROGRAM, Process};
@@ -33,6 +36,17 @@ impl Manager {
             command.env("WATCHDOG_USEC", period);
         }
         Daemon::spawn_by(command, &OPTIONS)
+    }
+
+    /// Waits until there is something to hear; `false`: that process has failed before.
+    fn is_told(&self, process: &mut Child) -> bool {
+        let mut wanted = [PollFd::new(self.socket.as_fd(), PollFlags::POLLIN)];
+        while poll(&mut wanted, PollTimeout::from(50_u8)).unwrap() == 0 {
+            if process.try_wait().unwrap().is_some_and(|status| !status.success()) {
+                return false;
+            }
+        }
+        true
     }
 
     /// The lines of the next message.
@@ -115,6 +129,12 @@ fn a_service_manager_hears_of_a_process_that_belongs_to_it() {
         command.env("NOTIFY_SOCKET", &manager.path).args(OPTIONS).stderr(Stdio::null());
         command.args(["--control", &control, "--takeover", &control, "--daemon", "--log", "stderr"]);
         let mut waiting = command.spawn().unwrap();
+        // On a busy machine it may be too late, and the old one goes on.
+        let mut again = 1..20;
+        while !manager.is_told(&mut waiting) {
+            again.next().expect("a takeover comes about");
+            waiting = command.spawn().unwrap();
+        }
         let ready = manager.expect("READY=1");
         let main = ready.iter().find_map(|line| line.strip_prefix("MAINPID=")).unwrap();
         let main = Process(main.parse().unwrap());

@@ -5,14 +5,16 @@ use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
+use std::process::Command;
 
+use crate::harness::agent::Agent;
 use crate::harness::call::{answer, establish, ring};
-use crate::harness::daemon::{Daemon, fail_to_start};
+use crate::harness::daemon::{Daemon, PROGRAM, fail_to_start};
 use crate::harness::flow::Flow;
 use crate::harness::media::{Bridge, Media};
-use crate::harness::namespace::isolated;
+use crate::harness::namespace::{isolated, isolated_with};
 use crate::harness::party::Party;
-use crate::harness::picture::{F1, LISTEN4, OPTIONS, P1, X6};
+use crate::harness::picture::{F1, F2, LISTEN4, OPTIONS, P1, P2, X6};
 use crate::harness::talk::{CALLEE, CALLER, Scene, Talk};
 use crate::harness::telephones::Folder;
 
@@ -62,6 +64,31 @@ fn a_hundred_calls_outlive_twenty_daemons() {
         }
         daemon.await_lines(&format!("from_caller={packets} packets, "), 100);
         daemon.await_lines(&format!("from_callee={packets} packets, "), 100);
+    });
+}
+
+/// A process on one core has one socket at each address; where the next one has more
+/// threads, whoever serves a new address can send from all the others.
+#[test]
+fn new_addresses_are_served_where_the_next_process_has_more_cores() {
+    isolated_with(&["taskset"], || {
+        let folder = Folder::new("takeover-cores");
+        let control = folder.file("control");
+        let options =
+            ["-l", "192.0.2.1", "-L", "2001:db8::1", "-m", "192.0.2.101=2001:db8::101", "--control", &control];
+        let mut command = Command::new("taskset");
+        command.args(["-c", "0", PROGRAM]);
+        let mut old = Daemon::spawn_by(command, &options);
+        old.await_line("ready");
+        let more = ["--takeover", &control, "-m", "192.0.2.102=2001:db8::102"];
+        let _daemon = Daemon::start_as(&[&options[..], &more].concat());
+        assert!(old.wait().success());
+        let carol = Agent::bind("carol", P2);
+        for port in 41000..41032 {
+            let bob = Party::new("bob", &format!("[2001:db8:9::55]:{port}"), 42000);
+            bob.agent.send(&bob.request("OPTIONS", "sip:carol@[2001:db8::102]").without_body(), F2);
+            carol.receive_request("OPTIONS");
+        }
     });
 }
 
