@@ -1,5 +1,6 @@
 //! Ports are a good that comes back: by BYE, by failure, by silence (spec section 5, "End").
 
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use crate::harness::agent::Received;
@@ -113,6 +114,24 @@ fn silence_gives_the_ports_back() {
         assert_used_up(&bob);
         ringing.iter().for_each(|ringing| refuse(&bob, &alice, ringing, 486, "Busy Here"));
     });
+}
+
+/// Where no port can be opened, the fault lies with this machine, and is over with it:
+/// no port is another program's for that.
+#[test]
+fn an_address_that_was_away_costs_no_ports() {
+    isolated(|| {
+        let _daemon = Daemon::start_with(&TWO);
+        let (bob, alice) = parties();
+        ip(&["address", "del", "192.0.2.1/32", "dev", "lo"]);
+        (0..3).for_each(|_| assert_used_up(&bob));
+        ip(&["address", "add", "192.0.2.1/32", "dev", "lo"]);
+        assert_can_call_twice(&bob, &alice);
+    });
+}
+
+fn ip(arguments: &[&str]) {
+    assert!(Command::new("ip").args(arguments).status().unwrap().success(), "ip {arguments:?}");
 }
 
 /// The same call is not a new one: a retransmission gets what it had.

@@ -137,14 +137,25 @@ impl Relays {
         }
         let another = if now < self.shut_until { None } else { self.pools[family].take(now) };
         let Some(another) = another else {
-            self.give_back(now, relay);
-            self.commands.push_back(Command::CloseStream { stream: relay.stream });
+            self.close(now, relay);
             return None;
         };
         relay.ports[family] = another;
         self.owners[family].insert(another, owner);
         self.push_open(owner.session, relay);
         Some(relay)
+    }
+
+    /// No port can be opened at all: this stream loses its own, and none is asked for
+    /// a while.
+    pub fn withdraw(&mut self, now: Duration, relay: Relay) {
+        self.shut_until = now.saturating_add(SHUT);
+        self.close(now, relay);
+    }
+
+    fn close(&mut self, now: Duration, relay: Relay) {
+        self.give_back(now, relay);
+        self.commands.push_back(Command::CloseStream { stream: relay.stream });
     }
 
     /// The ports of an ended stream begin their rest.

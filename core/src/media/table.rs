@@ -10,7 +10,7 @@ use super::describe::Description;
 use super::destination::{Destinations, Prefix};
 use super::ends::{Ends, Named};
 use super::limits::Limits;
-use super::relays::{Owner, Relays};
+use super::relays::{Owner, Relay, Relays};
 use super::saved::{Saved, Unfit};
 use super::session::{HungUp, MAX_LINES, Session};
 use super::usage::Usage;
@@ -202,16 +202,36 @@ impl Table {
         Ok(())
     }
 
-    /// A port that [`Command::Open`] asked for cannot be bound: the stream that
+    /// A port that [`Command::Open`] asked for is another program's: the stream that
     /// has it gets another one, by a further `Open`. `false` where no other is
     /// left: a call that is only beginning ends, so that its request is refused
     /// when it is handled again; later in a call the stream goes on with port 0.
     pub fn port_taken(&mut self, now: Duration, family: Family, port: u16) -> bool {
+        self.replace(now, (family, port), Relays::replace)
+    }
+
+    /// This machine has no socket for a port that [`Command::Open`] asked for, nor
+    /// would it for another one: no descriptors, the address gone. The stream loses
+    /// its ports, which are free again soon, and none is asked for a moment; all else
+    /// is as where [`Table::port_taken`] says `false`.
+    pub fn no_socket(&mut self, now: Duration, family: Family, port: u16) {
+        self.replace(now, (family, port), |relays, now, _, relay, _| {
+            relays.withdraw(now, relay);
+            None
+        });
+    }
+
+    fn replace(
+        &mut self,
+        now: Duration,
+        (family, port): (Family, u16),
+        by: impl FnOnce(&mut Relays, Duration, Owner, Relay, Family) -> Option<Relay>,
+    ) -> bool {
         let Some(owner) = self.relays.owner(family, port) else { return false };
         let Some(session) = self.sessions.get_mut(&owner.session) else { return false };
         let Some(line) = session.lines.get_mut(owner.line) else { return false };
         let Some(relay) = line.relay else { return false };
-        line.relay = self.relays.replace(now, owner, relay, family);
+        line.relay = by(&mut self.relays, now, owner, relay, family);
         if let Some(relay) = line.relay {
             for (side, leg) in line.legs.iter() {
                 leg.description.into_iter().for_each(|leg| self.relays.describe(relay, side, leg));
