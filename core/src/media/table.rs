@@ -435,7 +435,7 @@ fn advance(
             return Some(End::Failed(status));
         }
         (Method::Invite | Method::Update, Some(status @ 300..)) => {
-            for (side, legs) in session.taken_back(signal).iter() {
+            for (side, legs) in session.taken_back(signal, named).iter() {
                 let legs = legs.iter().flatten().copied().map(Some).collect();
                 session.set_legs(relays, side, legs);
             }
