@@ -353,3 +353,21 @@ fn where_the_machine_has_no_socket_a_call_goes_on_without_the_new_stream() {
     assert_eq!(bench.signal(&in_dialog(Method::Invite, 2, &two)), [old, Grant::Refused]);
     assert_eq!(bench.table.sessions(), 1);
 }
+
+/// The files of this machine may be fewer than the ports.
+#[test]
+fn there_are_no_more_streams_than_the_machine_has_sockets_for() {
+    let config = Config { most_streams: Some(4), ..config() };
+    let mut bench = Bench::new(&config);
+    let one = [audio(P4)];
+    for stranger in 0..3u8 {
+        bench.signal(&call(&[stranger], &one));
+    }
+    assert_eq!(bench.try_signal(&call(b"x", &one)), Err(Refusal::NoPorts), "the rest is for phones");
+    bench.signal(&request(Method::Invite, 1, &one));
+    bench.commands();
+    assert_eq!(bench.table.relays.available(bench.now), 0);
+    assert_eq!(bench.signal(&in_dialog(Method::Update, 2, &[one[0], one[0]]))[1], Grant::Refused);
+    bench.signal(&response(request(Method::Invite, 1, &[]), 486, &[]));
+    assert_eq!(bench.table.relays.available(bench.now), 1);
+}
