@@ -50,7 +50,7 @@ pub struct Signal<'a> {
     /// Who sent it.
     pub sender: Sender,
     /// The stranger, if it is one, who sent it, or the request that it answers:
-    /// for whom a call counts.
+    /// for whom a call counts that it begins.
     pub asked_by: Option<IpAddr>,
     /// Tells the branches of a forked request apart: the same in a request, its
     /// CANCEL and its responses.
