@@ -165,11 +165,6 @@ impl Recorder {
         if self.begun.1 > MOST_A_SECOND {
             return Ok(None);
         }
-        while self.kept.len() >= MOST_CALLS {
-            let Some(number) = self.kept.pop_front() else { break };
-            self.open.retain(|call| call.number != number);
-            remove(&self.settings.folder.join(name(number)));
-        }
         let mut number = self.kept.back().map_or(1, |last| last.wrapping_add(1));
         // One that somebody else has put there is left alone.
         let folder = loop {
@@ -179,11 +174,23 @@ impl Recorder {
                 made => break made.map(|()| folder)?,
             }
         };
+        // Where the disk is full, nothing is lost but this one.
+        let call = self.fill(&folder, number, call_id, first).inspect_err(|_| remove(&folder))?;
         self.kept.push_back(number);
+        while self.kept.len() > MOST_CALLS {
+            let Some(number) = self.kept.pop_front() else { break };
+            self.open.retain(|call| call.number != number);
+            remove(&self.settings.folder.join(name(number)));
+        }
+        Ok(Some(call))
+    }
+
+    /// Puts into a new directory what is known from the beginning.
+    fn fill(&self, folder: &Path, number: u32, call_id: Vec<u8>, first: &Crossed<'_>) -> io::Result<Call> {
         let pseudonyms = self.settings.anonymise.then(secret::random).transpose().map_err(io::Error::other)?;
         let writer = Writer::new(&self.config, pseudonyms);
         let (messages, bytes, changed) = (0, 0, false);
-        let mut call = Call { call_id, folder, number, writer, messages, bytes, changed };
+        let mut call = Call { call_id, folder: folder.to_owned(), number, writer, messages, bytes, changed };
         call.create("options")?.write_all(call.writer.options().as_bytes())?;
         call.create("input")?;
         for (side, addresses) in self.uplinks.iter().filter(|(_, addresses)| !addresses.is_empty()) {
@@ -195,7 +202,7 @@ impl Recorder {
         call.create("sent")?;
         let why = call.writer.title(first.received, first.remote.ip());
         call.create("why")?.write_all(why.as_bytes())?;
-        Ok(Some(call))
+        Ok(call)
     }
 
     fn leave_out(&mut self) -> io::Result<()> {

@@ -236,7 +236,7 @@ pub struct Media {
 pub struct Ended {
     /// Somebody hung up.
     pub hung_up: u64,
-    /// They were not accepted, or the caller gave up.
+    /// They were not accepted, or the caller gave up; but for a password that was asked for.
     pub failed: u64,
     /// They fell silent.
     pub silent: u64,

@@ -62,6 +62,8 @@ impl Rights {
 pub struct Directory {
     config: Arc<Config>,
     uplinks: PerFamily<Vec<IpAddr>>,
+    /// What the resolver found for these, with addresses that may be ours now.
+    found: PerFamily<Vec<IpAddr>>,
     phones: HashMap<IpAddr, Vec<usize>, Hashing>,
     fakes: HashMap<SocketAddr, usize, Hashing>,
     spellings: PerFamily<Spelling>,
@@ -120,7 +122,7 @@ impl Directory {
             None => Vec::new(),
         });
         let spellings = PerFamily::from_fn(|side| Spelling::of(config.listen[side]));
-        Self { config, uplinks, phones, fakes, spellings }
+        Self { config, found: uplinks.clone(), uplinks, phones, fakes, spellings }
     }
 
     /// The text of host and port.
@@ -146,7 +148,7 @@ impl Directory {
         let mut new = Self::new(config);
         for side in Family::BOTH {
             if new.config.uplinks[side] == self.config.uplinks[side] {
-                new.set_uplink(side, self.uplinks[side].clone());
+                new.set_uplink(side, self.found[side].clone());
             }
         }
         new
@@ -172,6 +174,7 @@ impl Directory {
     pub fn set_uplink(&mut self, side: Family, mut addresses: Vec<IpAddr>) {
         let Some(uplink) = &self.config.uplinks[side] else { return };
         let port = uplink.port;
+        self.found[side].clone_from(&addresses);
         addresses.retain(|&address| {
             Family::of(address) == side && is_unicast(address) && !self.is_ours(SocketAddr::new(address, port))
         });
@@ -388,6 +391,22 @@ mod tests {
         assert_eq!(directory.source(endpoint("192.0.2.101:5099")), Source::Phone(0));
         assert_eq!(directory.source(endpoint("192.0.2.1:5060")), Source::Ourselves);
         assert_eq!(directory.source(endpoint("192.0.2.1:5061")), Source::Generic);
+    }
+
+    /// A map that was wrong, and is gone after a reload, leaves nothing behind.
+    #[test]
+    fn an_uplink_that_is_no_address_of_ours_any_more_is_one_again() {
+        let mut config = Config::new(endpoint("192.0.2.1:5060"), endpoint("[2001:db8::1]:5060"));
+        let host = UplinkHost::Name("sip.example.net".to_owned());
+        config.uplinks[Family::V6] =
+            Some(crate::config::Uplink { host, port: SIP_PORT, written: "sip.example.net".to_owned() });
+        let without = Arc::new(config.clone());
+        config.maps.push(Map { phone: endpoint("192.0.2.101:5060"), fake: endpoint("[2001:db8::12]:5060") });
+        let mut directory = Directory::new(Arc::new(config));
+        directory.set_uplink(Family::V6, vec!["2001:db8::12".parse().unwrap()]);
+        assert_eq!(directory.uplink(Family::V6), None);
+        let directory = directory.reconfigured(without);
+        assert_eq!(directory.uplink(Family::V6), Some(endpoint("[2001:db8::12]:5060")));
     }
 
     #[test]

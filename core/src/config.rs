@@ -36,6 +36,8 @@ pub struct Config {
     pub names: Vec<Name>,
     /// The ports of the media relay.
     pub rtp_ports: PortRange,
+    /// As many streams as this machine has sockets for; `None`: as the ports allow.
+    pub most_streams: Option<usize>,
     /// When silence ends a session.
     pub timeouts: Timeouts,
     /// Whom media may come from.
@@ -65,6 +67,7 @@ impl Config {
             maps: Vec::new(),
             names: Vec::new(),
             rtp_ports: PortRange::DEFAULT,
+            most_streams: None,
             timeouts: Timeouts::default(),
             latch: LatchMode::Signalled,
             max_calls: None,
@@ -98,6 +101,12 @@ impl Config {
             }
         }
         self.maps.iter().enumerate().try_for_each(|(index, map)| self.check_map(index, map))
+    }
+
+    /// How many streams there can be at once.
+    pub fn streams(&self) -> usize {
+        let pairs = usize::from(self.rtp_ports.pairs());
+        self.most_streams.map_or(pairs, |most| most.min(pairs))
     }
 
     /// The address that stands for us in `family`: ours means address and port.

@@ -10,26 +10,43 @@ use crate::signalling::{IN_STOCK, Output};
 /// signals, log, and name look-ups.
 const BESIDE: u64 = 64;
 
+/// Of a stream: RTP and RTCP on each side.
+const OF_A_STREAM: u64 = 4;
+
 /// How many file descriptors a configuration can come to need: four for each
 /// port pair, and on each of so many SIP threads one for each fake and those in stock.
 fn files_needed(config: &Config, threads: usize) -> u64 {
+    let of_streams = u64::from(config.rtp_ports.pairs()).saturating_mul(OF_A_STREAM);
+    of_streams.saturating_add(files_beside(config, threads))
+}
+
+/// How many of them are not for streams.
+fn files_beside(config: &Config, threads: usize) -> u64 {
     let of_a_thread = config.maps.len().saturating_add(IN_STOCK);
-    let of_threads = u64::try_from(of_a_thread.saturating_mul(threads)).unwrap_or(u64::MAX);
-    u64::from(config.rtp_ports.pairs()).saturating_mul(4).saturating_add(of_threads).saturating_add(BESIDE)
+    u64::try_from(of_a_thread.saturating_mul(threads)).unwrap_or(u64::MAX).saturating_add(BESIDE)
 }
 
 /// Raises the limit of open files as far as it goes and as it is needed, and
-/// says so if that is too low.
-pub(super) fn raise_files(config: &Config) {
+/// says so if that is too low. The answer is how many streams there can be then.
+pub(super) fn raise_files(config: &Config) -> Option<usize> {
     let needed = files_needed(config, Output::Network.threads());
     match getrlimit(Resource::RLIMIT_NOFILE).and_then(|(soft, hard)| raise(soft, hard, needed)) {
         Ok(limit) => {
-            if let Some(advice) = too_few_files(config, limit) {
-                warn!(limit, needed, "{advice}");
-            }
+            let advice = too_few_files(config, limit)?;
+            warn!(limit, needed, "{advice}");
+            usize::try_from(streams(config, limit)).ok()
         }
-        Err(error) => warn!(%error, needed, "cannot read or raise the limit of open files"),
+        Err(error) => {
+            warn!(%error, needed, "cannot read or raise the limit of open files");
+            None
+        }
     }
+}
+
+/// How many streams there are files for: whoever asks for the status, and a process
+/// that takes over, find some left.
+fn streams(config: &Config, limit: rlim_t) -> u64 {
+    (limit.saturating_sub(files_beside(config, Output::Network.threads())) / OF_A_STREAM).max(1)
 }
 
 /// What to say about the limit of open files that a start would have.
@@ -39,7 +56,7 @@ pub(crate) fn files_advice(config: &Config) -> Option<String> {
 }
 
 fn too_few_files(config: &Config, limit: rlim_t) -> Option<String> {
-    let streams = limit.saturating_sub(BESIDE) / 4;
+    let streams = streams(config, limit);
     (limit < files_needed(config, Output::Network.threads())).then(|| {
         format!(
             "the limit of open files, {limit}, allows {streams} media streams only; raise it (ulimit -n, LimitNOFILE= \

@@ -57,9 +57,10 @@ impl Start {
     pub(super) fn prepare(old: Option<&Predecessor>, options: Options) -> Result<Prepared, DaemonError> {
         let belongings = Belongings::make(&options, old.map_or(&[], |old| &old.offer().belongings))?;
         let clock = old.map_or_else(Clock::start, |old| Clock::resume(old.offer().clock));
-        let config = Arc::new(config_after(old, options.config.clone(), options.secret.is_some()));
+        let mut config = config_after(old, options.config.clone(), options.secret.is_some());
         let output = if matches!(options.mode, Mode::Print) { Output::Paper } else { Output::Network };
-        limits::raise_files(&config);
+        config.most_streams = limits::raise_files(&config);
+        let config = Arc::new(config);
         let sockets = match old {
             Some(old) => handover::bind_rest(old, &config, socket_options(&options), output.threads())?,
             None => BoundSockets::bind(&config, socket_options(&options), output.threads())?,
@@ -238,7 +239,7 @@ fn summary(config: &Config) {
         maps = config.maps.len(),
         sip_addresses = config.maps.len().saturating_add(2),
         rtp_ports = %format_args!("{low}-{high}"),
-        max_streams = config.rtp_ports.pairs(),
+        max_streams = config.streams(),
         max_calls = %config.max_calls.map_or_else(|| "by the ports".to_owned(), |calls| calls.to_string()),
         max_calls_per_source = config.max_calls_per_source,
         "start"

@@ -29,7 +29,7 @@ impl Writer {
     /// words, where they are to be anonymous.
     pub(super) fn new(config: &Config, pseudonyms: Option<Key>) -> Self {
         let plain = Config::new(config.listen[Family::V4], config.listen[Family::V6]);
-        let test = Config { key: plain.key, port_order: plain.port_order, ..config.clone() };
+        let test = Config { key: plain.key, port_order: plain.port_order, most_streams: None, ..config.clone() };
         let mut anonymiser = pseudonyms.map(Anonymiser::new);
         let config_of_test = anonymiser.as_mut().map_or_else(|| test.clone(), |anonymiser| anonymiser.config(&test));
         Self { key: config.key, config: config_of_test, anonymiser }

@@ -15,6 +15,7 @@ pub fn command_line(config: &Config) -> String {
         maps,
         names,
         rtp_ports,
+        most_streams: _,
         timeouts,
         latch,
         max_calls,

@@ -88,6 +88,7 @@ impl fmt::Display for Ended {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.end {
             End::Bye(side) => write!(f, "the {} hung up", role(side, self.caller)),
+            End::Failed(status @ (401 | 407)) => write!(f, "asked for a password ({status})"),
             End::Failed(487) => f.write_str("the caller gave up (487)"),
             End::Failed(status) => write!(f, "not accepted ({status})"),
             End::Silence(time) => write!(f, "silence for {}", Length(time)),
@@ -114,5 +115,6 @@ mod tests {
     fn the_end_is_told_by_role() {
         assert_eq!(Ended { end: End::Bye(Family::V4), caller: Family::V6 }.to_string(), "the callee hung up");
         assert_eq!(Ended { end: End::Failed(486), caller: Family::V6 }.to_string(), "not accepted (486)");
+        assert_eq!(Ended { end: End::Failed(407), caller: Family::V4 }.to_string(), "asked for a password (407)");
     }
 }

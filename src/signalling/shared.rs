@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use nix::errno::Errno;
 use tokio::sync::Notify;
 use tracing::{debug, info, warn};
 
@@ -364,10 +365,16 @@ impl Calls {
             Err(taken) => taken,
         };
         debug!(error = %taken, "media port");
-        self.unbound.push(taken.error.cause.raw_os_error().unwrap_or(0));
+        let errno = taken.error.cause.raw_os_error().unwrap_or(0);
+        self.unbound.push(errno);
         // After too many tries the table is not asked for yet another port.
         if tries.next().is_some() {
-            self.table.port_taken(now, taken.side, taken.port);
+            match Errno::from_raw(errno) {
+                Errno::EADDRINUSE | Errno::EACCES => {
+                    self.table.port_taken(now, taken.side, taken.port);
+                }
+                _ => self.table.no_socket(now, taken.side, taken.port),
+            }
         }
         false
     }

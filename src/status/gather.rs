@@ -99,15 +99,7 @@ impl Gatherer {
     /// A call has ended.
     pub fn ended(&self, ending: &Ending) {
         let past = &mut lock(&self.shared).past;
-        let count = match ending.obituary.end {
-            End::Bye(_) => Some(&mut past.ended.hung_up),
-            End::Failed(_) => Some(&mut past.ended.failed),
-            End::Silence(_) => Some(&mut past.ended.silent),
-            End::Shutdown => None,
-        };
-        if let Some(count) = count {
-            *count = count.saturating_add(1);
-        }
+        past.ended.count(ending.obituary.end);
         ending.streams.iter().for_each(|stream| add(&mut past.media, stream));
     }
 
@@ -392,9 +384,29 @@ fn name(side: Family) -> &'static str {
     }
 }
 
+impl Ended {
+    fn count(&mut self, end: End) {
+        let count = match end {
+            End::Bye(_) => &mut self.hung_up,
+            // No call yet: the next INVITE brings the password.
+            End::Failed(401 | 407) | End::Shutdown => return,
+            End::Failed(_) => &mut self.failed,
+            End::Silence(_) => &mut self.silent,
+        };
+        *count = count.saturating_add(1);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_call_that_is_asked_for_a_password_counts_once() {
+        let mut ended = Ended::default();
+        [End::Failed(407), End::Bye(Family::V4), End::Failed(486)].into_iter().for_each(|end| ended.count(end));
+        assert_eq!(ended, Ended { hung_up: 1, failed: 1, silent: 0 });
+    }
 
     #[test]
     fn counts_never_go_back_where_a_call_ends_in_between() {

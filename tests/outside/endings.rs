@@ -78,6 +78,7 @@ fn a_failure_ends_it() {
             (486, "call ended: not accepted (486)"),
             (603, "call ended: not accepted (603)"),
             (487, "call ended: the caller gave up (487)"),
+            (407, "call ended: asked for a password (407) verdict=the caller calls again if it has one; "),
         ] {
             Scene::both_ways(|mut scene| {
                 let [caller, callee] = &scene.parties;

@@ -1,14 +1,16 @@
 //! Ports are a good that comes back: by BYE, by failure, by silence (spec section 5, "End").
 
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use crate::harness::agent::Received;
 use crate::harness::call::{Call, Ringing, answer, establish, refuse, ring_with};
-use crate::harness::daemon::Daemon;
+use crate::harness::daemon::{Daemon, PROGRAM};
 use crate::harness::message::Message;
 use crate::harness::namespace::isolated;
 use crate::harness::party::Party;
-use crate::harness::picture::{F1, P1, X6};
+use crate::harness::picture::{F1, LISTEN4, OPTIONS, P1, STRANGER6, X6};
+use crate::harness::telephones::Folder;
 use crate::harness::{LONG_PATIENCE, PATIENCE};
 
 /// Room for two streams.
@@ -113,6 +115,54 @@ fn silence_gives_the_ports_back() {
         assert_used_up(&bob);
         ringing.iter().for_each(|ringing| refuse(&bob, &alice, ringing, 486, "Busy Here"));
     });
+}
+
+/// Where no port can be opened, the fault lies with this machine, and is over with it:
+/// no port is another program's for that.
+#[test]
+fn an_address_that_was_away_costs_no_ports() {
+    isolated(|| {
+        let _daemon = Daemon::start_with(&TWO);
+        let (bob, alice) = parties();
+        ip(&["address", "del", "192.0.2.1/32", "dev", "lo"]);
+        (0..3).for_each(|_| assert_used_up(&bob));
+        ip(&["address", "add", "192.0.2.1/32", "dev", "lo"]);
+        assert_can_call_twice(&bob, &alice);
+    });
+}
+
+/// Where this machine has not as many files as the ports need, strangers leave a
+/// quarter of what there is, and the daemon can still be asked.
+#[test]
+fn strangers_leave_a_quarter_of_the_files_too() {
+    isolated(|| {
+        let folder = Folder::new("files");
+        let control = folder.file("control");
+        let mut command = Command::new("sh");
+        command.args(["-c", "ulimit -n 300 && exec \"$@\"", "sh", PROGRAM]);
+        let more = ["--max-calls-per-source", "1000", "--control", &control];
+        let mut daemon = Daemon::spawn_by(command, &[&OPTIONS[..], &more].concat());
+        daemon.await_line("ready");
+        let alice = Party::new("alice", P1, 30000);
+        let strangers = [X6, STRANGER6, "[2001:db8:77::77]:5060"].map(|address| Party::new("stranger", address, 40000));
+        for stranger in &strangers {
+            let calls = (0..300).take_while(|_| {
+                let invite = stranger.invite(ALICE);
+                stranger.agent.send(&invite, F1);
+                rings(stranger, &alice, &invite).is_some()
+            });
+            assert!(calls.count() < 300, "a stranger has all that there is");
+        }
+        let invite = alice.invite("sip:bob@[2001:db8:9::55]:5062");
+        alice.agent.send(&invite, LISTEN4);
+        strangers[0].agent.receive_request("INVITE");
+        let status = Command::new(PROGRAM).args(["status", "--control", &control]).output().unwrap();
+        assert!(status.status.success(), "{}", String::from_utf8_lossy(&status.stderr));
+    });
+}
+
+fn ip(arguments: &[&str]) {
+    assert!(Command::new("ip").args(arguments).status().unwrap().success(), "ip {arguments:?}");
 }
 
 /// The same call is not a new one: a retransmission gets what it had.

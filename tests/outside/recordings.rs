@@ -4,13 +4,15 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Instant;
 
+use crate::harness::PATIENCE;
 use crate::harness::agent::Agent;
 use crate::harness::call::{establish, ring};
 use crate::harness::daemon::{Daemon, PROGRAM};
 use crate::harness::namespace::isolated;
 use crate::harness::party::Party;
-use crate::harness::picture::{F1, LISTEN4, LISTEN6, NAT4, P1, P2, STRANGER4, U6, X6};
+use crate::harness::picture::{F1, LISTEN4, LISTEN6, NAT4, OPTIONS, P1, P2, STRANGER4, U6, X6};
 use crate::harness::telephones::Folder;
 
 /// The recordings in a folder, in order.
@@ -216,5 +218,55 @@ fn a_flood_of_strangers_does_not_fill_the_disk() {
         end(daemon);
         let count = recordings(&directory).len();
         assert!((1..=200).contains(&count), "{count} recordings");
+    });
+}
+
+/// A folder in the mount namespace of a daemon that is started by this: with two
+/// hundred recordings, and room for two more files.
+const FULL: &str = r#"
+mount -t tmpfs -o nr_inodes=500 tmpfs "$0" && cd "$0" || exit 77
+for number in $(seq -w 000001 000200); do mkdir "call-$number" && echo old > "call-$number/why"; done
+filler=0
+while true > "filler-$filler"; do filler=$((filler + 1)); done 2> /dev/null
+rm filler-0 filler-1
+cd / && exec "$@"
+"#;
+
+/// What is recorded already is worth more than what finds no room.
+#[test]
+fn a_full_disk_costs_no_recording() {
+    isolated(|| {
+        let folder = Folder::new("record-full");
+        let directory = folder.file("");
+        let mut command = Command::new("unshare");
+        command.args(["-m", "sh", "-c", FULL, &directory, PROGRAM]);
+        let options = [&["-v"], &OPTIONS[..], &["--record", &directory]].concat();
+        let mut daemon = Daemon::spawn_by(command, &options);
+        daemon.await_line("ready");
+        let alice = Party::new("alice", P1, 50000);
+        let message = || {
+            let options = alice.request("OPTIONS", "sip:192.0.2.1");
+            alice.agent.send(&options, LISTEN4);
+            alice.agent.receive_response(200, &options);
+        };
+        (0..8).for_each(|_| message());
+        daemon.await_line("--record: cannot write");
+        let seen = format!("/proc/{}/root{directory}", daemon.process().id());
+        let found = || recordings(&seen).into_iter().filter(|path| path.join("why").is_file()).collect::<Vec<_>>();
+        assert_eq!(found().len(), 200);
+        assert!(found()[0].ends_with("call-000001") && found()[199].ends_with("call-000200"));
+        let whole = recordings(&seen).into_iter().filter(|path| path.is_dir()).count();
+        assert_eq!(whole, 200, "nothing half-made is left");
+        // There is room again.
+        for path in recordings(&seen).into_iter().filter(|path| path.is_file()) {
+            fs::remove_file(path).unwrap();
+        }
+        let deadline = Instant::now() + PATIENCE;
+        while !found().iter().any(|path| path.join("expected").is_file()) {
+            assert!(Instant::now() < deadline, "nothing is recorded any more");
+            message();
+        }
+        assert!(found().len() <= 200);
+        end(daemon);
     });
 }

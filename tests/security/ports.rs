@@ -63,11 +63,34 @@ fn both_passes_of_a_late_offer_count() {
         let invite = request("INVITE", "sip:p@192.0.2.101", X4, "").replace("c1@198.51.100.9", &call_id);
         let received = bridge.handle(X4, LISTEN4, invite).unwrap();
         assert_eq!(received.to, at(P1));
-        let offer = "v=0\r\no=p 1 1 IN IP4 192.0.2.101\r\ns=-\r\nc=IN IP4 192.0.2.101\r\nt=0 0\r\n\
-                     m=audio 40000 RTP/AVP 0\r\n";
-        let length = format!("Content-Type: application/sdp\r\nContent-Length: {}\r\n\r\n{offer}", offer.len());
-        let ok = received.response("200 OK").replace("Content-Length: 0\r\n\r\n", &length);
+        let ok = late_offer(&received, "IP4 192.0.2.101");
         assert_eq!(bridge.handle(P1, LISTEN4, ok).unwrap().to, at(X4));
     }
     assert_eq!(bridge.proxy.sessions(), 10);
+}
+
+/// The answer to a request of a phone is good for ever: a stranger who was called once
+/// could begin sessions with it, long after.
+#[test]
+fn sessions_that_a_strangers_answer_begins_are_his() {
+    let mut config = picture();
+    config.max_calls_per_source = 10;
+    let mut bridge = Bridge::new(config);
+    for number in 0..50 {
+        let call_id = format!("c{number}");
+        let uri = format!("sip:b@{X6}");
+        let invite = request("INVITE", &uri, P1, "").replace("c1@192.0.2.101", &call_id);
+        let received = bridge.handle(P1, LISTEN4, invite).unwrap();
+        assert_eq!(received.to, at(X6));
+        let ok = late_offer(&received, "IP6 2001:db8:9::55");
+        assert_eq!(bridge.handle(X6, &received.from.to_string(), ok).unwrap().to, at(P1));
+    }
+    assert_eq!(bridge.proxy.sessions(), 10);
+}
+
+/// A 200 that offers what its INVITE did not.
+fn late_offer(received: &Sent, address: &str) -> String {
+    let offer = format!("v=0\r\no=p 1 1 IN {address}\r\ns=-\r\nc=IN {address}\r\nt=0 0\r\nm=audio 40000 RTP/AVP 0\r\n");
+    let length = format!("Content-Type: application/sdp\r\nContent-Length: {}\r\n\r\n{offer}", offer.len());
+    received.response("200 OK").replace("Content-Length: 0\r\n\r\n", &length)
 }

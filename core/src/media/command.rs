@@ -23,7 +23,8 @@ pub struct StreamId(pub u64);
 pub enum Command {
     /// Bind the four sockets of a stream: at each listen address the RTP port
     /// and the RTCP port above it. Where one cannot be had, report it with
-    /// [`super::table::Table::port_taken`] and signal the message again.
+    /// [`super::table::Table::port_taken`] or [`super::table::Table::no_socket`] and
+    /// signal the message again.
     Open {
         /// Its session; all streams of one are best relayed by one thread.
         session: SessionId,

@@ -48,7 +48,7 @@ impl Description<'_> {
         let answer = self.session.exchange.is_answer(self.signal);
         let heed = self.session.heed(self.signal, self.named);
         if heed == Heed::Current {
-            self.session.reoffered(self.signal);
+            self.session.reoffered(self.signal, self.named);
             self.session.parties[self.signal.arrival] = Some(self.signal.source);
         }
         let share = self.share(wanted);

@@ -16,6 +16,9 @@
 //! * A leg that returns to the address of the race before, while nobody has won
 //!   the new one, has that race's winner back: its re-offer was refused.
 //! * What was learned before the first description stays, if that accepts it.
+//! * A winner whom a later description of the same address does not accept (another
+//!   telephone with the same private address, another NAT) yields to the first
+//!   acceptable media.
 //! * A winner that has been silent for [`SILENCE`] is followed to another
 //!   acceptable address by its SSRC.
 //! * STUN and DTLS are easily made by anybody. They can win a race that nobody
@@ -61,8 +64,8 @@ pub struct Latch {
     /// Who won the race before, and the address described then.
     former: Option<(Option<SocketAddr>, Speaker)>,
     /// The description says nothing of the address any more (the unspecified
-    /// one of RFC 2543's hold, a host name): the winner stays until another
-    /// acceptable packet comes, or the old address returns.
+    /// one of RFC 2543's hold, a host name), or does not accept the winner: that
+    /// stays until another acceptable packet comes, or the old address returns.
     reopened: bool,
 }
 
@@ -92,14 +95,22 @@ impl Latch {
         }
     }
 
-    /// Takes in a description. One that repeats the address opens no race.
+    /// Takes in a description. One that repeats the address opens no race, but lets
+    /// go of a winner whom it does not accept.
     pub fn describe(&mut self, address: Option<SocketAddr>, acceptable: [Option<IpAddr>; 2]) {
         self.acceptable = acceptable;
-        if is(self.described, address) {
-            return;
+        if !is(self.described, address) {
+            self.reopened = address.is_none();
+            self.move_to(address, acceptable);
+        } else if address.is_some() {
+            self.reopened = false;
         }
+        let is_described = |winner: SocketAddr| is(self.described, Some(winner));
+        self.reopened |= self.learned().is_some_and(|winner| !self.is_acceptable(winner) && !is_described(winner));
+    }
+
+    fn move_to(&mut self, address: Option<SocketAddr>, acceptable: [Option<IpAddr>; 2]) {
         self.described = address;
-        self.reopened = address.is_none();
         if address.is_none() || is(self.last_described, address) {
             return;
         }

@@ -45,7 +45,7 @@ struct Count {
 impl Limits {
     /// The limits of the configuration.
     pub fn new(config: &Config) -> Self {
-        let pairs = usize::from(config.rtp_ports.pairs());
+        let pairs = config.streams();
         let max_calls = config.max_calls.unwrap_or(pairs);
         let most = Count { calls: max_calls - max_calls / 4, streams: pairs - pairs / 4 };
         let by_calls = config.max_calls_per_source.saturating_mul(STREAMS_PER_CALL);

@@ -49,6 +49,8 @@ pub struct Relays {
     owners: PerFamily<BTreeMap<u16, Owner>>,
     commands: VecDeque<Command>,
     latch: LatchMode,
+    /// How many streams there may be, whatever the ports.
+    most: usize,
     last_stream: u64,
     /// Ports in a row that could not be opened.
     failures: u8,
@@ -65,6 +67,7 @@ impl Relays {
             owners: PerFamily::default(),
             commands: VecDeque::new(),
             latch: config.latch,
+            most: config.most_streams.unwrap_or(usize::MAX),
             last_stream: 0,
             failures: 0,
             shut_until: Duration::ZERO,
@@ -101,12 +104,18 @@ impl Relays {
         if now < self.shut_until {
             return 0;
         }
-        Family::BOTH.into_iter().map(|family| self.pools[family].available(now)).min().unwrap_or(0)
+        let free = Family::BOTH.into_iter().map(|family| self.pools[family].available(now)).min().unwrap_or(0);
+        free.min(self.room())
+    }
+
+    /// How many more of them.
+    fn room(&self) -> usize {
+        self.most.saturating_sub(self.owners[Family::V4].len())
     }
 
     /// Opens a stream, if there are ports for it.
     pub fn open(&mut self, now: Duration, owner: Owner) -> Option<Relay> {
-        if now < self.shut_until {
+        if now < self.shut_until || self.room() == 0 {
             return None;
         }
         self.failures = 0;
@@ -137,14 +146,25 @@ impl Relays {
         }
         let another = if now < self.shut_until { None } else { self.pools[family].take(now) };
         let Some(another) = another else {
-            self.give_back(now, relay);
-            self.commands.push_back(Command::CloseStream { stream: relay.stream });
+            self.close(now, relay);
             return None;
         };
         relay.ports[family] = another;
         self.owners[family].insert(another, owner);
         self.push_open(owner.session, relay);
         Some(relay)
+    }
+
+    /// No port can be opened at all: this stream loses its own, and none is asked for
+    /// a while.
+    pub fn withdraw(&mut self, now: Duration, relay: Relay) {
+        self.shut_until = now.saturating_add(SHUT);
+        self.close(now, relay);
+    }
+
+    fn close(&mut self, now: Duration, relay: Relay) {
+        self.give_back(now, relay);
+        self.commands.push_back(Command::CloseStream { stream: relay.stream });
     }
 
     /// The ports of an ended stream begin their rest.
@@ -187,7 +207,7 @@ impl Relays {
         let [v4, v6] = Family::BOTH.map(|family| &self.pools[family]);
         let pool = if v4.in_use() >= v6.in_use() { v4 } else { v6 };
         let (resting, taken) = pool.set_aside();
-        Usage { pairs: pool.pairs(), resting, taken, lost: pool.in_use(), ..Usage::default() }
+        Usage { pairs: pool.pairs().min(self.most), resting, taken, lost: pool.in_use(), ..Usage::default() }
     }
 
     /// Whose relay socket an endpoint would be at our listen address, seen from

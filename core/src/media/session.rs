@@ -117,6 +117,8 @@ struct Reoffer {
     cseq: u32,
     /// What it replaced, on its sender's side, and its answer on the other.
     before: PerFamily<Option<Vec<LegState>>>,
+    /// What the callee had said in this dialog, if the request is the callee's.
+    said: Option<Vec<Option<LegState>>>,
 }
 
 impl Reoffer {
@@ -284,7 +286,8 @@ impl Session {
 
     /// Before a description within a dialog changes anything: keeps what was,
     /// until the response says whether it holds (RFC 3261 §14.1, RFC 3311 §5.1).
-    pub fn reoffered(&mut self, signal: &Signal<'_>) {
+    pub fn reoffered(&mut self, signal: &Signal<'_>, named: &Named) {
+        let said = named.sender.filter(|_| signal.arrival != self.caller).and_then(|end| self.said(end).cloned());
         let legs = || self.lines.iter().map(|line| line.legs[signal.arrival]).collect();
         let changes = matches!(signal.method, Method::Invite | Method::Update) && signal.status.is_none();
         match &mut self.reoffers[requester(signal)] {
@@ -294,22 +297,35 @@ impl Session {
             slot if changes && signal.to_tag.is_some() => {
                 let mut before = PerFamily::default();
                 before[signal.arrival] = Some(legs());
-                *slot = Some(Reoffer { method: signal.method, cseq: signal.cseq, before });
+                *slot = Some(Reoffer { method: signal.method, cseq: signal.cseq, before, said });
             }
             _ => {}
         }
     }
 
     /// The legs as they were before the request that `signal` refuses.
-    pub fn taken_back(&mut self, signal: &Signal<'_>) -> PerFamily<Option<Vec<LegState>>> {
-        self.reoffers[requester(signal)]
-            .take_if(|reoffer| reoffer.is_of(signal))
-            .map_or_else(PerFamily::default, |reoffer| reoffer.before)
+    pub fn taken_back(&mut self, signal: &Signal<'_>, named: &Named) -> PerFamily<Option<Vec<LegState>>> {
+        let Some(Reoffer { before, said, .. }) = self.reoffer(signal) else { return PerFamily::default() };
+        if let (Some(said), Some(end)) = (said, self.callee_end(signal, named))
+            && let Some(dialog) = self.dialogs.iter_mut().find(|dialog| dialog.callee == end)
+        {
+            dialog.legs = said;
+        }
+        before
     }
 
     /// The request that `signal` accepts needs no taking back any more.
     pub fn reoffer_done(&mut self, signal: &Signal<'_>) {
-        self.taken_back(signal);
+        self.reoffer(signal);
+    }
+
+    fn reoffer(&mut self, signal: &Signal<'_>) -> Option<Reoffer> {
+        self.reoffers[requester(signal)].take_if(|reoffer| reoffer.is_of(signal))
+    }
+
+    /// What a callee has said of its legs.
+    fn said(&self, callee: End) -> Option<&Vec<Option<LegState>>> {
+        self.dialogs.iter().find(|dialog| dialog.callee == callee).map(|dialog| &dialog.legs)
     }
 
     /// Something new was said of the media at this time.
@@ -321,14 +337,15 @@ impl Session {
     /// must not make this one grow.
     pub fn is_sound(&self) -> bool {
         let legs = |legs: &[LegState]| legs.len() <= MAX_LINES;
-        let before = self.reoffers.iter().filter_map(|(_, reoffer)| reoffer.as_ref());
+        let before = || self.reoffers.iter().filter_map(|(_, reoffer)| reoffer.as_ref());
         self.call_id.len() <= MAX_CALL_ID
             && self.ends.len() <= MAX_ENDS
             && self.lines.len() <= MAX_LINES
             && self.branches.len() <= MAX_BRANCHES
             && self.dialogs.len() <= MAX_DIALOGS
             && self.dialogs.iter().all(|dialog| dialog.legs.len() <= MAX_LINES)
-            && before.flat_map(|reoffer| reoffer.before.iter()).all(|(_, before)| before.as_deref().is_none_or(legs))
+            && before().flat_map(|reoffer| reoffer.before.iter()).all(|(_, before)| before.as_deref().is_none_or(legs))
+            && before().filter_map(|reoffer| reoffer.said.as_ref()).all(|said| said.len() <= MAX_LINES)
     }
 
     /// Goes on in another process: a question that was open is asked again.

@@ -10,7 +10,7 @@ use super::describe::Description;
 use super::destination::{Destinations, Prefix};
 use super::ends::{Ends, Named};
 use super::limits::Limits;
-use super::relays::{Owner, Relays};
+use super::relays::{Owner, Relay, Relays};
 use super::saved::{Saved, Unfit};
 use super::session::{HungUp, MAX_LINES, Session};
 use super::usage::Usage;
@@ -50,7 +50,7 @@ pub struct Signal<'a> {
     /// Who sent it.
     pub sender: Sender,
     /// The stranger, if it is one, who sent it, or the request that it answers:
-    /// for whom a call counts.
+    /// for whom a call counts that it begins.
     pub asked_by: Option<IpAddr>,
     /// Tells the branches of a forked request apart: the same in a request, its
     /// CANCEL and its responses.
@@ -202,16 +202,36 @@ impl Table {
         Ok(())
     }
 
-    /// A port that [`Command::Open`] asked for cannot be bound: the stream that
+    /// A port that [`Command::Open`] asked for is another program's: the stream that
     /// has it gets another one, by a further `Open`. `false` where no other is
     /// left: a call that is only beginning ends, so that its request is refused
     /// when it is handled again; later in a call the stream goes on with port 0.
     pub fn port_taken(&mut self, now: Duration, family: Family, port: u16) -> bool {
+        self.replace(now, (family, port), Relays::replace)
+    }
+
+    /// This machine has no socket for a port that [`Command::Open`] asked for, nor
+    /// would it for another one: no descriptors, the address gone. The stream loses
+    /// its ports, which are free again soon, and none is asked for a moment; all else
+    /// is as where [`Table::port_taken`] says `false`.
+    pub fn no_socket(&mut self, now: Duration, family: Family, port: u16) {
+        self.replace(now, (family, port), |relays, now, _, relay, _| {
+            relays.withdraw(now, relay);
+            None
+        });
+    }
+
+    fn replace(
+        &mut self,
+        now: Duration,
+        (family, port): (Family, u16),
+        by: impl FnOnce(&mut Relays, Duration, Owner, Relay, Family) -> Option<Relay>,
+    ) -> bool {
         let Some(owner) = self.relays.owner(family, port) else { return false };
         let Some(session) = self.sessions.get_mut(&owner.session) else { return false };
         let Some(line) = session.lines.get_mut(owner.line) else { return false };
         let Some(relay) = line.relay else { return false };
-        line.relay = self.relays.replace(now, owner, relay, family);
+        line.relay = by(&mut self.relays, now, owner, relay, family);
         if let Some(relay) = line.relay {
             for (side, leg) in line.legs.iter() {
                 leg.description.into_iter().for_each(|leg| self.relays.describe(relay, side, leg));
@@ -415,7 +435,7 @@ fn advance(
             return Some(End::Failed(status));
         }
         (Method::Invite | Method::Update, Some(status @ 300..)) => {
-            for (side, legs) in session.taken_back(signal).iter() {
+            for (side, legs) in session.taken_back(signal, named).iter() {
                 let legs = legs.iter().flatten().copied().map(Some).collect();
                 session.set_legs(relays, side, legs);
             }

@@ -66,7 +66,13 @@ impl Proxy {
         let identities = fields::map(message, &crossing, edits).map_err(Reason::Malformed)?;
         if concerns_media(message.method()) {
             let sender = if source == Source::Generic { Sender::Generic } else { Sender::Known };
-            let asked_by = (via.branch.rights == Rights::Generic).then(|| asker(message, to, directory)).transpose()?;
+            // What a stranger offers in an answer is his, whoever called: he can say it again
+            // and again, long after.
+            let asked_by = match (via.branch.rights, source) {
+                (Rights::Generic, _) => Some(asker(message, to, directory)?),
+                (_, Source::Generic) => Some(remote.ip()),
+                _ => None,
+            };
             let branch = via.branch.seal.0;
             let passage =
                 Passage { local, source: remote, destination: to, sender, asked_by, branch, cseq, identities };

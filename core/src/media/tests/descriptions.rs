@@ -257,6 +257,24 @@ fn crossing_re_invites_are_both_taken_back() {
     assert_eq!(bench.aims(), [(Family::V6, Some(at(P6)))]);
 }
 
+/// What the callee offered while it rings, and was refused, is not its leg when the
+/// answer comes, which need not say the first description again.
+#[test]
+fn a_refused_early_offer_of_the_callee_does_not_come_back_with_the_answer() {
+    let mut bench = Bench::new(&config());
+    let invite = request(Method::Invite, 1, &[]);
+    bench.signal(&request(Method::Invite, 1, &[audio(P4)]));
+    bench.signal(&response(invite, 183, &[audio(P6)]));
+    bench.commands();
+    let update = Signal { from_tag: B, to_tag: A, arrival: Family::V6, ..request(Method::Update, 1, &[]) };
+    let elsewhere = [audio("[2001:db8:9::55]:6002")];
+    bench.signal(&Signal { wanted: Some(&elsewhere), ..update });
+    bench.signal(&Signal { from_tag: B, to_tag: A, ..response(update, 488, &[]) });
+    assert_eq!(bench.aims().last(), Some(&(Family::V6, Some(at(P6)))));
+    bench.signal(&response(invite, 200, &[]));
+    assert_eq!(bench.aims(), []);
+}
+
 #[test]
 fn a_name_is_relayed_to_whoever_is_learned() {
     let mut bench = Bench::new(&config());

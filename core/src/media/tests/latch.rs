@@ -128,6 +128,22 @@ fn who_spoke_before_the_first_description_stays_if_it_accepts_him() {
     goes_to(&latch, "192.0.2.7:4000");
 }
 
+/// Two telephones behind different NATs, or one whose NAT has another address now,
+/// may say the very same of themselves: a repeated description does not keep somebody
+/// whom it no longer accepts from being followed.
+#[test]
+fn who_is_no_longer_acceptable_yields_to_who_is() {
+    let mut latch = latch(LatchMode::Signalled);
+    latch.hear(NOW, at(NAT), rtp(1));
+    let (private, elsewhere) = (at("10.0.0.5:4000"), at("198.51.100.7:40000"));
+    latch.describe(Some(private), [Some(private.ip()), Some(elsewhere.ip())]);
+    goes_to(&latch, NAT);
+    assert!(latch.hear(NOW, at(NAT), rtp(1)), "until another comes");
+    assert!(latch.hear(NOW, elsewhere, rtp(2)));
+    goes_to(&latch, "198.51.100.7:40000");
+    assert!(!latch.hear(NOW, at(NAT), rtp(1)));
+}
+
 #[test]
 fn garbage_never_latches() {
     let mut latch = latch(LatchMode::First);

@@ -315,3 +315,59 @@ fn where_no_port_can_be_opened_the_call_is_refused_and_the_next_one_later_is_not
     bench.now += Duration::from_secs(2);
     bench.signal(&call(b"1", &wanted));
 }
+
+/// The IPv4 port that these ask for.
+fn port(commands: &[Command]) -> u16 {
+    let opened = commands.iter().find_map(|command| match command {
+        Command::Open { ports, .. } => Some(ports[Family::V4]),
+        _ => None,
+    });
+    opened.unwrap()
+}
+
+/// No descriptors, or the address is gone: no port is another program's for that.
+#[test]
+fn where_the_machine_has_no_socket_the_ports_are_free_again_soon() {
+    let mut bench = Bench::new(&config());
+    let wanted = [audio(P4)];
+    for _ in 0..20 {
+        bench.signal(&call(b"1", &wanted));
+        let port = port(&bench.commands());
+        bench.table.no_socket(bench.now, Family::V4, port);
+        assert_eq!(bench.table.sessions(), 0);
+        assert_eq!(bench.try_signal(&call(b"1", &wanted)), Err(Refusal::NoPorts));
+        bench.now += seconds(2);
+    }
+    bench.now += crate::media::ports::REST;
+    assert_eq!(bench.table.relays.available(bench.now), 10);
+}
+
+/// Later in a call the streams that are there go on.
+#[test]
+fn where_the_machine_has_no_socket_a_call_goes_on_without_the_new_stream() {
+    let mut bench = Bench::answered();
+    let two = [audio(P4), audio("192.0.2.101:4002")];
+    let grants = bench.signal(&in_dialog(Method::Invite, 2, &two));
+    let [old, Grant::Relayed { port }] = grants[..] else { panic!("{grants:?}") };
+    bench.table.no_socket(bench.now, Family::V6, port);
+    assert_eq!(bench.signal(&in_dialog(Method::Invite, 2, &two)), [old, Grant::Refused]);
+    assert_eq!(bench.table.sessions(), 1);
+}
+
+/// The files of this machine may be fewer than the ports.
+#[test]
+fn there_are_no_more_streams_than_the_machine_has_sockets_for() {
+    let config = Config { most_streams: Some(4), ..config() };
+    let mut bench = Bench::new(&config);
+    let one = [audio(P4)];
+    for stranger in 0..3u8 {
+        bench.signal(&call(&[stranger], &one));
+    }
+    assert_eq!(bench.try_signal(&call(b"x", &one)), Err(Refusal::NoPorts), "the rest is for phones");
+    bench.signal(&request(Method::Invite, 1, &one));
+    bench.commands();
+    assert_eq!(bench.table.relays.available(bench.now), 0);
+    assert_eq!(bench.signal(&in_dialog(Method::Update, 2, &[one[0], one[0]]))[1], Grant::Refused);
+    bench.signal(&response(request(Method::Invite, 1, &[]), 486, &[]));
+    assert_eq!(bench.table.relays.available(bench.now), 1);
+}
