@@ -63,6 +63,7 @@ impl Daemon {
                 self.signalling.with_calls(|_, relay| sessions.into_iter().for_each(|session| relay.attach(session)));
                 self.signalling.serve(sockets);
                 unheard.into_iter().for_each(|notice| self.signalling.notice(notice));
+                self.stay();
                 false
             }
         }
