@@ -226,6 +226,7 @@ fn wrong_ways_of_giving_options() {
         ("-l 192.0.2.2", "--listen4 is given more than once; keep one"),
         ("-q -v", "--quiet and --verbose contradict each other; keep one"),
         ("--freebind=no", "--freebind no: it takes no value; it is on where it stands, and off where it does not"),
+        ("--lenient off", "--lenient off: it takes no value; it is on where it stands, and off where it does not"),
         ("--verbose=2", "--verbose 2: it takes no value; write it once more for each step"),
         ("--UPLINK6 x", "--UPLINK6: no such option; --uplink6 is one (try --help)"),
         ("--rtp_ports x", "--rtp_ports: no such option; --rtp-ports is one (try --help)"),

@@ -183,7 +183,16 @@ impl<'a> Reader<'a> {
             b"--" => self.next().map_or(Ok(()), |stray| Err(Fault::Stray(stray.clone()))),
             [b'-', b'-', long @ ..] => self.long(long),
             [b'-', letters @ ..] if !letters.is_empty() => self.letters(letters),
-            stray => Err(Fault::Stray(OsStr::from_bytes(stray).to_owned())),
+            stray => Err(self.stray(OsStr::from_bytes(stray))),
+        }
+    }
+
+    /// Behind an option without a value it was most likely meant for one.
+    fn stray(&self, argument: &OsStr) -> Fault {
+        let before = self.said.last().map(|said| said.option);
+        match before.filter(|before| matches!(before.takes, Takes::Nothing | Takes::Count) && argument != "status") {
+            Some(before) => Fault::Surplus(before, argument.to_owned()),
+            None => Fault::Stray(argument.to_owned()),
         }
     }
 
