@@ -50,7 +50,7 @@ pub enum Reason {
     #[error("no media ports free")]
     NoPorts,
     /// `--max-calls` is reached.
-    #[error("--max-calls reached")]
+    #[error("--max-calls reached, or as many calls as the media ports allow")]
     TooManyCalls,
     /// `--max-calls-per-source` is reached.
     #[error("--max-calls-per-source reached")]

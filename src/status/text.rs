@@ -79,7 +79,11 @@ fn limits(out: &mut String, limits: &[Limit]) -> fmt::Result {
     for limit in limits {
         let Limit { name, now, most } = limit;
         let percent = now.saturating_mul(100) / (*most).max(1);
-        let near = if percent >= 80 { "  nearly all" } else { "" };
+        let near = match percent {
+            0..80 => "",
+            80..100 => "  nearly all",
+            _ => "  all",
+        };
         writeln!(out, "  {:<36}{now:>10}{most:>12}{percent:>5} %{near}", in_words(name))?;
     }
     Ok(())
@@ -325,7 +329,7 @@ mod tests {
             "hears the caller: 500 packets, 2 lost (0.3 %), jitter 1 ms",
             "4 s ago",
             "never",
-            "100 %  nearly all",
+            "100 %  all",
         ] {
             assert!(text.contains(words), "no `{words}` in\n{text}");
         }

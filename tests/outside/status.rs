@@ -142,10 +142,11 @@ fn phones_limits_and_what_went_wrong_are_shown() {
         assert_eq!(party("[2001:db8:456::12]")["kind"], "uplink");
         assert_eq!(json["limits"][0], serde_json::json!({"name": "calls", "now": 1, "most": 1}));
         let troubles = json["troubles"].as_array().unwrap();
-        let refused = serde_json::json!({"kind": "refused", "reason": "--max-calls reached", "count": 1});
+        let reason = "--max-calls reached, or as many calls as the media ports allow";
+        let refused = serde_json::json!({"kind": "refused", "reason": reason, "count": 1});
         assert!(troubles.contains(&refused), "{troubles:#?}");
         let text = socket.status();
-        assert!(text.contains("100 %  nearly all") && text.contains("refused: --max-calls reached"), "{text}");
+        assert!(text.contains("100 %  all") && text.contains("refused: --max-calls reached"), "{text}");
     });
 }
 
