@@ -274,11 +274,22 @@ impl Daemon {
         self.preparing = false;
         match successor {
             Ok(successor) if !self.leaving => self.hand_over(successor, incoming).await,
-            Ok(_) => false,
-            Err(error) => {
-                warn!(%error, "no takeover; this process goes on");
+            Ok(_) => {
+                self.stay();
                 false
             }
+            Err(error) => {
+                warn!(%error, "no takeover; this process goes on");
+                self.stay();
+                false
+            }
+        }
+    }
+
+    /// Nobody has taken over, though somebody was about to.
+    fn stay(&self) {
+        if let Some(observer) = &self.observer {
+            observer.change(Change::Back);
         }
     }
 

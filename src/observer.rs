@@ -92,6 +92,9 @@ pub enum Change {
     Config(Arc<Config>),
     /// The addresses of an uplink that is a host name.
     Uplink(Family, Vec<IpAddr>),
+    /// Nothing after all: a process that was to take over from this one has not, but
+    /// may have begun files of its own.
+    Back,
 }
 
 /// Somebody who looks at what crosses. All calls come from the observer's thread.

@@ -5,11 +5,11 @@
 //! packets are put together again from what the sockets gave: raw IP (the link
 //! type of the file), UDP, and the payload in one piece.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::mem;
 use std::net::{IpAddr, SocketAddr};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -86,6 +86,11 @@ impl CaptureFile {
     }
 }
 
+/// What tells a file from others: device and inode.
+fn identity(about: &Metadata) -> (u64, u64) {
+    (about.dev(), about.ino())
+}
+
 /// Whether a file is there that is no capture file of ours, which must be left alone.
 fn is_foreign(path: &Path) -> io::Result<bool> {
     let about = match fs::symlink_metadata(path) {
@@ -150,6 +155,17 @@ impl Pcap {
         put_head(&mut self.held);
     }
 
+    /// Gives the file its name again where another process has moved it away for one of
+    /// its own, which nothing was written to then.
+    fn put_back(&self) -> io::Result<()> {
+        let ours = identity(&self.file.metadata()?);
+        let older = self.settings.older();
+        if fs::symlink_metadata(&older).is_ok_and(|there| identity(&there) == ours) {
+            fs::rename(older, &self.settings.path)?;
+        }
+        Ok(())
+    }
+
     fn failed(&mut self, error: &io::Error, what: &'static str) {
         let now = self.clock.now();
         if self.failure_told.is_none_or(|told| now.saturating_sub(told) >= FAILURE_PAUSE) {
@@ -192,8 +208,14 @@ impl Sink for Pcap {
     }
 
     fn change(&mut self, change: &Change) {
-        if let Change::Config(config) = change {
-            self.config = Arc::clone(config);
+        match change {
+            Change::Config(config) => self.config = Arc::clone(config),
+            Change::Uplink(..) => {}
+            Change::Back => {
+                if let Err(error) = self.put_back() {
+                    self.failed(&error, "this capture goes on as the older file");
+                }
+            }
         }
     }
 

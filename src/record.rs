@@ -256,6 +256,7 @@ impl Sink for Recorder {
                 }
                 self.config = Arc::clone(config);
             }
+            Change::Back => {}
             Change::Uplink(side, addresses) => {
                 self.uplinks[*side].clone_from(addresses);
                 let told = self.open.iter_mut().try_for_each(|call| call.add_uplink(*side, addresses));

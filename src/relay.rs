@@ -110,11 +110,15 @@ struct Thread {
     handle: Option<JoinHandle<()>>,
 }
 
-/// Three quarters of the files that this process may have: those beyond are for the
-/// sockets that a call needs. Numbers are given from below, so that a number tells
-/// how many there are.
+/// Of so many files that a process may have, those beyond this number are for the
+/// sockets that a call needs: three quarters. Numbers are given from below, so that a
+/// number tells how many there are.
+pub fn line_files(limit: u64) -> u64 {
+    limit / 4 * 3
+}
+
 fn most_files() -> u64 {
-    getrlimit(Resource::RLIMIT_NOFILE).map_or(u64::MAX, |(soft, _)| soft / 4 * 3)
+    getrlimit(Resource::RLIMIT_NOFILE).map_or(u64::MAX, |(soft, _)| line_files(soft))
 }
 
 /// How many threads do for this machine: one for each core, at most eight.

@@ -10,6 +10,8 @@ pub mod gather;
 pub mod text;
 mod watch;
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 
 /// The version of the schema of the JSON.
@@ -203,11 +205,11 @@ pub struct Messages {
 }
 
 /// Something that went wrong, and how often.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Trouble {
     /// `dropped`, `refused`, `unsent`, `too_big`, `ports`, `streams`, `circling` or
     /// `overload`.
-    pub kind: &'static str,
+    pub kind: Cow<'static, str>,
     /// Why, in words.
     pub reason: String,
     /// How often.

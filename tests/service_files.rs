@@ -233,6 +233,20 @@ fn openwrt_makes_a_configuration_of_uci() {
     }
 }
 
+/// What the service does not say itself can be said in UCI.
+#[test]
+fn openwrt_knows_every_option_of_a_file() {
+    let script = read("openwrt/files/sipproxy64.init");
+    let names: Vec<&str> = script.split(['"', ' ', '\t', '\n', '\\']).collect();
+    let of_the_service = ["secret", "control", "user", "daemon", "pid-file", "log"];
+    let of_one_run = ["config", "check", "test", "takeover", "help", "version"];
+    for option in &sipproxy64::cli::table::OPTIONS {
+        let known = names.contains(&option.long.replace('-', "_").as_str());
+        let not_for_uci = of_the_service.contains(&option.long) || of_one_run.contains(&option.long);
+        assert!(known || not_for_uci, "openwrt/files/sipproxy64.init does not know {}", option.long);
+    }
+}
+
 /// A version is written in three ways: 1.0.0-alpha.1, 1.0.0~alpha.1, 1.0.0_alpha1.
 #[test]
 fn all_packages_have_the_version_of_the_program() {

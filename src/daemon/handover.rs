@@ -63,6 +63,7 @@ impl Daemon {
                 self.signalling.with_calls(|_, relay| sessions.into_iter().for_each(|session| relay.attach(session)));
                 self.signalling.serve(sockets);
                 unheard.into_iter().for_each(|notice| self.signalling.notice(notice));
+                self.stay();
                 false
             }
         }
@@ -101,7 +102,7 @@ impl Daemon {
             counts: Counts {
                 figures: self.signalling.figures(),
                 heard: self.signalling.save_heard(),
-                past: self.gatherer.save(),
+                past: self.gatherer.save(&self.signalling),
             },
             uplinks: PerFamily::from_fn(|side| self.uplink(side)),
         }

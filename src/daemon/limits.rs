@@ -4,6 +4,7 @@ use nix::sys::resource::{Resource, getrlimit, rlim_t, setrlimit};
 use tracing::warn;
 
 use crate::config::Config;
+use crate::relay::line_files;
 use crate::signalling::{IN_STOCK, Output};
 
 /// File descriptors beside the sockets: standard streams, epoll, eventfds,
@@ -13,14 +14,21 @@ const BESIDE: u64 = 64;
 /// Of a stream: RTP and RTCP on each side.
 const OF_A_STREAM: u64 = 4;
 
-/// How many file descriptors a configuration can come to need: four for each
-/// port pair, and on each of so many SIP threads one for each fake and those in stock.
+/// The same with a line on each side, which it has as long as there are files below
+/// [`line_files`].
+const WITH_LINES: u64 = 6;
+
+/// How many file descriptors a configuration can come to need: so many that
+/// [`streams`] are as many as there are port pairs.
 fn files_needed(config: &Config, threads: usize) -> u64 {
-    let of_streams = u64::from(config.rtp_ports.pairs()).saturating_mul(OF_A_STREAM);
-    of_streams.saturating_add(files_beside(config, threads))
+    let with_lines = u64::from(config.rtp_ports.pairs()).saturating_mul(WITH_LINES);
+    // 3/4 of the limit are for six files each, 1/4 for four: 3/16 of a stream for each
+    // file, and nothing is lost by rounding.
+    with_lines.saturating_add(files_beside(config, threads)).saturating_mul(16).div_ceil(18).saturating_add(16)
 }
 
-/// How many of them are not for streams.
+/// How many of them are not for streams: on each of so many SIP threads one for each
+/// fake and those in stock, and some more.
 fn files_beside(config: &Config, threads: usize) -> u64 {
     let of_a_thread = config.maps.len().saturating_add(IN_STOCK);
     u64::try_from(of_a_thread.saturating_mul(threads)).unwrap_or(u64::MAX).saturating_add(BESIDE)
@@ -34,7 +42,7 @@ pub(super) fn raise_files(config: &Config) -> Option<usize> {
         Ok(limit) => {
             let advice = too_few_files(config, limit)?;
             warn!(limit, needed, "{advice}");
-            usize::try_from(streams(config, limit)).ok()
+            usize::try_from(streams(config, limit, Output::Network.threads())).ok()
         }
         Err(error) => {
             warn!(%error, needed, "cannot read or raise the limit of open files");
@@ -43,10 +51,12 @@ pub(super) fn raise_files(config: &Config) -> Option<usize> {
     }
 }
 
-/// How many streams there are files for: whoever asks for the status, and a process
-/// that takes over, find some left.
-fn streams(config: &Config, limit: rlim_t) -> u64 {
-    (limit.saturating_sub(files_beside(config, Output::Network.threads())) / OF_A_STREAM).max(1)
+/// How many streams there are files for, also where those that came first have lines:
+/// whoever asks for the status, and a process that takes over, find some left.
+fn streams(config: &Config, limit: rlim_t, threads: usize) -> u64 {
+    let shared = line_files(limit);
+    let with_lines = shared.saturating_sub(files_beside(config, threads)) / WITH_LINES;
+    with_lines.saturating_add(limit.saturating_sub(shared) / OF_A_STREAM).max(1)
 }
 
 /// What to say about the limit of open files that a start would have.
@@ -56,8 +66,8 @@ pub(crate) fn files_advice(config: &Config) -> Option<String> {
 }
 
 fn too_few_files(config: &Config, limit: rlim_t) -> Option<String> {
-    let streams = streams(config, limit);
-    (limit < files_needed(config, Output::Network.threads())).then(|| {
+    let streams = streams(config, limit, Output::Network.threads());
+    (streams < u64::from(config.rtp_ports.pairs())).then(|| {
         format!(
             "the limit of open files, {limit}, allows {streams} media streams only; raise it (ulimit -n, LimitNOFILE= \
              in systemd) or take a smaller --rtp-ports range"
@@ -82,13 +92,27 @@ mod tests {
     use crate::config::{Map, PortRange};
 
     #[test]
-    fn each_port_pair_may_take_four_files() {
+    fn what_is_needed_is_enough_and_not_far_more() {
         let mut config = Config::new("192.0.2.1:5060".parse().unwrap(), "[2001:db8::1]:5060".parse().unwrap());
-        config.rtp_ports = PortRange::new(20000, 20199).unwrap();
+        for (low, high) in [(20000, 20199), (16384, 32767), (1024, 65535)] {
+            config.rtp_ports = PortRange::new(low, high).unwrap();
+            for threads in [1, 2, 4] {
+                let (needed, pairs) = (files_needed(&config, threads), u64::from(config.rtp_ports.pairs()));
+                assert!((pairs..pairs + 5).contains(&streams(&config, needed, threads)), "{low}-{high}, {threads}");
+                assert!(streams(&config, needed / 10 * 9, threads) < pairs);
+            }
+        }
         let none = files_needed(&config, 2);
-        assert_eq!(none, 400 + BESIDE + 2 * u64::try_from(IN_STOCK).unwrap());
         let map = Map { phone: "192.0.2.9:5060".parse().unwrap(), fake: "[2001:db8::9]:5060".parse().unwrap() };
         config.maps.push(map);
-        assert_eq!(files_needed(&config, 2), none + 2);
+        assert!(files_needed(&config, 2) > none);
+    }
+
+    /// Where there are nearly none at all, a call is tried.
+    #[test]
+    fn there_is_one_stream_at_least() {
+        let config = Config::new("192.0.2.1:5060".parse().unwrap(), "[2001:db8::1]:5060".parse().unwrap());
+        assert_eq!(streams(&config, 0, 4), 1);
+        assert!(streams(&config, rlim_t::MAX, 4) > 1 << 40);
     }
 }

@@ -136,7 +136,7 @@ impl Start {
         info!("ready");
         let gatherer = Gatherer::new(self.clock);
         if let Some(succession) = &succession {
-            gatherer.resume(succession.past);
+            gatherer.resume(succession.past.clone());
         }
         let (service, requests) = announce(succession, detached, &mut self.belongings)?;
         let (prepared, successors) = unbounded_channel();

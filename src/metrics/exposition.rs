@@ -31,7 +31,7 @@ impl Exposition {
         self.messages(snapshot.messages)?;
         self.family("troubles_total", Type::Counter, "What went wrong, by kind and reason.")?;
         for trouble in &snapshot.troubles {
-            self.sample("troubles_total", &[("kind", trouble.kind), ("reason", &trouble.reason)], trouble.count)?;
+            self.sample("troubles_total", &[("kind", &trouble.kind), ("reason", &trouble.reason)], trouble.count)?;
         }
         self.media(snapshot)?;
         self.limits(snapshot)?;

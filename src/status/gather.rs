@@ -59,13 +59,15 @@ struct Shared {
     waiting: Option<Vec<Asking>>,
 }
 
-/// What ended calls have counted.
-#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+/// What was counted that is nowhere else any more: by ended calls, and of troubles by
+/// the processes before this one.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Past {
     ended: Ended,
     media: PerFamily<Sums>,
     /// What was told last: counts never go back.
     told: PerFamily<Sums>,
+    troubles: Vec<Told>,
 }
 
 /// Media that came from one side.
@@ -84,8 +86,9 @@ impl Gatherer {
     }
 
     /// What another process needs to count on.
-    pub fn save(&self) -> Past {
-        lock(&self.shared).past
+    pub fn save(&self, signalling: &Signalling) -> Past {
+        let past = lock(&self.shared).past.clone();
+        Past { troubles: troubles(signalling, past.troubles), ..past }
     }
 
     /// Counts on where another process stopped.
@@ -120,7 +123,8 @@ impl Gatherer {
         }
         let figures = signalling.with_calls(|_, relay| relay.snapshot());
         let views = views(now, signalling);
-        let snapshot = without_media(now, signalling, leaving, &views);
+        let before = lock(&self.shared).past.troubles.clone();
+        let snapshot = without_media(now, signalling, leaving, before, &views);
         task::spawn(finish(now, snapshot, views, figures, Arc::clone(&self.shared)));
     }
 }
@@ -183,11 +187,12 @@ fn without_media(
     now: Duration,
     signalling: &Signalling,
     leaving: bool,
+    before: Vec<Told>,
     views: &[(CallView, PerFamily<Kind>)],
 ) -> Snapshot {
     // A message is counted before the trouble that it was: in this order, none is shown
     // without its message.
-    let troubles = troubles(signalling);
+    let troubles = troubles(signalling, before);
     let figures = signalling.figures();
     Snapshot {
         schema: SCHEMA,
@@ -254,12 +259,13 @@ fn limits(now: Duration, signalling: &Signalling) -> Vec<Limit> {
     ]
 }
 
-/// Counts of one kind with the same words are one.
-fn troubles(signalling: &Signalling) -> Vec<Told> {
-    let mut told: Vec<Told> = signalling
-        .troubles()
+/// Those of the processes before, and of this one. Counts of one kind with the same
+/// words are one.
+fn troubles(signalling: &Signalling, before: Vec<Told>) -> Vec<Told> {
+    let of_this = signalling.troubles();
+    let mut told: Vec<Told> = before
         .into_iter()
-        .map(|(trouble, count)| {
+        .chain(of_this.into_iter().map(|(trouble, count)| {
             let errno = |errno| io::Error::from_raw_os_error(errno).to_string();
             let (kind, reason) = match trouble {
                 Trouble::Dropped(reason) => ("dropped", reason.to_string()),
@@ -272,12 +278,12 @@ fn troubles(signalling: &Signalling) -> Vec<Told> {
                 Trouble::Unserved => ("streams", "no ports left, or one too many".to_owned()),
                 Trouble::Overload => ("overload", "made way for calls that are there".to_owned()),
             };
-            Told { kind, reason, count }
-        })
+            Told { kind: kind.into(), reason, count }
+        }))
         .collect();
-    sort(&mut told, |one, other| (one.kind, &one.reason).cmp(&(other.kind, &other.reason)));
+    sort(&mut told, |one, other| (&one.kind, &one.reason).cmp(&(&other.kind, &other.reason)));
     told.dedup_by(|again, first| {
-        let same = (again.kind, &again.reason) == (first.kind, &first.reason);
+        let same = (&again.kind, &again.reason) == (&first.kind, &first.reason);
         if same {
             first.count = first.count.saturating_add(again.count);
         }

@@ -103,7 +103,7 @@ fn totals(out: &mut String, snapshot: &Snapshot) -> fmt::Result {
         writeln!(out, "\nWhat went wrong since the start")?;
     }
     for trouble in &snapshot.troubles {
-        let words = format!("{}: {}", trouble_in_words(trouble.kind), trouble.reason);
+        let words = format!("{}: {}", trouble_in_words(&trouble.kind), trouble.reason);
         writeln!(out, "{:>10} {}", trouble.count, Cut(&words, WIDTH - 11))?;
     }
     Ok(())
@@ -295,7 +295,11 @@ mod tests {
                 dropped: 7,
                 ..Messages::default()
             },
-            troubles: vec![Trouble { kind: "dropped", reason: "not SIP: ".repeat(20), count: u64::from(u32::MAX) }],
+            troubles: vec![Trouble {
+                kind: "dropped".into(),
+                reason: "not SIP: ".repeat(20),
+                count: u64::from(u32::MAX),
+            }],
             media: vec![Media { family: "IPv4", packets: 1000, bytes: 172_000, lost: 3, refused: 0 }],
             ended: Ended::default(),
         }

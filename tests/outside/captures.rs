@@ -2,15 +2,15 @@
 //! tshark by `--pcap`.
 
 use std::fs;
-use std::net::UdpSocket;
+use std::net::{TcpListener, UdpSocket};
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
 use crate::harness::PATIENCE;
 use crate::harness::agent::Agent;
-use crate::harness::daemon::Daemon;
+use crate::harness::daemon::{Daemon, fail_to_start};
 use crate::harness::namespace::{isolated, isolated_with};
-use crate::harness::picture::{F1, LISTEN4, P1, STRANGER6, X6};
+use crate::harness::picture::{F1, LISTEN4, OPTIONS, P1, STRANGER6, X6};
 use crate::harness::talk::{CALLEE, Scene};
 use crate::harness::telephones::Folder;
 use crate::harness::terminal::Terminal;
@@ -162,5 +162,36 @@ fn a_capture_says_why_a_message_went_no_further() {
         assert!(daemon.wait().success());
         let said = tshark(&file, "udp", &["frame.comment", "frame.packet_flags_direction"]);
         assert!(matches!(said.as_slice(), [one] if one.starts_with("dropped: not SIP: ")), "{said:?}");
+    });
+}
+
+/// A new process begins a file of its own, and moves the one before away; where it does
+/// not take over, the old one's is in its place again, however often that happens.
+#[test]
+fn a_takeover_that_fails_leaves_the_capture_where_it_was() {
+    isolated(|| {
+        let folder = Folder::new("pcap-takeover");
+        let (control, file) = (folder.file("control"), folder.file("calls.pcap"));
+        let options = [&OPTIONS[..], &["--control", &control, "--pcap", &file]].concat();
+        let mut daemon = Daemon::start_as(&options);
+        let stranger = Agent::bind("stranger", STRANGER6);
+        let say = |words: &str| stranger.send_bytes(words.as_bytes(), "[2001:db8::1]:5060".parse().unwrap());
+        say("one");
+        daemon.await_lines("decision=", 1);
+        let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+        let metrics = taken.local_addr().unwrap().to_string();
+        for times in 1..=2 {
+            let failure = fail_to_start(&[&options[..], &["--takeover", &control, "--metrics", &metrics]].concat());
+            assert!(failure.status == Some(1) && failure.said.contains(&metrics), "{}", failure.said);
+            daemon.await_lines("this process goes on", times);
+        }
+        say("two");
+        daemon.await_lines("decision=", 2);
+        daemon.signal("TERM");
+        assert!(daemon.wait().success());
+        let captured = fs::read(&file).unwrap();
+        for words in [&b"one"[..], b"two"] {
+            assert!(captured.windows(3).any(|part| part == words), "{} octets in {file}", captured.len());
+        }
     });
 }

@@ -128,6 +128,7 @@ fn a_call_that_rings_is_answered_in_the_next_process() {
         let metrics = ["--metrics", "127.0.0.1:9164"];
         let mut daemon = Daemon::start_with(&[&["--control", &control], &metrics[..]].concat());
         let (bob, alice) = (Party::new("bob", X6, 40000), Party::new("alice", P1, 30000));
+        bob.agent.send_bytes(b"rubbish", F1.parse().unwrap());
         let ringing = ring(&bob, &alice, "sip:alice@[2001:db8::101]", F1);
         take_over(&mut daemon, &control, &metrics);
         let mut client = TcpStream::connect(metrics[1]).unwrap();
@@ -137,6 +138,8 @@ fn a_call_that_rings_is_answered_in_the_next_process() {
         assert!(page.contains("sipproxy64_calls{state=\"ringing\"} 1"), "{page}");
         // Counted by the process before.
         assert!(page.contains("sipproxy64_sip_messages_total{fate=\"forwarded\"} 3"), "{page}");
+        let trouble = "sipproxy64_troubles_total{kind=\"dropped\",reason=\"not SIP: Bad Start-Line\"} 1";
+        assert!(page.contains(trouble), "{page}");
         let mut call = answer(&bob, &alice, &ringing);
         call.assert_talks(&bob, &alice, 5);
         call.end_by_caller(&bob, &alice);
