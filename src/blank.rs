@@ -6,7 +6,7 @@
 //! (RFC 8839 §5.4) and of URIs (RFC 3261 §19.1.1). It may also be malformed, so
 //! whatever could be read as a secret by somebody is taken for one.
 
-use memchr::memchr;
+use crate::scan::find;
 
 /// What stands where a secret was.
 const BLANK: &[u8] = b"[blanked]";
@@ -64,7 +64,7 @@ fn secret_part(line: &[u8]) -> Option<usize> {
             return Some(indent + secret.len());
         }
     }
-    let colon = memchr(b':', text)?;
+    let colon = find(text, b':')?;
     let name = text.get(..colon)?.trim_ascii_end();
     let secret = FIELDS.iter().any(|field| name.eq_ignore_ascii_case(field));
     let space = usize::from(text.get(colon + 1) == Some(&b' '));
@@ -75,7 +75,7 @@ fn secret_part(line: &[u8]) -> Option<usize> {
 /// continuation follows (RFC 3261 §7.3.1).
 fn end_of_field(bytes: &[u8]) -> usize {
     let mut from = 0;
-    while let Some(found) = bytes.get(from..).and_then(|rest| memchr(b'\n', rest)) {
+    while let Some(found) = bytes.get(from..).and_then(|rest| find(rest, b'\n')) {
         let feed = from + found;
         if !matches!(bytes.get(feed + 1), Some(b' ' | b'\t')) {
             let carriage = feed.checked_sub(1).filter(|&before| bytes.get(before) == Some(&b'\r'));
@@ -118,7 +118,7 @@ fn ends_with(bytes: &[u8], end: &[u8]) -> bool {
 /// Where the password stands in `user:password@host`.
 fn password(uri: &[u8]) -> Option<(usize, usize)> {
     let at = uri.iter().position(|byte| b"@<>[]\" \t\r\n".contains(byte)).filter(|&at| uri.get(at) == Some(&b'@'))?;
-    let colon = memchr(b':', uri.get(..at)?)?;
+    let colon = find(uri.get(..at)?, b':')?;
     Some((colon + 1, at))
 }
 

@@ -40,7 +40,7 @@ const OF_THE_SHELL: [&str; 18] = [
 ];
 
 /// What may stand under `[dependencies]` in `core/Cargo.toml`: none of it touches the system.
-const OF_THE_CORE: [&str; 4] = ["memchr", "serde", "siphasher", "thiserror"];
+const OF_THE_CORE: [&str; 3] = ["serde", "siphasher", "thiserror"];
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))

@@ -160,7 +160,7 @@ const fn everywhere(byte: u8) -> u64 {
 /// time, the first one lowest, and sets the highest bit of each of these; it may
 /// err behind the first one. `is` says it of one byte.
 ///
-/// The texts of SIP are short: most end before the vector code of memchr is set
+/// The texts of SIP are short: most end before the vector code of memchr(3) is set
 /// up. A word at a time takes a third of the instructions of a byte at a time.
 fn find_by_word(text: &[u8], marks: impl Fn(u64) -> u64, is: impl Fn(u8) -> bool) -> Option<usize> {
     let Some(last) = text.last_chunk::<8>() else { return text.iter().position(|&byte| is(byte)) };

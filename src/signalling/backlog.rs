@@ -10,9 +10,7 @@
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 
-use memchr::memchr;
-
-use crate::scan;
+use crate::scan::{self, find};
 
 /// So many may wait: a few milliseconds of new calls.
 const MOST: usize = 256;
@@ -111,7 +109,7 @@ fn begins_something(datagram: &[u8]) -> bool {
     if datagram.starts_with(b"SIP/2.0 ") {
         return false;
     }
-    let method = memchr(b' ', datagram).and_then(|end| datagram.get(..end)).unwrap_or_default();
+    let method = find(datagram, b' ').and_then(|end| datagram.get(..end)).unwrap_or_default();
     !ONGOING.contains(&method) && !has_to_tag(datagram)
 }
 
@@ -121,7 +119,7 @@ const TAG: &[u8] = b";tag=";
 /// Whether the To of a message has a tag.
 fn has_to_tag(datagram: &[u8]) -> bool {
     let mut rest = datagram;
-    while let Some(end) = memchr(b'\n', rest) {
+    while let Some(end) = find(rest, b'\n') {
         let (line, behind) = rest.split_at(end.saturating_add(1));
         if let [b't' | b'T', tail @ ..] = line {
             let tail = if let [b'o' | b'O', tail @ ..] = tail { tail } else { tail };

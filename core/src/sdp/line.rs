@@ -1,10 +1,8 @@
 //! Lines and their fields (RFC 8866 §5).
 
-use memchr::memchr2;
-
 use super::attribute::Attribute;
 use super::malformed::{Fault, Malformed};
-use crate::scan::{Span, find_control};
+use crate::scan::{Span, find_any, find_control};
 
 /// One line, `<type>=<value>`.
 ///
@@ -76,7 +74,7 @@ impl<'a> Lines<'a> {
 /// character comes first.
 #[cold]
 fn end_of_odd_line(rest: &[u8]) -> (usize, usize) {
-    let length = memchr2(b'\r', b'\n', rest).unwrap_or(rest.len());
+    let length = find_any(rest, *b"\r\n").unwrap_or(rest.len());
     let end = match rest.get(length..).unwrap_or_default() {
         [] => length,
         [b'\r', b'\n', ..] => length + 2,

@@ -163,12 +163,12 @@ impl HeaderName {
 
     /// Whether its values may stand in a list.
     pub fn is_list(self) -> bool {
-        self.row().is_some_and(|row| row.list)
+        IS_LIST.get(usize::from(self.0)).copied().unwrap_or(false)
     }
 
     /// The name as its RFC spells it.
     pub fn name(self) -> &'static str {
-        self.row().map_or("header field", |row| row.name)
+        NAMES.get(usize::from(self.0)).copied().unwrap_or("header field")
     }
 
     #[allow(clippy::indexing_slicing, clippy::panic)] // const: a wrong name does not compile
@@ -194,6 +194,30 @@ static KINDS: [Kind; TABLE.len()] = {
         index += 1;
     }
     kinds
+};
+
+/// Whether the values of each may stand in a list.
+#[allow(clippy::indexing_slicing)] // const: an index out of bounds would not compile
+static IS_LIST: [bool; TABLE.len()] = {
+    let mut lists = [false; TABLE.len()];
+    let mut index = 0;
+    while index < TABLE.len() {
+        lists[index] = TABLE[index].list;
+        index += 1;
+    }
+    lists
+};
+
+/// How each is spelled.
+#[allow(clippy::indexing_slicing)] // const: an index out of bounds would not compile
+static NAMES: [&str; TABLE.len()] = {
+    let mut names = [""; TABLE.len()];
+    let mut index = 0;
+    while index < TABLE.len() {
+        names[index] = TABLE[index].name;
+        index += 1;
+    }
+    names
 };
 
 /// Which of the rows are in [`HeaderName::SINGLE`].

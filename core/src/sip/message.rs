@@ -5,8 +5,6 @@
 //! something is wrong, [`Message::fault`] says the first such thing, and as much
 //! as can be read is still there, since a refusal needs it.
 
-use memchr::memchr;
-
 use super::fault::Fault;
 use super::header::HeaderName;
 use super::method::Method;
@@ -286,7 +284,7 @@ impl Lines<'_> {
     fn next_odd_line(&mut self) -> Option<Line> {
         let start = self.at;
         let rest = self.bytes.get(start..).unwrap_or_default();
-        let length = memchr(b'\n', rest)?;
+        let length = find(rest, b'\n')?;
         let line = rest.get(..length).unwrap_or_default();
         let (content, crlf) = line.strip_suffix(b"\r").map_or((line, false), |content| (content, true));
         self.at = start.saturating_add(length).saturating_add(1);
