@@ -52,7 +52,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 #[derive(Debug, thiserror::Error)]
 pub enum ControlError {
     /// Another daemon answers there.
-    #[error("--control {}: another daemon answers there; give this one a path of its own, or none", .0.display())]
+    #[error("--control {}: another daemon answers there; take its place by --takeover, or give this one a path of its own, or none", .0.display())]
     InUse(PathBuf),
     /// Something else has the name.
     #[error("--control {}: that is a file, not the socket of an earlier daemon; remove it or take another path", .0.display())]
