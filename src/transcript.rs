@@ -29,7 +29,7 @@ const MOST_PASSES: usize = 8;
 #[derive(Debug, thiserror::Error)]
 pub enum TranscriptError {
     /// A file cannot be read.
-    #[error("--test {}: {source}", path.display())]
+    #[error("--test {}: {source}{}", path.display(), advice(source))]
     Read {
         /// The file.
         path: PathBuf,
@@ -49,6 +49,15 @@ pub enum TranscriptError {
     /// What would be sent cannot be written.
     #[error("cannot write to stdout: {0}")]
     Write(#[from] io::Error),
+}
+
+/// Recordings and cases are directories, which are easily named instead.
+fn advice(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::IsADirectory => "; name a file with messages, as its \"input\" if it is a recording",
+        io::ErrorKind::NotFound => "; name a file with messages, or - for standard input",
+        _ => "",
+    }
 }
 
 /// Reads the messages recorded in `files` (`-`: stdin) and writes to `out` what

@@ -248,6 +248,16 @@ fn test_mode_takes_a_file() {
     assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
+/// A recording is a directory, and its name is what one has at hand.
+#[test]
+fn a_directory_of_messages_is_told_from_its_input() {
+    let output = run(&["-l", "192.0.2.1", "-L", "::1", "--test", "t/error/ack"]);
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.starts_with("sipproxy64: --test t/error/ack: "), "{said}");
+    assert!(said.ends_with("; name a file with messages, as its \"input\" if it is a recording\n"), "{said}");
+}
+
 /// The file that is installed: every option stands in it, and is right as it stands.
 #[test]
 fn the_file_to_begin_with_has_every_option() {
