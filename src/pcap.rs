@@ -43,7 +43,7 @@ pub enum CaptureError {
     #[error("--pcap {}: it is there, and no capture file; name another one, or remove it", .0.display())]
     Foreign(PathBuf),
     /// The system says no.
-    #[error("--pcap {}: {error}", path.display())]
+    #[error("--pcap {}: {error}; its directory must exist and be writable", path.display())]
     System {
         /// The file.
         path: PathBuf,

@@ -63,7 +63,7 @@ pub struct Recording {
 
 /// Why nothing can be recorded.
 #[derive(Debug, thiserror::Error)]
-#[error("--record {}: {error}", folder.display())]
+#[error("--record {}: {error}; name a directory, or one to be made in a directory that is writable", folder.display())]
 pub struct RecordError {
     folder: PathBuf,
     #[source]

@@ -195,3 +195,19 @@ fn a_takeover_that_fails_leaves_the_capture_where_it_was() {
         }
     });
 }
+
+/// What cannot be written says what is wanted, before anything begins.
+#[test]
+fn places_that_nobody_can_write_to_are_told_at_the_start() {
+    isolated(|| {
+        for (option, advice) in [
+            ("--pcap", "its directory must exist and be writable"),
+            ("--record", "name a directory, or one to be made in a directory that is writable"),
+        ] {
+            let failure = fail_to_start(&["-l", "192.0.2.1", "-L", "2001:db8::1", option, "/nonexistent/a/b"]);
+            assert_eq!(failure.status, Some(1), "{failure:?}");
+            assert!(failure.said.contains(&format!("{option} /nonexistent/a/b: No such file")), "{failure:?}");
+            assert!(failure.said.trim_end().ends_with(advice), "{failure:?}");
+        }
+    });
+}
