@@ -142,7 +142,7 @@ impl Options {
     /// As [`Options::from_arguments`].
     pub fn again(&self) -> Result<Self, Complaint> {
         // The working directory may be another one by now.
-        let read = |path: &Path| merge::read(self.file.as_deref().unwrap_or(path));
+        let read = |path: &Path| merge::read_again(self.file.as_deref().unwrap_or(path));
         let mut options = Self::read(self.arguments.clone(), Some(self.config.key), read)?;
         options.config.port_order = self.config.port_order;
         Ok(options)

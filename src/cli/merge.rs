@@ -2,7 +2,7 @@
 //! line says wins; what may be repeated adds up.
 
 use std::ffi::OsString;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
@@ -55,6 +55,16 @@ pub(super) fn read(path: &Path) -> Result<Vec<u8>, Complaint> {
         return Err(Complaint::line(&text));
     }
     Ok(text)
+}
+
+/// The same while a daemon runs, which must not wait for anybody: a pipe, as a shell
+/// makes it of `<(...)`, may never have anything more to read.
+pub(super) fn read_again(path: &Path) -> Result<Vec<u8>, Complaint> {
+    if fs::metadata(path).is_ok_and(|about| !about.is_file()) {
+        let text = format!("--config {}: no regular file, so it is read at the start only", path.display());
+        return Err(Complaint::line(&text));
+    }
+    read(path)
 }
 
 impl FromFile {

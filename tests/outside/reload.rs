@@ -2,14 +2,16 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::process::Command;
 use std::time::Duration;
 
 use crate::harness::agent::Agent;
 use crate::harness::call::{Call, establish};
 use crate::harness::daemon::Daemon;
-use crate::harness::namespace::isolated;
+use crate::harness::namespace::{isolated, isolated_with};
 use crate::harness::party::Party;
 use crate::harness::picture::{F1, F2, LISTEN4, P1, P2, U6, X6};
+use crate::harness::telephones::Folder;
 
 const LISTEN: &str = "listen4 192.0.2.1\nlisten6 2001:db8::1\ncontrol none\n";
 const ALICE: &str = "map 192.0.2.101=2001:db8::101\n";
@@ -133,5 +135,27 @@ fn what_is_read_at_the_start_only_is_named() {
         assert!(said.contains("options=\"dscp, lenient, rtp-ports\""), "{said}");
         let said = here.daemon.await_line("reloaded maps=1 added=0 removed=0");
         assert!(said.contains("names=0"), "{said}");
+    });
+}
+
+/// What can be read once only, as a shell's `<(...)`, is no reason to wait for ever.
+#[test]
+fn a_pipe_is_read_at_the_start_only() {
+    isolated_with(&["mkfifo"], || {
+        let folder = Folder::new("reload-pipe");
+        let pipe = folder.file("conf");
+        assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        let text = format!("{LISTEN}{ALICE}");
+        let writer = std::thread::spawn({
+            let pipe = pipe.clone();
+            move || fs::write(pipe, text).unwrap()
+        });
+        let mut daemon = Daemon::start_as(&["-c", &pipe]);
+        writer.join().unwrap();
+        daemon.signal("USR2");
+        let said = daemon.await_line("nothing is reloaded");
+        assert!(said.contains(&pipe), "{said}");
+        daemon.signal("TERM");
+        assert!(daemon.wait().success());
     });
 }

@@ -34,9 +34,10 @@ pub struct Owner {
     pub line: usize,
 }
 
-/// After how many ports in a row that cannot be opened the fault is taken to lie
-/// with the machine (no descriptors, an address gone), not with the ports.
-const MOST_FAILURES: u8 = 6;
+/// After how many ports in a row that another program has no more are tried, as each
+/// costs time in which other calls wait. Where nine of ten are another's, one call in
+/// a thousand finds none of the tenth.
+const MOST_FAILURES: u8 = 64;
 
 /// For how long no port is asked for then.
 const SHUT: Duration = Duration::from_secs(1);

@@ -304,12 +304,12 @@ proptest! {
 
 #[test]
 fn where_no_port_can_be_opened_the_call_is_refused_and_the_next_one_later_is_not() {
-    let mut bench = Bench::new(&config());
+    let mut bench = Bench::new(&Config { rtp_ports: PortRange::new(16384, 17407).unwrap(), ..config() });
     let wanted = [audio(P4)];
     bench.signal(&call(b"1", &wanted));
     let mut ports = (16384..).step_by(2);
     while bench.table.port_taken(bench.now, Family::V4, ports.next().unwrap()) {}
-    assert!(ports.next().unwrap() < 16402, "given up before all ports of the range were tried");
+    assert!(ports.next().unwrap() < 17300, "given up before all ports of the range were tried");
     assert_eq!(bench.table.sessions(), 0);
     assert_eq!(bench.try_signal(&call(b"1", &wanted)), Err(Refusal::NoPorts));
     bench.now += Duration::from_secs(2);
@@ -370,4 +370,16 @@ fn there_are_no_more_streams_than_the_machine_has_sockets_for() {
     assert_eq!(bench.signal(&in_dialog(Method::Update, 2, &[one[0], one[0]]))[1], Grant::Refused);
     bench.signal(&response(request(Method::Invite, 1, &[]), 486, &[]));
     assert_eq!(bench.table.relays.available(bench.now), 1);
+}
+
+/// Another program may have most of the range: a port that is free is found.
+#[test]
+fn where_most_ports_are_another_programs_one_of_the_rest_is_found() {
+    let mut bench = Bench::new(&config());
+    let wanted = [audio(P4)];
+    bench.signal(&request(Method::Invite, 1, &wanted));
+    for port in (16384..16402).step_by(2) {
+        assert!(bench.table.port_taken(bench.now, Family::V6, port), "{port}");
+    }
+    assert_eq!(bench.signal(&request(Method::Invite, 1, &wanted)), [Grant::Relayed { port: 16402 }]);
 }
