@@ -131,6 +131,9 @@ fn a_wrong_line_is_named_with_file_and_number() {
         ("listen4 192.0.2.1:0", format!("FILE, line 1: listen4 192.0.2.1:0: {port}")),
         ("\n\nuplnk6 2001:db8::9", "FILE, line 3: uplnk6: no such option; uplink6 is one (try --help)".to_owned()),
         ("xyzzy", "FILE, line 1: xyzzy: no such option (try --help)".to_owned()),
+        // What looks a little like something else is not meant for it.
+        ("transport tcp", "FILE, line 1: transport: no such option (try --help)".to_owned()),
+        ("timeout 60", "FILE, line 1: timeout: no such option; hold-timeout is one (try --help)".to_owned()),
         ("m 192.0.2.1=::1", "FILE, line 1: m: write the long name, map".to_owned()),
         ("--map 192.0.2.1=::1", "FILE, line 1: no dashes are written here; write map instead of --map".to_owned()),
         ("rtp-ports", "FILE, line 1: rtp-ports: its value is missing; write --rtp-ports <LOW-HIGH>".to_owned()),

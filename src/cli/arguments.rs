@@ -8,7 +8,7 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 
 /// How alike an option must be to be proposed, from 0 to 1.
-const ALIKE: f64 = 0.7;
+const ALIKE: f64 = 0.74;
 
 /// An option, as the command line, `--help` and the completions of shells know it.
 #[derive(Debug, PartialEq, Eq)]
