@@ -177,17 +177,28 @@ impl Session {
     /// An INVITE request is under way.
     pub fn invited(&mut self, now: Duration, signal: &Signal<'_>) {
         self.exchange.begin(signal);
-        let new = !self.branches.contains(&signal.branch);
-        if self.answered.is_none() && signal.arrival == self.caller && new && self.branches.len() < MAX_BRANCHES {
-            self.branches.push(signal.branch);
+        if self.answered.is_none() && signal.arrival == self.caller && self.add_branch(signal) {
             self.active = now;
         }
     }
 
+    /// Whether it is a new one.
+    fn add_branch(&mut self, signal: &Signal<'_>) -> bool {
+        let new = self.branches.len() < MAX_BRANCHES && !self.branches.contains(&signal.branch);
+        if new {
+            self.branches.push(signal.branch);
+        }
+        new
+    }
+
     /// A provisional response to the INVITE came.
-    pub fn rang(&mut self, now: Duration, signal: &Signal<'_>) {
+    pub fn rang(&mut self, now: Duration, signal: &Signal<'_>, named: &Named) {
         if self.answered.is_some() || signal.arrival == self.caller {
             return;
+        }
+        // Of an INVITE without an offer, which came before there was a session.
+        if named.other == self.caller_end {
+            self.add_branch(signal);
         }
         self.ringing = true;
         self.active = now;

@@ -421,7 +421,7 @@ fn advance(
             }
             HungUp::Other => {}
         },
-        (Method::Invite, Some(100..=199)) => session.rang(now, signal),
+        (Method::Invite, Some(100..=199)) => session.rang(now, signal, named),
         (Method::Invite, Some(200..=299)) => {
             if let Some(legs) = session.answered(now, signal, named) {
                 session.set_legs(relays, signal.arrival, legs);

@@ -45,6 +45,24 @@ fn failure_ends_when_no_branch_is_left_and_cancel_does_not() {
     assert_eq!(bench.end().unwrap().end, End::Failed(487));
 }
 
+/// An INVITE without an offer begins no session; the first branch that makes one does,
+/// and the others are pending all the same.
+#[test]
+fn a_branch_of_a_late_offer_that_fails_ends_nothing_while_another_rings() {
+    let mut bench = Bench::new(&config());
+    let invite = request(Method::Invite, 1, &[]);
+    let other = Signal { branch: 2, ..invite };
+    bench.signal(&invite);
+    bench.signal(&other);
+    bench.signal(&response(invite, 183, &[audio(P6)]));
+    let two = [audio("[2001:db8:9::66]:6000")];
+    bench.signal(&Signal { to_tag: C, ..response(other, 183, &two) });
+    bench.signal(&response(invite, 486, &[]));
+    assert_eq!(bench.table.sessions(), 1);
+    bench.signal(&Signal { to_tag: C, ..response(other, 486, &[]) });
+    assert_eq!(bench.end().unwrap().end, End::Failed(486));
+}
+
 #[test]
 fn a_branch_that_fails_after_another_answered_ends_nothing() {
     let mut bench = Bench::new(&config());
