@@ -54,7 +54,7 @@ fn get_json_when(path: &str, holds: impl Fn(&Value) -> bool) -> Value {
 
 /// A daemon, two parties, and a call between them that was talked in.
 fn scene() -> (Daemon, [Party; 2], Call) {
-    let daemon = Daemon::start_with(&["--metrics", ADDRESS]);
+    let daemon = Daemon::start_with(&["--metrics", ADDRESS, "--max-calls", "4000"]);
     let (bob, alice) = (Party::new("bob", X6, 40000), Party::new("alice", P1, 30000));
     let call = establish(&bob, &alice, "sip:alice@[2001:db8::101]", F1);
     call.assert_talks(&bob, &alice, 20);
@@ -261,7 +261,7 @@ fn a_browser_shows_calls_and_the_ladder() {
         };
         let shown = page("");
         let call_id = &call.caller.dialog.call_id;
-        for words in ["1 call now", &format!("<span class=\"addr\">{X6}</span>"), call_id, "of 8\u{202f}192", "IPv6"] {
+        for words in ["1 call now", &format!("<span class=\"addr\">{X6}</span>"), call_id, "of 4\u{202f}000", "IPv6"] {
             assert!(shown.contains(words), "no `{words}` in\n{shown}");
         }
         // Each party heard the other, or does not any more: the browser takes its time.
