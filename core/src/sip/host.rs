@@ -162,7 +162,7 @@ pub fn plain_ipv6(text: &[u8]) -> Option<Ipv6Addr> {
         None => (count == 8).then_some(bits)?,
         // It stands for one segment at least.
         Some((front, before)) => {
-            let behind = (before + count < 8).then_some(8 - before)?;
+            let behind = 8u32.checked_sub(before).filter(|&behind| count < behind)?;
             front.checked_shl(16 * behind).unwrap_or(0) | bits
         }
     };
