@@ -177,10 +177,16 @@ impl World {
 
     /// A message, and at once the same again, which changes nothing.
     fn signal(&mut self, said: &Said) {
+        let before = self.table.sessions();
         let first = self.said_once(said);
         let grants = self.grants.clone();
         self.look();
         let sessions = self.table.sessions();
+        // Of two sessions that nobody confirmed, each of which has one end of a
+        // dialog, a refusal ends the one and, when it comes again, the other.
+        if sessions < before && said.signal(&None).status.is_some_and(|status| status >= 300) {
+            return;
+        }
         let again = self.table.signal(self.now, &said.signal(&said.wanted()), &mut self.grants);
         assert_eq!((first, &grants, sessions), (again, &self.grants, self.table.sessions()), "{said:?}");
         assert_eq!(self.table.next_command(), None, "a retransmission: {said:?}");
