@@ -184,8 +184,8 @@ fn strangers_neither_write_lines_of_their_own_nor_get_secrets_in() {
             let daemon = Logged::start(more);
             flood(300);
             daemon.await_text("not SIP");
-            if more == ["-vv"] {
-                daemon.await_text("\n  - REGISTER tel:1 SIP/2.0");
+            if more.contains(&"-vv") {
+                daemon.await_text("  - REGISTER tel:1 SIP/2.0");
             }
             let log = daemon.end();
             assert!(!log.contains("5ec2e7"), "{more:?}: {log}");
@@ -193,7 +193,7 @@ fn strangers_neither_write_lines_of_their_own_nor_get_secrets_in() {
             assert!(!log.lines().any(|line| line.starts_with("2026-01-01")), "{more:?}: {log}");
             if more.contains(&"json") {
                 let objects = log.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).expect(line));
-                assert!(objects.filter(|event| event["message"] == "message").count() > 5, "{log}");
+                assert!(objects.filter(|event| event["message"] == "message").count() > 1, "{log}");
             } else if more == ["-vv"] {
                 assert!(log.contains("\n  - REGISTER tel:1 SIP/2.0"), "what was refused is shown: {log}");
             }
