@@ -184,41 +184,36 @@ impl HeaderName {
     }
 }
 
-/// The kinds of the rows, which are asked for of every field.
-#[allow(clippy::indexing_slicing)] // const: an index out of bounds does not compile
-static KINDS: [Kind; TABLE.len()] = {
-    let mut kinds = [Kind::Left; TABLE.len()];
-    let mut index = 0;
-    while index < TABLE.len() {
-        kinds[index] = TABLE[index].kind;
-        index += 1;
-    }
-    kinds
-};
+/// One column of the rows, in a table of its own: what is asked for of every field
+/// stands close together, and what only documents and tests ask for is not there.
+macro_rules! column {
+    ($(#[$doc:meta])* $name:ident: $kind:ty = $none:expr, $column:ident) => {
+        $(#[$doc])*
+        #[allow(clippy::indexing_slicing)] // const: an index out of bounds does not compile
+        static $name: [$kind; TABLE.len()] = {
+            let mut column = [$none; TABLE.len()];
+            let mut index = 0;
+            while index < TABLE.len() {
+                column[index] = TABLE[index].$column;
+                index += 1;
+            }
+            column
+        };
+    };
+}
 
-/// Whether the values of each may stand in a list.
-#[allow(clippy::indexing_slicing)] // const: an index out of bounds would not compile
-static IS_LIST: [bool; TABLE.len()] = {
-    let mut lists = [false; TABLE.len()];
-    let mut index = 0;
-    while index < TABLE.len() {
-        lists[index] = TABLE[index].list;
-        index += 1;
-    }
-    lists
-};
-
-/// How each is spelled.
-#[allow(clippy::indexing_slicing)] // const: an index out of bounds would not compile
-static NAMES: [&str; TABLE.len()] = {
-    let mut names = [""; TABLE.len()];
-    let mut index = 0;
-    while index < TABLE.len() {
-        names[index] = TABLE[index].name;
-        index += 1;
-    }
-    names
-};
+column! {
+    /// What is done with each.
+    KINDS: Kind = Kind::Left, kind
+}
+column! {
+    /// Whether the values of each may stand in a list.
+    IS_LIST: bool = false, list
+}
+column! {
+    /// How each is spelled.
+    NAMES: &str = "", name
+}
 
 /// Which of the rows are in [`HeaderName::SINGLE`].
 #[allow(clippy::indexing_slicing)] // const: an index out of bounds does not compile
