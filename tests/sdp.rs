@@ -148,7 +148,7 @@ proptest! {
             let mut rebuilt = text[description.session().span.range()].to_owned();
             description.media().for_each(|media| rebuilt.push_str(&text[media.section.span.range()]));
             prop_assert_eq!(&rebuilt, &text);
-            let lines = description.lines().map(|line| &text[line.whole.range()]);
+            let lines = description.lines().map(|line| &text[line.whole().range()]);
             let solid = |text: &str| text.split(['\r', '\n']).filter(|line| !line.is_empty()).collect::<Vec<_>>().join("\n");
             prop_assert_eq!(solid(&lines.collect::<String>()), solid(&text));
         }

@@ -6,7 +6,6 @@ use super::attributes::{Disposition, cut_connection_capability, cut_option, disp
 use super::wanted::MAX_STREAMS;
 use crate::edit::Edits;
 use crate::family::{Family, PerFamily};
-use crate::scan::Span;
 use crate::sdp::attribute::Attribute;
 use crate::sdp::connection::{Address, Connection, Origin};
 use crate::sdp::description::{Description, MediaDescription, Section, Statement};
@@ -189,7 +188,7 @@ impl Writer<'_> {
             let ours = self.in_place_of(Some(connection.address));
             self.edits.replace(connection.span.range(), ("IN ", self.outgoing.sdp_name(), " ", ours));
         } else {
-            self.edits.remove(line.whole.range());
+            self.edits.remove(line.whole().range());
         }
     }
 
@@ -213,11 +212,11 @@ impl Writer<'_> {
     /// Inserts a `c=` line where it belongs in a media section; `value` inserts
     /// what it says.
     fn insert_connection(&mut self, media: &MediaDescription, value: impl FnOnce(usize, &mut Edits)) {
-        let before = media.line_before_connection;
-        let at = before.whole.end;
+        let before = media.end_before_connection;
+        let at = before.end;
         // Behind a last line without a line end, ours has none either.
         let line_end = self.description.line_end();
-        let (front, back) = if before.is_ended() { ("", line_end) } else { (line_end, "") };
+        let (front, back) = if before.is_empty() { (line_end, "") } else { ("", line_end) };
         self.edits.insert(at, (front, "c="));
         value(at, self.edits);
         self.edits.insert(at, back);
@@ -269,9 +268,7 @@ impl Writer<'_> {
     /// where it was and may be (RFC 5761). A placeholder stays one. Without the
     /// line, RTCP is next to RTP too, so one that cannot be read goes.
     fn rtcp(&mut self, attribute: &Attribute, port: u16, media: &MediaDescription) {
-        let (Some(rtcp), Some(value)) = (self.read_rtcp(attribute), attribute.value) else {
-            return self.cut(attribute);
-        };
+        let Some(rtcp) = self.read_rtcp(attribute) else { return self.cut(attribute) };
         let shares = media.section.is_rtcp_mux && media.line.port == rtcp.port;
         let is_nowhere = rtcp.address.is_some_and(Address::is_unspecified);
         let port = match (is_nowhere, shares) {
@@ -280,21 +277,20 @@ impl Writer<'_> {
             (false, false) => port.saturating_add(1),
         };
         match rtcp.address {
-            None => self.edits.replace(value.range(), port),
+            None => self.edits.replace(attribute.value.range(), port),
             address => {
                 let (addrtype, ours) = (self.outgoing.sdp_name(), self.in_place_of(address));
-                self.edits.replace(value.range(), (port, " IN ", addrtype, " ", ours));
+                self.edits.replace(attribute.value.range(), (port, " IN ", addrtype, " ", ours));
             }
         }
     }
 
     fn read_rtcp(&self, attribute: &Attribute) -> Option<Rtcp> {
-        Rtcp::read(self.description.message(), attribute.value?)
+        Rtcp::read(self.description.message(), attribute.value)
     }
 
     fn cut(&mut self, attribute: &Attribute) {
-        let Span { start, end } = attribute.line.whole;
-        self.edits.remove(start..end);
+        self.edits.remove(attribute.line.whole().range());
     }
 
     /// Our address, or "nowhere" in the place of "nowhere": 0.0.0.0 and `::`.

@@ -1,6 +1,7 @@
 //! One test for each rule of the rewriting.
 
 use super::*;
+use crate::scan::Span;
 use crate::sdp::description::Room;
 
 const UNTOUCHED: Grant = Grant::Untouched;
