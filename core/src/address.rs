@@ -214,7 +214,7 @@ impl Directory {
 
     /// Whether `endpoint` is a listen address.
     pub fn is_listen(&self, endpoint: SocketAddr) -> bool {
-        self.config.listen.iter().any(|(_, &listen)| listen == endpoint)
+        self.listen(Family::of(endpoint.ip())) == endpoint
     }
 
     /// Whether `endpoint` is one of our sockets, address and port.
