@@ -267,13 +267,13 @@ fn cross_media(
     room.grants.clear();
     state.signal(now, &signal, &mut room.grants).map_err(Hindrance::Refused)?;
     let arrival = Family::of(passage.local.ip());
-    let listen = crate::family::PerFamily::from_fn(|side| directory.listen(side).ip());
+    let ours = directory.sdp_connection(arrival.other());
     for &part in others.unwrap_or_default() {
         let other = Description::parse(message.bytes, part, &mut room.alternative).map_err(Hindrance::Malformed)?;
-        session::edits(&other, &room.grants, arrival, listen, edits);
+        session::edits(&other, &room.grants, arrival, ours, edits);
     }
     if let Some(description) = &described {
-        session::edits(description, &room.grants, arrival, listen, edits);
+        session::edits(description, &room.grants, arrival, ours, edits);
     }
     Ok(())
 }
