@@ -87,6 +87,20 @@ fn a_branch_of_a_late_offer_that_fails_ends_nothing_while_another_rings() {
     assert_eq!(bench.end().unwrap().end, End::Failed(486));
 }
 
+/// UDP may turn a provisional response and the final one round.
+#[test]
+fn a_branch_that_failed_is_not_pending_again_when_it_rang_before() {
+    let mut bench = Bench::new(&config());
+    let invite = request(Method::Invite, 1, &[]);
+    bench.signal(&request(Method::Invite, 1, &[audio(P4)]));
+    bench.signal(&Signal { branch: 2, ..request(Method::Invite, 1, &[audio(P4)]) });
+    bench.signal(&response(invite, 486, &[]));
+    bench.signal(&response(invite, 180, &[]));
+    assert_eq!(bench.table.sessions(), 1);
+    bench.signal(&Signal { branch: 2, ..response(invite, 486, &[]) });
+    assert_eq!(bench.end().unwrap().end, End::Failed(486));
+}
+
 #[test]
 fn a_branch_that_fails_after_another_answered_ends_nothing() {
     let mut bench = Bench::new(&config());
