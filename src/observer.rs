@@ -15,7 +15,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::{Builder, JoinHandle};
+use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime};
 
 use tracing::warn;
@@ -26,6 +26,7 @@ use crate::config::Config;
 use crate::family::Family;
 use crate::reason::Reason;
 use crate::relay::{Passage, Tap};
+use crate::task;
 
 /// How many copies may wait.
 const MOST_WAITING: usize = 4096;
@@ -199,7 +200,7 @@ impl Observer {
         let shared = Arc::new(Shared { waiting, lost, media, pace, changes: Mutex::default() });
         let watcher =
             Watcher { copies, shared: Arc::clone(&shared), sinks, losses: Losses { clock, told: None, count: 0 } };
-        let thread = Builder::new().name("observer".to_owned()).spawn(move || watcher.run())?;
+        let thread = task::thread("observer".to_owned(), move || watcher.run())?;
         let observer = Self { queue, shared };
         Ok(Some((observer.clone(), ObserverThread { observer, thread })))
     }
