@@ -1,4 +1,4 @@
-//! Ports are a good that comes back: by BYE, by failure, by silence (spec section 5, "End").
+//! Ports are a good that comes back: by BYE, by failure, by silence.
 
 use std::process::Command;
 use std::time::{Duration, Instant};
