@@ -7,9 +7,9 @@ use std::process::{Child, Command, Stdio};
 
 use crate::harness::PATIENCE;
 use crate::harness::daemon::PROGRAM;
+use crate::harness::folder::Folder;
 use crate::harness::namespace::isolated;
 use crate::harness::picture::OPTIONS;
-use crate::harness::telephones::Folder;
 
 /// Gives `$1` a `/dev` with nothing but `log`, which leads to `$0`, and what the
 /// program needs at its start.
