@@ -100,7 +100,7 @@ fn wrong_uplinks() {
         ),
         (
             "-U 2001:db8::1",
-            "--uplink6 2001:db8::1 is an address of this proxy itself; name the provider, PBX or registrar",
+            "--uplink6 2001:db8::1: an address of this proxy itself; name the provider, PBX or registrar",
         ),
         (
             "-U sip:sip.example.net",
