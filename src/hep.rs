@@ -24,6 +24,7 @@ use crate::observer::{Change, Crossed, Fate, Sink};
 use crate::scan::trim;
 use crate::sip::header::HeaderName;
 use crate::sip::message::{Fields, Message};
+use crate::task;
 
 /// The port that collectors listen on, where none is named.
 pub const HEP_PORT: u16 = 9060;
@@ -140,8 +141,7 @@ impl Sink for Hep {
     fn begin(&mut self) {
         if let Some((name, port)) = self.wanted.take() {
             let found = Arc::clone(&self.address);
-            let started =
-                thread::Builder::new().name("hep".to_owned()).spawn(move || keep_looking(&name, port, &found));
+            let started = task::thread("hep".to_owned(), move || keep_looking(&name, port, &found));
             if let Err(error) = started {
                 warn!(%error, "--hep: no thread to look names up, so nothing is sent");
             }

@@ -1,16 +1,25 @@
 //! Where the log goes, and how much of it.
 
 mod json;
+mod queue;
 mod text;
 
 use std::io::{self, Write};
 use std::os::unix::fs::MetadataExt;
+use std::panic;
+use std::sync::{Arc, OnceLock};
 
 use syslog_tracing::{Facility, Options, Syslog};
 use tracing::level_filters::LevelFilter;
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Level, Metadata, Subscriber};
 use tracing_subscriber::fmt::MakeWriter;
+
+use self::queue::{Line, Queue};
+use crate::task;
+
+/// The log of this process.
+static LOG: OnceLock<Arc<Log>> = OnceLock::new();
 
 /// Where the log goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,8 +49,34 @@ pub fn start(destination: Destination, form: Form, verbosity: i8) {
         None if stderr_is_journal() => (Front::Priority, Sink::Stderr),
         None => (Front::Time, Sink::Stderr),
     };
+    let log = Log { most: level(verbosity), form, front, sink, queue: Queue::default() };
     // A second start, which only a test can make, leaves the first as it is.
-    let _ = tracing::subscriber::set_global_default(Log { most: level(verbosity), form, front, sink });
+    let _ = tracing::subscriber::set_global_default(Arc::clone(LOG.get_or_init(|| Arc::new(log))));
+}
+
+/// From now on a thread of its own writes the log, so that nobody else waits for
+/// whoever reads it. What is said before is written when this returns.
+///
+/// # Errors
+/// Where the system has no thread left.
+pub fn in_background() -> io::Result<()> {
+    let Some(log) = LOG.get().cloned() else { return Ok(()) };
+    let writer = Arc::clone(&log);
+    task::thread("log".to_owned(), move || writer.queue.serve(|line| writer.sink.write(line)))?;
+    log.queue.open();
+    // The process ends with it, and lines that wait would be gone.
+    panic::set_hook(Box::new(|panic| {
+        tracing::error!("{panic}");
+        flush();
+    }));
+    Ok(())
+}
+
+/// Waits until all that was said is written; not for a reader who takes nothing.
+pub fn flush() {
+    if let Some(log) = LOG.get() {
+        log.queue.flush();
+    }
 }
 
 /// Makes a line of each event. There are no spans in this program.
@@ -50,6 +85,7 @@ struct Log {
     form: Form,
     front: Front,
     sink: Sink,
+    queue: Queue,
 }
 
 /// Takes lines.
@@ -57,11 +93,12 @@ enum Sink {
     Stderr,
     Syslog(Syslog),
     #[cfg(test)]
-    Kept(std::sync::Arc<std::sync::Mutex<Vec<u8>>>),
+    Kept(Arc<std::sync::Mutex<Vec<u8>>>),
 }
 
 impl Sink {
-    fn write(&self, metadata: &Metadata<'_>, line: &[u8]) {
+    fn write(&self, (metadata, line): Line) {
+        let line = line.as_bytes();
         // Where it cannot be written, there is nowhere left to tell that.
         let _ = match self {
             Self::Stderr => io::stderr().write_all(line),
@@ -101,8 +138,8 @@ impl Subscriber for Log {
             Form::Text => text::write(event, self.front == Front::Time, &mut line),
             Form::Json => json::write(event, &mut line),
         };
-        if made.is_ok() {
-            self.sink.write(event.metadata(), line.as_bytes());
+        if let Some(line) = made.ok().and_then(|()| self.queue.put((event.metadata(), line))) {
+            self.sink.write(line);
         }
     }
 
@@ -156,14 +193,16 @@ fn priority(metadata: &Metadata<'_>) -> &'static str {
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use std::sync::{Arc, Mutex};
+    use std::sync::Mutex;
+    use std::thread;
 
     use super::*;
 
     /// What is logged by `act`, in this form.
     fn logged(form: Form, front: Front, verbosity: i8, act: impl FnOnce()) -> String {
         let kept = Arc::new(Mutex::new(Vec::new()));
-        let log = Log { most: level(verbosity), form, front, sink: Sink::Kept(Arc::clone(&kept)) };
+        let sink = Sink::Kept(Arc::clone(&kept));
+        let log = Log { most: level(verbosity), form, front, sink, queue: Queue::default() };
         tracing::subscriber::with_default(log, act);
         let said = kept.lock().unwrap().clone();
         String::from_utf8(said).unwrap()
@@ -172,6 +211,42 @@ pub(crate) mod tests {
     /// The same as an object for a program.
     pub(crate) fn logged_as_json(act: impl FnOnce()) -> String {
         logged(Form::Json, Front::Nothing, 0, act)
+    }
+
+    /// While the reader takes nothing, nobody who says something waits.
+    #[test]
+    fn a_slow_reader_gets_all_that_there_is_room_for_and_how_much_that_was_not() {
+        let kept = Arc::new(Mutex::new(Vec::new()));
+        let sink = Sink::Kept(Arc::clone(&kept));
+        let log = Log { most: Level::INFO, form: Form::Text, front: Front::Nothing, sink, queue: Queue::default() };
+        let log = Arc::new(log);
+        let (here, writer) = (tracing::Dispatch::new(Arc::clone(&log)), Arc::clone(&log));
+        let there = here.clone();
+        log.queue.open();
+        thread::spawn(move || {
+            tracing::dispatcher::with_default(&there, || writer.queue.serve(|line| writer.sink.write(line)));
+        });
+        tracing::dispatcher::with_default(&here, || {
+            let reader = kept.lock().unwrap();
+            (0..10_000).for_each(|number| tracing::info!("{number}"));
+            drop(reader);
+            log.queue.flush();
+            tracing::info!("10000");
+            log.queue.flush();
+        });
+        let said = String::from_utf8(kept.lock().unwrap().clone()).unwrap();
+        let mut next = 0;
+        for line in said.lines() {
+            match line.rsplit_once(" lost=") {
+                Some((_, lost)) => next += lost.parse::<usize>().unwrap(),
+                None => {
+                    assert_eq!(line, next.to_string(), "what is lost is told where it would stand");
+                    next += 1;
+                }
+            }
+        }
+        assert_eq!(next, 10_001);
+        assert!(said.contains("\nlines of the log lost: whoever reads it was too slow lost="), "{said}");
     }
 
     fn one_of_each_level() {

@@ -35,10 +35,14 @@ fn main() -> ExitCode {
 
 /// `status` and one line, where it did not end well.
 fn exit_code(ended: Result<(), impl Error>, log: Destination, status: u8) -> ExitCode {
-    let Err(error) = ended else { return ExitCode::SUCCESS };
+    let Err(error) = ended else {
+        logging::flush();
+        return ExitCode::SUCCESS;
+    };
     if log == Destination::Syslog {
         tracing::error!("{error}");
     }
+    logging::flush();
     // Not eprintln!, which panics when stderr is gone.
     let _ = writeln!(io::stderr(), "sipproxy64: {error}");
     ExitCode::from(status)

@@ -15,7 +15,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::{Builder, JoinHandle};
+use std::thread::JoinHandle;
 use std::time::SystemTime;
 
 use tracing::warn;
@@ -27,6 +27,7 @@ use crate::family::Family;
 use crate::limit::{Bucket, Rate};
 use crate::reason::Reason;
 use crate::relay::{Passage, Tap};
+use crate::task;
 
 /// How many copies may wait.
 const MOST_WAITING: usize = 4096;
@@ -196,13 +197,9 @@ impl Observer {
         let pace = enough.and_then(|enough| enough.into_iter().max()).map(Pace::new);
         let (waiting, lost) = (AtomicUsize::new(0), AtomicU64::new(0));
         let shared = Arc::new(Shared { waiting, lost, media, pace, changes: Mutex::default() });
-        let watcher = Watcher {
-            copies,
-            shared: Arc::clone(&shared),
-            sinks,
-            losses: Losses { clock, told: Bucket::default(), count: 0 },
-        };
-        let thread = Builder::new().name("observer".to_owned()).spawn(move || watcher.run())?;
+        let losses = Losses { clock, told: Bucket::default(), count: 0 };
+        let watcher = Watcher { copies, shared: Arc::clone(&shared), sinks, losses };
+        let thread = task::thread("observer".to_owned(), move || watcher.run())?;
         let observer = Self { queue, shared };
         Ok(Some((observer.clone(), ObserverThread { observer, thread })))
     }

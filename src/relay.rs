@@ -49,6 +49,7 @@ use crate::family::Family;
 use crate::hashing::Hashing;
 use crate::media::command::{LegDescription, Obituary, SessionId, StreamId};
 use crate::socket::SocketOptions;
+use crate::task;
 
 /// More threads than this have never been worth it for one proxy.
 const MOST_THREADS: usize = 8;
@@ -307,7 +308,7 @@ impl Thread {
         let wake = Arc::new(EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?);
         let (orders, incoming) = mpsc::channel();
         let worker = Worker::new(Arc::clone(&wake), incoming, notices, clock, options)?;
-        let handle = thread::Builder::new().name(format!("relay{number}")).spawn(move || worker.run())?;
+        let handle = task::thread(format!("relay{number}"), move || worker.run())?;
         Ok(Self { orders: Some(orders), wake, unread: false, streams: 0, handle: Some(handle) })
     }
 }

@@ -56,6 +56,7 @@ use crate::media::table::Table;
 use crate::observer::Observer;
 use crate::relay::{DetachedSession, Notice, Relay};
 use crate::socket::{BindError, SocketOptions};
+use crate::task;
 
 /// More threads than this would wait for each other more than they help.
 const MOST_THREADS: usize = 4;
@@ -184,7 +185,7 @@ impl Signalling {
             faults,
         })?;
         let (running, begun) = mpsc::channel();
-        let handle = thread::Builder::new().name(format!("sip{number}")).spawn(move || worker.run(running))?;
+        let handle = task::thread(format!("sip{number}"), move || worker.run(running))?;
         // It has its name and priority; afterwards rights may be given up.
         let _ = begun.recv();
         Ok(Thread { orders: Some(orders), wake, counters, handle: Some(handle) })

@@ -1,6 +1,8 @@
-//! Tasks of the main thread.
+//! Tasks of the main thread, and other threads.
 
+use std::io;
 use std::pin::Pin;
+use std::thread;
 
 use tokio::task::JoinHandle;
 
@@ -11,4 +13,13 @@ use tokio::task::JoinHandle;
 pub(crate) fn spawn(task: impl Future<Output = ()> + Send + 'static) -> JoinHandle<()> {
     let boxed: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(task);
     tokio::spawn(boxed)
+}
+
+/// Starts a thread of this name; in a box for the same reason.
+///
+/// # Errors
+/// Where the system has no thread left.
+pub(crate) fn thread(name: String, run: impl FnOnce() + Send + 'static) -> io::Result<thread::JoinHandle<()>> {
+    let boxed: Box<dyn FnOnce() + Send> = Box::new(run);
+    thread::Builder::new().name(name).spawn(boxed)
 }

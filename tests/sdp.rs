@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use proptest::prelude::*;
+use sipproxy64::address::sdp_connection;
 use sipproxy64::edit::Edits;
 use sipproxy64::family::{Family, PerFamily};
 use sipproxy64::rewrite::session;
@@ -21,7 +22,7 @@ fn parse<'a>(text: &'a [u8], room: &'a mut Room) -> Option<Description<'a>> {
 fn rewritten(description: &Description<'_>, grants: &[Grant], arrival: Family) -> Vec<u8> {
     let listen = PerFamily::new(LISTEN4, LISTEN6);
     let mut edits = Edits::default();
-    session::edits(description, grants, arrival, listen, &mut edits);
+    session::edits(description, grants, arrival, &sdp_connection(listen[arrival.other()]), &mut edits);
     let mut out = Vec::new();
     edits.apply(description.message(), &mut out);
     out
@@ -148,7 +149,7 @@ proptest! {
             let mut rebuilt = text[description.session().span.range()].to_owned();
             description.media().for_each(|media| rebuilt.push_str(&text[media.section.span.range()]));
             prop_assert_eq!(&rebuilt, &text);
-            let lines = description.lines().map(|line| &text[line.whole.range()]);
+            let lines = description.lines().map(|line| &text[line.whole().range()]);
             let solid = |text: &str| text.split(['\r', '\n']).filter(|line| !line.is_empty()).collect::<Vec<_>>().join("\n");
             prop_assert_eq!(solid(&lines.collect::<String>()), solid(&text));
         }

@@ -67,6 +67,7 @@ pub struct Directory {
     phones: HashMap<IpAddr, Vec<usize>, Hashing>,
     fakes: HashMap<SocketAddr, usize, Hashing>,
     spellings: PerFamily<Spelling>,
+    connections: PerFamily<Vec<u8>>,
 }
 
 /// A listen address as it is written, which it is several times in most messages.
@@ -85,6 +86,13 @@ impl Spelling {
         (":", endpoint.port()).write(&mut text);
         Self { text, host }
     }
+}
+
+/// The value of a `c=` line: `IN IP4 192.0.2.1`.
+pub fn sdp_connection(address: IpAddr) -> Vec<u8> {
+    let mut text = Vec::new();
+    ("IN ", Family::of(address).sdp_name(), " ", address).write(&mut text);
+    text
 }
 
 /// Host and port as [`Plainly`] writes them, or as they were written before.
@@ -122,7 +130,14 @@ impl Directory {
             None => Vec::new(),
         });
         let spellings = PerFamily::from_fn(|side| Spelling::of(config.listen[side]));
-        Self { config, found: uplinks.clone(), uplinks, phones, fakes, spellings }
+        let connections = PerFamily::from_fn(|side| sdp_connection(config.listen[side].ip()));
+        Self { config, found: uplinks.clone(), uplinks, phones, fakes, spellings, connections }
+    }
+
+    /// The value of a `c=` line that names the listen address of a side (RFC 8866
+    /// §5.7).
+    pub fn sdp_connection(&self, side: Family) -> &[u8] {
+        &self.connections[side]
     }
 
     /// The text of host and port.
@@ -199,7 +214,7 @@ impl Directory {
 
     /// Whether `endpoint` is a listen address.
     pub fn is_listen(&self, endpoint: SocketAddr) -> bool {
-        self.config.listen.iter().any(|(_, &listen)| listen == endpoint)
+        self.listen(Family::of(endpoint.ip())) == endpoint
     }
 
     /// Whether `endpoint` is one of our sockets, address and port.

@@ -197,10 +197,11 @@ impl fmt::Display for Plain {
     }
 }
 
-/// A name of ours, compared without regard to case.
+/// A name of ours, compared without regard to case and to a dot at the end
+/// (`hostname` of RFC 3261 §25.1).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Name {
-    /// The host name, in lower case.
+    /// The host name, in lower case and without a dot at the end.
     pub host: String,
     /// Its port.
     pub port: u16,

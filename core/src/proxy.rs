@@ -82,6 +82,14 @@ pub enum Outcome {
 /// ```
 #[derive(Debug)]
 pub struct Proxy {
+    decider: Decider,
+    fields: Fields,
+    repaired: Vec<u8>,
+}
+
+/// What a message meets once it is read.
+#[derive(Debug)]
+struct Decider {
     directory: Arc<Directory>,
     sender: Source,
     room: Room,
@@ -94,8 +102,6 @@ struct Room {
     edits: Edits,
     uri: UriRoom,
     body: BodyRoom,
-    fields: Fields,
-    repaired: Vec<u8>,
 }
 
 /// The part of [`Room`] that descriptions take.
@@ -111,23 +117,24 @@ struct BodyRoom {
 impl Proxy {
     /// A proxy that goes by these addresses.
     pub fn new(directory: Arc<Directory>) -> Self {
-        Self { directory, sender: Source::Generic, room: Room::default() }
+        let decider = Decider { directory, sender: Source::Generic, room: Room::default() };
+        Self { decider, fields: Fields::default(), repaired: Vec::new() }
     }
 
     /// Goes by other addresses from the next datagram on.
     pub fn set_directory(&mut self, directory: Arc<Directory>) {
-        self.directory = directory;
+        self.decider.directory = directory;
     }
 
     /// The addresses that it goes by.
     pub fn directory(&self) -> &Arc<Directory> {
-        &self.directory
+        &self.decider.directory
     }
 
     /// Who sent the datagram that was handled last, by its address, which may be
     /// forged. A response that answers nothing of ours is nobody's.
     pub fn sender(&self) -> Source {
-        self.sender
+        self.decider.sender
     }
 
     /// Handles one datagram; what is to be sent is written into `out`, which is
@@ -144,35 +151,31 @@ impl Proxy {
         out: &mut Vec<u8>,
     ) -> Outcome {
         out.clear();
-        self.sender = Source::Generic;
+        let Self { decider, fields, repaired } = self;
+        decider.sender = Source::Generic;
         if is_keep_alive(datagram.bytes) {
-            self.sender = self.directory.source(datagram.remote);
+            decider.sender = decider.directory.source(datagram.remote);
             return Outcome::Drop(Reason::KeepAlive);
         }
-        let mut fields = std::mem::take(&mut self.room.fields);
-        let mut repaired = std::mem::take(&mut self.room.repaired);
-        let bytes = if self.directory.config().lenient {
-            lenient::repaired(datagram.bytes, &mut fields, &mut self.room.edits, &mut repaired)
+        let bytes = if decider.directory.config().lenient {
+            lenient::repaired(datagram.bytes, fields, &mut decider.room.edits, repaired)
         } else {
             datagram.bytes
         };
-        let outcome = match Message::parse(bytes, &mut fields) {
-            Err(fault) => Outcome::Drop(Reason::NotSip(fault)),
-            Ok(message) => {
-                let arrival = Arrival { now, datagram, message: &message };
-                match message.start_line {
-                    StartLine::Request { method, uri, .. } => self.request(&arrival, method, uri, state, out),
-                    StartLine::Status { code } => self.response(&arrival, code, state, out),
-                }
-            }
+        let message = match Message::parse(bytes, fields) {
+            Ok(message) => message,
+            Err(fault) => return Outcome::Drop(Reason::NotSip(fault)),
         };
-        (self.room.fields, self.room.repaired) = (fields, repaired);
-        outcome
+        let arrival = Arrival { now, datagram, message: &message };
+        match message.start_line {
+            StartLine::Request { method, uri, .. } => decider.request(&arrival, method, uri, state, out),
+            StartLine::Status { code } => decider.response(&arrival, code, state, out),
+        }
     }
 
     /// Whether `endpoint` is one of our sockets: what is sent there comes in again.
     pub fn is_ours(&self, endpoint: SocketAddr) -> bool {
-        self.directory.is_ours(endpoint)
+        self.decider.directory.is_ours(endpoint)
     }
 }
 
@@ -264,13 +267,13 @@ fn cross_media(
     room.grants.clear();
     state.signal(now, &signal, &mut room.grants).map_err(Hindrance::Refused)?;
     let arrival = Family::of(passage.local.ip());
-    let listen = crate::family::PerFamily::from_fn(|side| directory.listen(side).ip());
+    let ours = directory.sdp_connection(arrival.other());
     for &part in others.unwrap_or_default() {
         let other = Description::parse(message.bytes, part, &mut room.alternative).map_err(Hindrance::Malformed)?;
-        session::edits(&other, &room.grants, arrival, listen, edits);
+        session::edits(&other, &room.grants, arrival, ours, edits);
     }
     if let Some(description) = &described {
-        session::edits(description, &room.grants, arrival, listen, edits);
+        session::edits(description, &room.grants, arrival, ours, edits);
     }
     Ok(())
 }

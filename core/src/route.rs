@@ -276,6 +276,7 @@ impl Router<'_> {
 
     fn is_own_name(&self, route: &RouteUri) -> bool {
         let host = route.uri.at.host.of(self.request.message.bytes);
+        let host = host.strip_suffix(b".").unwrap_or(host);
         let port = route.uri.at.port_number.unwrap_or(SIP_PORT);
         let names = &self.directory.config().names;
         names.iter().any(|name| name.port == port && host.eq_ignore_ascii_case(name.host.as_bytes()))

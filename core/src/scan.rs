@@ -246,24 +246,39 @@ pub fn find_uri_end(text: &[u8]) -> Option<usize> {
     find_by_word(text, marks, |byte| byte <= b' ' || matches!(byte, b'<' | b'>'))
 }
 
+/// Where in `text` the first byte not above the blank stands.
+#[inline]
+pub fn find_blank(text: &[u8]) -> Option<usize> {
+    find_by_word(text, |word| marks_not_above(word, b' '), |byte| byte <= b' ')
+}
+
 /// Whether white space stands anywhere in `text`.
 pub fn has_lws(text: &[u8]) -> bool {
     // There is none in most: the first look is the faster one, and takes in too much.
-    find_by_word(text, |word| marks_not_above(word, b' '), |byte| byte <= b' ').is_some()
-        && text.iter().any(|&byte| is_lws(byte))
+    find_blank(text).is_some() && text.iter().any(|&byte| is_lws(byte))
 }
 
 /// A decimal number without sign, of any number of leading zeros, up to `u32`.
 pub fn number(text: &[u8]) -> Option<u32> {
-    let mut value = 0u64;
+    number_at_front(text).filter(|&(_, digits)| digits == text.len()).map(|(number, _)| number)
+}
+
+/// The same at the front of `text`, and how many digits it has.
+#[inline]
+pub fn number_at_front(text: &[u8]) -> Option<(u32, usize)> {
+    let (mut value, mut digits) = (0u64, 0);
     for &byte in text {
         let digit = byte.wrapping_sub(b'0');
+        if digit > 9 {
+            break;
+        }
         value = value * 10 + u64::from(digit);
-        if digit > 9 || value > u32::MAX.into() {
+        if value > u32::MAX.into() {
             return None;
         }
+        digits += 1;
     }
-    if text.is_empty() { None } else { u32::try_from(value).ok() }
+    if digits == 0 { None } else { Some((value as u32, digits)) }
 }
 
 /// The value of each hex digit (`HEXDIG` and lower case, RFC 5234 §B.1); 255: it is none.

@@ -5,6 +5,7 @@
 use std::net::IpAddr;
 
 use libfuzzer_sys::fuzz_target;
+use sipproxy64::address::sdp_connection;
 use sipproxy64::edit::Edits;
 use sipproxy64::family::{Family, PerFamily};
 use sipproxy64::rewrite::session;
@@ -53,7 +54,7 @@ fn grant(choice: u8, index: usize, wanted: &Wanted) -> Grant {
 fn rewritten(sdp: &[u8], description: &Description<'_>, grants: &[Grant], arrival: Family) -> Vec<u8> {
     let mut edits = Edits::default();
     edits.clear();
-    session::edits(description, grants, arrival, listen(), &mut edits);
+    session::edits(description, grants, arrival, &sdp_connection(listen()[arrival.other()]), &mut edits);
     let mut out = Vec::new();
     edits.apply(sdp, &mut out);
     out

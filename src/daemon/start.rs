@@ -14,6 +14,7 @@ use crate::clock::Clock;
 use crate::config::{Config, Plain};
 use crate::control::{self, Control, Request};
 use crate::family::{Family, PerFamily};
+use crate::logging;
 use crate::metrics::Server;
 use crate::observer::settings::Opened;
 use crate::observer::{Observer, ObserverThread};
@@ -74,6 +75,10 @@ impl Start {
         // Before there are threads that could do more.
         if !options.no_sandbox {
             sandbox::files(&needs(&options));
+        }
+        // In test mode lines come between what is printed.
+        if output == Output::Network {
+            logging::in_background().map_err(DaemonError::system("start the thread of the log"))?;
         }
         let (observer, watching) =
             Observer::start(sinks, clock).map_err(DaemonError::system("start the observer"))?.unzip();

@@ -111,6 +111,8 @@ fn is_ours(host: &str, names: &[String]) -> bool {
         Some((v6, port)) => (v6, port),
         None => host.split_at_checked(host.find(':').unwrap_or(host.len())).unwrap_or((host, "")),
     };
+    // As a browser has it that was asked for a name with a dot at the end.
+    let host = host.strip_suffix('.').unwrap_or(host);
     let sound = port.is_empty() || port.strip_prefix(':').is_some_and(|port| port.parse::<u16>().is_ok());
     let known = host.parse::<IpAddr>().is_ok()
         || host.eq_ignore_ascii_case("localhost")
@@ -173,7 +175,8 @@ mod tests {
 
     #[test]
     fn a_name_that_somebody_chose_is_no_host_of_ours() {
-        for host in ["127.0.0.1", "127.0.0.1:9064", "[::1]", "[::1]:9064", "LOCALHOST:9064", "proxy.example.org:9064"] {
+        for host in ["127.0.0.1", "127.0.0.1:9064", "[::1]", "[::1]:9064", "LOCALHOST:9064", "proxy.example.org.:9064"]
+        {
             assert_eq!(status(&format!("GET / HTTP/1.1\r\nhost: {host}\r\n\r\n")), "200 OK", "{host}");
         }
         for host in ["rebound.example.com", "127.0.0.1.example.com", "localhost.example.com:9064", "[::1].example.com"]

@@ -9,7 +9,8 @@ use crate::harness::PATIENCE;
 use crate::harness::daemon::PROGRAM;
 use crate::harness::folder::Folder;
 use crate::harness::namespace::isolated;
-use crate::harness::picture::OPTIONS;
+use crate::harness::party::Party;
+use crate::harness::picture::{LISTEN4, OPTIONS, P1, U6};
 
 /// Gives `$1` a `/dev` with nothing but `log`, which leads to `$0`, and what the
 /// program needs at its start.
@@ -50,6 +51,16 @@ impl Logger {
 
 struct Running(Child);
 
+impl Running {
+    /// A daemon with the system's log at this path.
+    fn start(path: &str, more: &[&str]) -> Self {
+        let mut command = Command::new("unshare");
+        command.args(["-m", "sh", "-c", OWN_DEV, path, PROGRAM]).args(OPTIONS);
+        command.args(["--log", "syslog", "--control", "none"]).args(more);
+        Self(command.stdin(Stdio::null()).spawn().unwrap())
+    }
+}
+
 impl Drop for Running {
     fn drop(&mut self) {
         // Both fail only where it has ended already.
@@ -64,14 +75,7 @@ fn the_systems_log_is_told_before_and_after_the_sandbox_and_over_a_restart_of_it
         let folder = Folder::new("syslog");
         let path = folder.file("log");
         let logger = Logger::at(&path);
-        let mut command = Command::new("unshare");
-        command.args(["-m", "sh", "-c", OWN_DEV, &path, PROGRAM]).args(OPTIONS).args([
-            "--log",
-            "syslog",
-            "--control",
-            "none",
-        ]);
-        let daemon = Running(command.stdin(Stdio::null()).spawn().unwrap());
+        let daemon = Running::start(&path, &[]);
         let number = daemon.0.id();
         // Facility "daemon", 3, and priority "notice", 5: 3 * 8 + 5.
         let tagged = |line: &str, priority: &str| {
@@ -89,5 +93,23 @@ fn the_systems_log_is_told_before_and_after_the_sandbox_and_over_a_restart_of_it
             tagged(&logger.await_line("]: reloaded"), "<29>");
         }
         drop(daemon);
+    });
+}
+
+/// A logging daemon that stands still, as it does where its disk does.
+#[test]
+fn messages_pass_while_the_systems_log_takes_nothing() {
+    isolated(|| {
+        let folder = Folder::new("syslog");
+        let path = folder.file("log");
+        let logger = Logger::at(&path);
+        let _daemon = Running::start(&path, &["-v"]);
+        logger.await_line("]: ready");
+        let (phone, provider) = (Party::new("alice", P1, 30000), Party::new("provider", U6, 40000));
+        // Far more than its socket holds (unix(7), max_dgram_qlen).
+        for _ in 0..1000 {
+            phone.agent.send(&phone.request("MESSAGE", "sip:a@provider.example"), LISTEN4);
+            provider.agent.receive_request("MESSAGE");
+        }
     });
 }

@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use super::{
-    Arrival, Datagram, Outcome, Passage, Proxy, Reason, Room, State, concerns_media, cross_media, largest_payload,
+    Arrival, Datagram, Decider, Outcome, Passage, Reason, Room, State, concerns_media, cross_media, largest_payload,
 };
 use crate::address::{Directory, Rights, Source};
 use crate::branch::Below;
@@ -26,7 +26,7 @@ use crate::sip::name_addr::tag;
 use crate::sip::via::{NotAVia, Via, Vias, has_empty_value};
 use crate::token::Seal;
 
-impl Proxy {
+impl Decider {
     /// Forwards a request, or answers it.
     pub(super) fn request(
         &mut self,

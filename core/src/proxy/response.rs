@@ -2,7 +2,9 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use super::{Arrival, Datagram, Outcome, Passage, Proxy, Reason, State, concerns_media, cross_media, largest_payload};
+use super::{
+    Arrival, Datagram, Decider, Outcome, Passage, Reason, State, concerns_media, cross_media, largest_payload,
+};
 use crate::address::{Directory, Rights, Source};
 use crate::branch::Below;
 use crate::family::Family;
@@ -15,7 +17,7 @@ use crate::sip::header::HeaderName;
 use crate::sip::message::Message;
 use crate::sip::via::Vias;
 
-impl Proxy {
+impl Decider {
     /// Forwards a response to where its request came from.
     pub(super) fn response(
         &mut self,

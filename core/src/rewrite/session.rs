@@ -15,7 +15,7 @@
 //!
 //! ```
 //! use sipproxy64_core::edit::Edits;
-//! use sipproxy64_core::family::{Family, PerFamily};
+//! use sipproxy64_core::family::Family;
 //! use sipproxy64_core::rewrite::session;
 //! use sipproxy64_core::scan::Span;
 //! use sipproxy64_core::sdp::description::{Description, Room};
@@ -29,9 +29,8 @@
 //! session::wanted(&description, &mut wanted);
 //! assert_eq!((wanted[0].address, wanted[0].port), (Some("2001:db8:9::55".parse().unwrap()), 40000));
 //!
-//! let listen = PerFamily::new("192.0.2.1".parse().unwrap(), "2001:db8::1".parse().unwrap());
 //! let mut edits = Edits::default();
-//! session::edits(&description, &[Grant::Relayed { port: 16384 }], Family::V6, listen, &mut edits);
+//! session::edits(&description, &[Grant::Relayed { port: 16384 }], Family::V6, b"IN IP4 192.0.2.1", &mut edits);
 //! let mut out = Vec::new();
 //! edits.apply(sdp, &mut out);
 //! assert_eq!(out, b"v=0\r\no=bob 1 1 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\n\

@@ -1,7 +1,7 @@
 //! Attributes (RFC 8866 §5.13): which one an `a=` line is, and what it says.
 
 use super::line::Line;
-use crate::scan::{Span, is_lws, trim, trim_span};
+use crate::scan::{Span, find, is_lws, trim, trim_span};
 
 /// An `a=` line: `a=<name>` or `a=<name>:<value>` (RFC 8866 §5.13).
 ///
@@ -13,15 +13,16 @@ use crate::scan::{Span, is_lws, trim, trim_span};
 /// let line = Lines::new(text, Span::new(0, text.len())).next().unwrap()?;
 /// let attribute = line.attribute(text).unwrap();
 /// assert_eq!(attribute.name, Name::Rtcp);
-/// assert_eq!(attribute.value.unwrap().of(text), b"53020");
+/// assert_eq!(attribute.value.of(text), b"53020");
 /// # Ok::<(), sipproxy64_core::sdp::malformed::Malformed>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Attribute {
     /// Which one it is.
     pub name: Name,
-    /// What stands behind the colon, without blanks around it; `None`: no colon.
-    pub value: Option<Span>,
+    /// What stands behind the colon, without blanks around it; empty where there is
+    /// no colon.
+    pub value: Span,
     /// Its line.
     pub line: Line,
 }
@@ -30,12 +31,10 @@ impl Attribute {
     /// Reads an `a=` line; `None`: its name is none that is known here.
     pub(super) fn read(message: &[u8], line: Line) -> Option<Self> {
         let text = line.value.of(message);
-        let colon = text.iter().position(|&byte| byte == b':');
-        let name = Name::of(text.get(..colon.unwrap_or(text.len())).unwrap_or_default())?;
-        let value = colon.map(|colon| {
-            let start = line.value.start.saturating_add(colon).saturating_add(1);
-            trim_span(message, Span::new(start, line.value.end))
-        });
+        let colon = find(text, b':').unwrap_or(text.len());
+        let name = Name::of(text.get(..colon).unwrap_or_default())?;
+        let behind = (line.value.start + colon + 1).min(line.value.end);
+        let value = trim_span(message, Span::new(behind, line.value.end));
         Some(Self { name, value, line })
     }
 }
@@ -90,6 +89,15 @@ pub enum Name {
 }
 
 impl Name {
+    /// Whether a known name may stand at the front of `text`. Nearly all attributes
+    /// are others (`rtpmap`, `fmtp`), and two of their letters tell.
+    #[inline]
+    pub(super) fn may_begin(text: &[u8]) -> bool {
+        let &[first, _, third, ..] = text else { return false };
+        let thirds = THIRD_LETTERS.get(usize::from(first & 31)).copied().unwrap_or_default();
+        thirds & bit_of(third) != 0 || is_lws(first)
+    }
+
     /// The attribute of that name, with blanks around it or not. Names are
     /// case-sensitive, but not all senders know (`a=SendRecv` occurs).
     pub fn of(name: &[u8]) -> Option<Self> {
@@ -103,8 +111,38 @@ impl Name {
     }
 }
 
+/// A bit for each letter, in upper or lower case. Other bytes share them.
+const fn bit_of(letter: u8) -> u32 {
+    1 << (letter & 31)
+}
+
+/// By the first letter of known names, the letters that stand third in them.
+const THIRD_LETTERS: [u32; 32] = {
+    let mut letters = note_third_letter(note_third_letter([0; 32], ICE), X_CANDIDATE);
+    let mut length = 0;
+    while length < 32 {
+        let mut names = of_length(length);
+        while let [(name, _), rest @ ..] = names {
+            letters = note_third_letter(letters, name);
+            names = rest;
+        }
+        length += 1;
+    }
+    letters
+};
+
+#[allow(clippy::indexing_slicing)] // const: an index out of bounds would not compile
+const fn note_third_letter(mut letters: [u32; 32], name: &str) -> [u32; 32] {
+    letters[(name.as_bytes()[0] & 31) as usize] |= bit_of(name.as_bytes()[2]);
+    letters
+}
+
+/// How the names of families begin that ICE has.
+const ICE: &str = "ice-";
+const X_CANDIDATE: &str = "x-candidate";
+
 /// The known names of so many letters.
-fn of_length(length: usize) -> &'static [(&'static str, Name)] {
+const fn of_length(length: usize) -> &'static [(&'static str, Name)] {
     match length {
         3 => &[("alt", Name::Ice)],
         4 => &[
@@ -145,7 +183,7 @@ fn of_length(length: usize) -> &'static [(&'static str, Name)] {
 
 /// Whether a name is one of the families of names that ICE has.
 fn is_of_ice(name: &[u8]) -> bool {
-    ["ice-", "x-candidate"]
+    [ICE, X_CANDIDATE]
         .iter()
         .any(|front| name.get(..front.len()).is_some_and(|name| name.eq_ignore_ascii_case(front.as_bytes())))
 }
@@ -161,9 +199,9 @@ mod tests {
         let found: Vec<_> = Lines::new(text, Span::new(0, text.len()))
             .flatten()
             .filter_map(|line| line.attribute(text))
-            .map(|attribute| (attribute.name, attribute.value.map(|value| value.of(text))))
+            .map(|attribute| (attribute.name, attribute.value.of(text)))
             .collect();
-        assert_eq!(found, [(Name::Rtcp, Some(&b"53020 IN"[..])), (Name::Direction(Direction::SendReceive), None)]);
+        assert_eq!(found, [(Name::Rtcp, &b"53020 IN"[..]), (Name::Direction(Direction::SendReceive), b"")]);
     }
 
     #[test]
@@ -171,7 +209,10 @@ mod tests {
         for length in 0..32 {
             for (name, known) in of_length(length) {
                 assert_eq!(name.len(), length, "{name}");
-                assert_eq!(Name::of(name.to_uppercase().as_bytes()), Some(*known), "{name}");
+                for written in [name.to_string(), name.to_uppercase(), format!(" {name}\t")] {
+                    assert_eq!(Name::of(written.as_bytes()), Some(*known), "{written}");
+                    assert!(Name::may_begin(written.as_bytes()), "{written}");
+                }
             }
         }
     }
@@ -192,6 +233,7 @@ mod tests {
             ("", None),
         ] {
             assert_eq!(Name::of(name.as_bytes()), expected, "{name}");
+            assert!(expected.is_none() || Name::may_begin(name.as_bytes()), "{name}");
         }
     }
 }

@@ -34,12 +34,12 @@ impl Address {
     /// ```
     pub fn read(text: &[u8]) -> Option<Self> {
         let inside = text.strip_prefix(b"[").and_then(|text| text.strip_suffix(b"]")).unwrap_or(text);
-        if find(inside, b':').is_some() {
-            let plain = inside.split(|&byte| byte == b'%').next()?;
-            return plain_ipv6(plain).map(|address| Self::Numeric(address.into()));
-        }
         if let Some(address) = ipv4(inside) {
             return Some(Self::Numeric(address.into()));
+        }
+        if find(inside, b':').is_some() {
+            let plain = inside.get(..find(inside, b'%').unwrap_or(inside.len()))?;
+            return plain_ipv6(plain).map(|address| Self::Numeric(address.into()));
         }
         let last_label = inside.strip_suffix(b".").unwrap_or(inside).rsplit(|&byte| byte == b'.').next()?;
         let is_name = HOSTNAME.all(inside) && last_label.iter().any(|byte| !byte.is_ascii_digit());
@@ -83,6 +83,12 @@ impl Connection {
         let span = trim_span(message, value);
         if span.len() > MAX_CONNECTION {
             return Err(Malformed::new(value.start, Fault::ConnectionAddress));
+        }
+        // As nearly all are.
+        if let [b'I', b'N', b' ', b'I', b'P', b'4' | b'6', b' ', address @ ..] = span.of(message)
+            && let Some(address @ Address::Numeric(_)) = Address::read(address)
+        {
+            return Ok(Self { address, count: 1, span });
         }
         let mut fields = fields(message, span);
         let (Some(nettype), Some(addrtype), Some(address)) = (fields.next(), fields.next(), fields.next()) else {
@@ -136,14 +142,13 @@ impl Origin {
     /// Reads the value of an `o=` line, from its end, since some user names
     /// hold blanks. `None`: it holds no address of the internet.
     pub fn read(message: &[u8], value: Span) -> Option<Self> {
-        let value = trim_span(message, value);
         let last = last_field(message, value)?;
         let before = |field: &Span| last_field(message, Span::new(value.start, field.start));
         let addrtype = successors(Some(last), before).find(|field| is_addrtype(field.of(message)));
         match addrtype.filter(|addrtype| addrtype.end < last.end) {
             Some(addrtype) => {
-                let address = trim_span(message, Span::new(addrtype.end, value.end));
-                let span = Span::new(addrtype.start, value.end);
+                let address = trim_span(message, Span::new(addrtype.end, last.end));
+                let span = Span::new(addrtype.start, last.end);
                 Some(Self { address: Address::read(address.of(message)), addrtype, span })
             }
             None => match Address::read(last.of(message)) {

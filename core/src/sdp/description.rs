@@ -14,6 +14,8 @@ use crate::scan::Span;
 pub struct Description<'a> {
     message: &'a [u8],
     part: Span,
+    /// Where its first line ends.
+    line_end: Span,
     found: &'a Room,
 }
 
@@ -32,17 +34,26 @@ impl<'a> Description<'a> {
     /// SDP.
     pub fn parse(message: &'a [u8], part: Span, room: &'a mut Room) -> Result<Self, Malformed> {
         let part = Span::new(part.start, part.end.min(message.len()));
-        room.clear(part);
-        let mut reader = Reader { message, room, only_titles: false };
-        for (index, line) in Lines::new(message, part).enumerate() {
+        room.clear();
+        let mut reader =
+            Reader { message, section: Section::new(part.start, 0), media: None, only_titles: false, room };
+        let mut line_end = None;
+        for line in Lines::new(message, part) {
             let line = line?;
-            if index == 0 && line.kind != b'v' {
-                return Err(Malformed::new(line.whole.start, Fault::NoVersion));
+            if line_end.is_none() {
+                line_end = Some(line.line_end());
+                if line.kind != b'v' {
+                    return Err(Malformed::new(line.whole().start, Fault::NoVersion));
+                }
             }
-            reader.line(line)?;
+            if matters(message, &line) {
+                reader.line(line)?;
+            } else {
+                reader.only_titles = false;
+            }
         }
         reader.close_section(part.end);
-        let description = Self { message, part, found: room };
+        let description = Self { message, part, line_end: line_end.unwrap_or_default(), found: room };
         description.check_connections()?;
         Ok(description)
     }
@@ -93,10 +104,9 @@ impl<'a> Description<'a> {
 
     /// The line end that it uses: that of its first line, CRLF if there is none.
     pub fn line_end(&self) -> &'static str {
-        let first = self.lines().next().filter(Line::is_ended);
-        match first.map(|line| Span::new(line.value.end, line.whole.end).of(self.message)) {
-            Some(b"\n") => "\n",
-            Some(b"\r") => "\r",
+        match self.line_end.of(self.message) {
+            b"\n" => "\n",
+            b"\r" => "\r",
             _ => "\r\n",
         }
     }
@@ -117,16 +127,16 @@ pub struct Section {
     pub is_rtcp_mux: bool,
     /// Whether it has credentials for ICE (RFC 8839 §5.4).
     pub has_ice_credentials: bool,
-    /// Its first `a=rtcp` (RFC 3605).
-    rtcp: Option<Attribute>,
+    /// The value of its first `a=rtcp` (RFC 3605).
+    rtcp: Option<Span>,
     /// Which of the description's statements are its own.
     statements: Span,
 }
 
 impl Section {
-    /// One that begins here and ends nowhere yet.
-    fn new(start: usize, statements: &[Statement]) -> Self {
-        let statements = Span::new(statements.len(), statements.len());
+    /// One that begins here, behind so many statements of others, and ends nowhere yet.
+    fn new(start: usize, statements: usize) -> Self {
+        let statements = Span::new(statements, statements);
         Self { span: Span::new(start, start), statements, ..Self::default() }
     }
 }
@@ -149,47 +159,53 @@ pub struct MediaDescription {
     pub line: MediaLine,
     /// All its lines, the `m=` line first.
     pub section: Section,
-    /// The line behind which a `c=` line belongs (RFC 8866 §5: `m=`, then
-    /// `i=`, then `c=`).
-    pub line_before_connection: Line,
+    /// The line end behind which a `c=` line belongs (RFC 8866 §5: `m=`, then
+    /// `i=`, then `c=`); the last line may lack it.
+    pub end_before_connection: Span,
 }
 
 impl MediaDescription {
     /// Where RTCP is wanted, if it says so in a way that can be read.
     pub fn rtcp(&self, message: &[u8]) -> Option<Rtcp> {
-        Rtcp::read(message, self.section.rtcp?.value?)
+        Rtcp::read(message, self.section.rtcp?)
     }
 }
 
 impl Room {
-    fn clear(&mut self, part: Span) {
+    fn clear(&mut self) {
         self.media.clear();
         self.statements.clear();
-        self.session = Section::new(part.start, &self.statements);
+    }
+}
+
+/// Whether anything in a line may matter. Most are passed over by their first letters.
+#[inline]
+fn matters(message: &[u8], line: &Line) -> bool {
+    match line.kind {
+        b'a' => Name::may_begin(line.value.of(message)),
+        kind => matches!(kind, b'm' | b'i' | b'o' | b'c'),
     }
 }
 
 /// A description while its lines are gone through.
 struct Reader<'a> {
     message: &'a [u8],
-    room: &'a mut Room,
+    /// The section that the lines belong to.
+    section: Section,
+    /// Its `m=` line, and the line end behind which a `c=` line belongs.
+    media: Option<(MediaLine, Span)>,
     /// Behind the last `m=` line, only `i=` lines came so far.
     only_titles: bool,
+    room: &'a mut Room,
 }
 
 impl Reader<'_> {
+    #[inline(never)] // Within the loop over all lines it would slow that down.
     fn line(&mut self, line: Line) -> Result<(), Malformed> {
         match line.kind {
-            b'm' => {
-                let media = MediaLine::read(self.message, line.value)?;
-                self.close_section(line.whole.start);
-                let section = Section::new(line.whole.start, &self.room.statements);
-                self.room.media.push(MediaDescription { line: media, section, line_before_connection: line });
-                self.only_titles = true;
-                return Ok(());
-            }
+            b'm' => return self.media(line),
             b'i' if self.only_titles => {
-                self.room.media.last_mut().into_iter().for_each(|media| media.line_before_connection = line);
+                self.media.iter_mut().for_each(|(_, before_connection)| *before_connection = line.line_end());
                 return Ok(());
             }
             b'o' => self.room.statements.push(Statement::Origin(line)),
@@ -201,34 +217,42 @@ impl Reader<'_> {
         Ok(())
     }
 
-    /// The section that the lines belong to.
-    fn section(&mut self) -> &mut Section {
-        self.room.media.last_mut().map_or(&mut self.room.session, |media| &mut media.section)
+    fn media(&mut self, line: Line) -> Result<(), Malformed> {
+        let media = MediaLine::read(self.message, line.value)?;
+        let start = line.whole().start;
+        self.close_section(start);
+        self.section = Section::new(start, self.room.statements.len());
+        self.media = Some((media, line.line_end()));
+        self.only_titles = true;
+        Ok(())
     }
 
     fn close_section(&mut self, end: usize) {
-        let statements = self.room.statements.len();
-        let section = self.section();
-        section.span.end = end;
-        section.statements.end = statements;
+        self.section.span.end = end;
+        self.section.statements.end = self.room.statements.len();
+        let section = self.section;
+        match self.media {
+            None => self.room.session = section,
+            Some((line, end_before_connection)) => {
+                self.room.media.push(MediaDescription { line, section, end_before_connection });
+            }
+        }
     }
 
     fn connection(&mut self, line: Line) -> Result<(), Malformed> {
         let connection = Connection::read(self.message, line.value)?;
-        let section = self.section();
-        section.is_layered = section.connection.is_some();
-        section.connection.get_or_insert(connection);
+        self.section.is_layered = self.section.connection.is_some();
+        self.section.connection.get_or_insert(connection);
         self.room.statements.push(Statement::Connection(line, connection));
         Ok(())
     }
 
     fn attribute(&mut self, attribute: Attribute) {
-        let section = self.section();
         match attribute.name {
-            Name::Direction(direction) => return section.direction = Some(direction),
-            Name::RtcpMux => return section.is_rtcp_mux = true,
-            Name::IceCredential => section.has_ice_credentials = true,
-            Name::Rtcp => drop(section.rtcp.get_or_insert(attribute)),
+            Name::Direction(direction) => return self.section.direction = Some(direction),
+            Name::RtcpMux => return self.section.is_rtcp_mux = true,
+            Name::IceCredential => self.section.has_ice_credentials = true,
+            Name::Rtcp => drop(self.section.rtcp.get_or_insert(attribute.value)),
             _ => {}
         }
         self.room.statements.push(Statement::Attribute(attribute));
@@ -273,8 +297,9 @@ mod tests {
         let found: Vec<_> =
             description.media().map(|media| (media.section.is_rtcp_mux, media.section.direction)).collect();
         assert_eq!(found, [(true, Some(Direction::SendReceive)), (false, None)]);
-        let before = description.media().next().unwrap().line_before_connection;
-        assert_eq!(&CALL[before.whole.range()], "i=x\r\n");
+        let before = description.media().next().unwrap().end_before_connection;
+        assert!(CALL[..before.end].ends_with("i=x\r\n"));
+        assert_eq!(&CALL[before.range()], "\r\n");
     }
 
     #[test]

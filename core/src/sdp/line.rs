@@ -13,7 +13,7 @@ use crate::scan::{Span, find_any, find_control};
 /// let lines: Vec<_> = Lines::new(text, Span::new(0, text.len())).flatten().collect();
 /// assert_eq!(lines[1].kind, b's');
 /// assert_eq!(lines[1].value.of(text), b"a call");
-/// assert_eq!(lines[1].whole.of(text), b"s=a call\n");
+/// assert_eq!(lines[1].whole().of(text), b"s=a call\n");
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Line {
@@ -21,14 +21,19 @@ pub struct Line {
     pub kind: u8,
     /// What stands behind the `=`, up to the line end.
     pub value: Span,
-    /// The line from its type to behind its line end.
-    pub whole: Span,
+    /// The byte behind its line end.
+    pub end: usize,
 }
 
 impl Line {
-    /// Whether a line end follows it; the last one may lack it.
-    pub fn is_ended(&self) -> bool {
-        self.whole.end > self.value.end
+    /// The line from its type to behind its line end.
+    pub fn whole(&self) -> Span {
+        Span::new(self.value.start.saturating_sub("v=".len()), self.end)
+    }
+
+    /// Its line end; the last one may lack it.
+    pub fn line_end(&self) -> Span {
+        Span::new(self.value.end, self.end)
     }
 
     /// What an `a=` line says (RFC 8866 §5.13); `None` for other lines, and for
@@ -41,32 +46,43 @@ impl Line {
 /// The lines of a stretch of a message, in order; blank ones are passed over.
 #[derive(Clone, Debug)]
 pub struct Lines<'a> {
-    message: &'a [u8],
-    left: Span,
+    /// The message up to the end of the stretch.
+    text: &'a [u8],
+    at: usize,
 }
 
 impl<'a> Lines<'a> {
     /// The lines in `part` of `message`.
     pub fn new(message: &'a [u8], part: Span) -> Self {
-        Self { message, left: Span::new(part.start, part.end.min(message.len())) }
+        Self { text: message.get(..part.end).unwrap_or(message), at: part.start }
     }
+}
 
-    /// Steps over one line: its text and, end included, the whole of it.
-    fn step(&mut self) -> Option<(Span, Span)> {
-        let rest = self.left.of(self.message);
-        if rest.is_empty() {
-            return None;
+impl Iterator for Lines<'_> {
+    type Item = Result<Line, Malformed>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            let start = self.at;
+            let rest = self.text.get(start..).filter(|rest| !rest.is_empty())?;
+            let length = find_control(rest).unwrap_or(rest.len());
+            let (length, end) = match rest.get(length..).unwrap_or_default() {
+                [b'\r', b'\n', ..] => (length, length + 2),
+                [b'\r' | b'\n', ..] => (length, length + 1),
+                [] => (length, length),
+                [..] => end_of_odd_line(rest),
+            };
+            self.at = start + end;
+            match rest.get(..length).unwrap_or_default() {
+                [kind, b'=', ..] if kind.is_ascii_lowercase() => {
+                    let value = Span::new(start + 2, start + length);
+                    return Some(Ok(Line { kind: *kind, value, end: self.at }));
+                }
+                text if is_padding(text) => {}
+                _ => return Some(Err(Malformed::new(start, Fault::NotALine))),
+            }
         }
-        let length = find_control(rest).unwrap_or(rest.len());
-        let (text, end) = match rest.get(length..).unwrap_or_default() {
-            [b'\r', b'\n', ..] => (length, length + 2),
-            [b'\r' | b'\n', ..] => (length, length + 1),
-            [] => (length, length),
-            [..] => end_of_odd_line(rest),
-        };
-        let start = self.left.start;
-        self.left.start = start.saturating_add(end);
-        Some((Span::new(0, text).shifted(start), Span::new(0, end).shifted(start)))
     }
 }
 
@@ -83,22 +99,10 @@ fn end_of_odd_line(rest: &[u8]) -> (usize, usize) {
     (length, end)
 }
 
-impl Iterator for Lines<'_> {
-    type Item = Result<Line, Malformed>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        loop {
-            let (text, whole) = self.step()?;
-            return Some(match text.of(self.message) {
-                [kind, b'=', ..] if kind.is_ascii_lowercase() => {
-                    Ok(Line { kind: *kind, value: Span::new(text.start + 2, text.end), whole })
-                }
-                // Some senders pad the body with blank lines or zero bytes.
-                blank if blank.iter().all(|&byte| is_blank(byte) || byte == 0) => continue,
-                _ => Err(Malformed::new(text.start, Fault::NotALine)),
-            });
-        }
-    }
+/// Some senders pad the body with blank lines or zero bytes.
+#[cold]
+fn is_padding(text: &[u8]) -> bool {
+    text.iter().all(|&byte| is_blank(byte) || byte == 0)
 }
 
 /// The fields of `part`, which are set apart by blanks.
@@ -126,15 +130,23 @@ pub fn separated(message: &[u8], part: Span, separates: impl Fn(u8) -> bool) -> 
 /// The last of the fields of `part`.
 pub fn last_field(message: &[u8], part: Span) -> Option<Span> {
     let text = part.of(message);
-    let last = text.iter().rposition(|&byte| !is_blank(byte))?;
-    let before = text.get(..last)?.iter().rposition(|&byte| is_blank(byte));
-    let start = before.map_or(0, |blank| blank + 1);
-    Some(Span::new(start, last + 1).shifted(part.start))
+    let is_blank_before = |at: usize| at.checked_sub(1).and_then(|at| text.get(at)).map(|&byte| is_blank(byte));
+    let mut end = text.len();
+    while is_blank_before(end) == Some(true) {
+        end -= 1;
+    }
+    let mut start = end;
+    while is_blank_before(start) == Some(false) {
+        start -= 1;
+    }
+    (start < end).then(|| Span::new(start, end).shifted(part.start))
 }
 
 /// A blank between fields. RFC 8866 has one space; tabs and several occur.
+#[inline]
 pub fn is_blank(byte: u8) -> bool {
-    matches!(byte, b' ' | b'\t')
+    // Nearly every byte is above the blank: one comparison.
+    byte <= b' ' && matches!(byte, b' ' | b'\t')
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use super::connection::{Address, Connection};
 use super::line::fields;
 use super::malformed::{Fault, Malformed};
-use crate::scan::{Span, number};
+use crate::scan::{Span, find, number};
 
 /// An `m=` line: `m=<media> <port>[/<number of ports>] <proto> <fmt> ...`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,10 +41,11 @@ impl MediaLine {
 
 /// `port[/count]`
 fn read_port(text: &[u8]) -> Option<(u16, u32)> {
-    let mut pieces = text.splitn(2, |&byte| byte == b'/');
-    let port = number(pieces.next()?)?.try_into().ok()?;
-    let count = pieces.next().map_or(Some(1), number).filter(|&count| count > 0)?;
-    Some((port, count))
+    let (port, count) = match find(text, b'/').and_then(|slash| text.split_at_checked(slash)) {
+        None => (text, 1),
+        Some((port, count)) => (port, count.get(1..).and_then(number).filter(|&count| count > 0)?),
+    };
+    Some((number(port)?.try_into().ok()?, count))
 }
 
 /// `a=rtcp:<port> [<nettype> <addrtype> <connection-address>]` (RFC 3605 §2.1).

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use crate::scan::{HOSTNAME, Scanner, Span, find, hex_value, is_lws};
+use crate::scan::{HOSTNAME, Scanner, Span, find, hex_value, is_lws, number_at_front};
 
 /// The port of SIP where none is written (RFC 3261 §19.1.2).
 pub const SIP_PORT: u16 = 5060;
@@ -59,16 +59,8 @@ fn lws(text: &[u8], at: usize) -> usize {
 
 /// The number of a port at the front of `text`, and how many digits it has.
 fn port_number(text: &[u8]) -> Option<(u16, usize)> {
-    let (mut number, mut count) = (0u32, 0);
-    for &byte in text {
-        let digit = byte.wrapping_sub(b'0');
-        if digit > 9 {
-            break;
-        }
-        number = (number * 10 + u32::from(digit)).min(0x1_0000);
-        count += 1;
-    }
-    Some((u16::try_from(number).ok().filter(|&port| port > 0)?, count))
+    let (number, digits) = number_at_front(text)?;
+    Some((u16::try_from(number).ok().filter(|&port| port > 0)?, digits))
 }
 
 /// The host at the front of `text`: the address that it is, unless it is a name,

@@ -8,7 +8,9 @@
 use super::fault::Fault;
 use super::header::HeaderName;
 use super::method::Method;
-use crate::scan::{Scanner, Span, TOKEN, find, find_control, has_lws, number, trim_span, trimmed};
+use crate::scan::{
+    Scanner, Span, TOKEN, find, find_blank, find_control, has_lws, is_lws, number, number_at_front, trim_span, trimmed,
+};
 
 /// The first line of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -188,14 +190,13 @@ impl<'a> Message<'a> {
 
     fn read_cseq(&self) -> Result<(u32, Span), Fault> {
         let field = self.first(HeaderName::CSEQ).ok_or(Fault::Missing("CSeq"))?;
-        let mut scanner = Scanner::within(self.bytes, field.value);
-        let digits = scanner.take_while(|byte| byte.is_ascii_digit());
-        let blank = !scanner.take_while(crate::scan::is_lws).is_empty();
-        let method = Span::new(scanner.offset(), field.value.end);
-        match number(digits) {
-            Some(count) if blank && count <= 0x7fff_ffff && TOKEN.all(method.of(self.bytes)) => Ok((count, method)),
-            _ => Err(Fault::Value("CSeq")),
-        }
+        let value = field.value.of(self.bytes);
+        let (count, digits) = number_at_front(value).ok_or(Fault::Value("CSeq"))?;
+        let behind = value.get(digits..).unwrap_or_default();
+        let blanks = behind.iter().take_while(|&&byte| is_lws(byte)).count();
+        let method = Span::new(field.value.start + digits + blanks, field.value.end);
+        let good = blanks > 0 && count <= 0x7fff_ffff && TOKEN.all(method.of(self.bytes));
+        good.then_some((count, method)).ok_or(Fault::Value("CSeq"))
     }
 
     /// The Call-ID (RFC 3261 §20.8).
@@ -375,12 +376,11 @@ fn start_line(bytes: &[u8], line: Span) -> Result<(StartLine, bool, Option<Fault
     if name.is_empty() || !scanner.eat(b' ') {
         return Err(Fault::StartLine);
     }
-    let uri_at = scanner.offset();
-    let uri = scanner.take_while(|byte| byte > b' ');
-    let uri = Span::new(uri_at, uri_at.saturating_add(uri.len())).shifted(line.start);
-    let version = scanner.rest().strip_prefix(b" ").unwrap_or_default();
-    let named = version.len() > 4 && version.get(..4).is_some_and(|name| name.eq_ignore_ascii_case(b"SIP/"));
-    let good = named && !uri.is_empty() && version.iter().all(|byte| byte.is_ascii_graphic());
+    let rest = scanner.rest();
+    let (uri, version) = rest.split_at_checked(find_blank(rest).unwrap_or(rest.len())).unwrap_or_default();
+    let version = version.strip_prefix(b" ").unwrap_or_default();
+    let good = !uri.is_empty() && is_version(version);
+    let uri = Span::new(0, uri.len()).shifted(line.start + scanner.offset());
     let method_name = Span::new(0, name.len()).shifted(line.start);
     let request = StartLine::Request { method: Method::from_name(name), method_name, uri };
     Ok((request, good && !is_version_2(version), (!good).then_some(Fault::StartLine)))
@@ -392,8 +392,15 @@ fn strip_version(text: &[u8]) -> Option<&[u8]> {
     (version.get(..4)?.eq_ignore_ascii_case(b"SIP/") && version.ends_with(b" ")).then_some(rest)
 }
 
+/// Whether `text` is a SIP-Version, if of another form than `1*DIGIT "." 1*DIGIT`.
+fn is_version(text: &[u8]) -> bool {
+    let named = || text.len() > 4 && text.get(..4).is_some_and(|name| name.eq_ignore_ascii_case(b"SIP/"));
+    is_version_2(text) || (named() && text.iter().all(|byte| byte.is_ascii_graphic()))
+}
+
 fn is_version_2(version: &[u8]) -> bool {
-    version.eq_ignore_ascii_case(b"SIP/2.0")
+    // Nobody writes it otherwise.
+    version == b"SIP/2.0" || version.eq_ignore_ascii_case(b"SIP/2.0")
 }
 
 #[cfg(test)]

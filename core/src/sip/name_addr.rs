@@ -1,7 +1,7 @@
 //! `name-addr` and `addr-spec` values of header fields (RFC 3261 §20.10, §25.1).
 
 use super::uri::{Parameter, Parameters};
-use crate::scan::{Class, Scanner, Span, find_uri_end, has_lws, trim_span};
+use crate::scan::{Class, Scanner, Span, find_uri_end, has_lws, trim_span, trimmed};
 
 /// One value: `"Bob" <sip:bob@host;uri-parameter>;parameter`, or without the
 /// brackets, where every parameter belongs to the header field. Spans count from
@@ -59,17 +59,13 @@ impl<'a> NameAddrs<'a> {
         self.scanner.skip_lws();
         let parameters_start = self.scanner.offset();
         self.parameters()?;
-        let end = self.scanner.offset();
+        let end = start + trimmed(self.scanner.taken_since(start)).end;
         self.more = self.scanner.eat(b',');
         if uri.is_empty() {
             return Err(NotAnAddress);
         }
-        Ok(NameAddr {
-            whole: trim_span(self.text, Span::new(start, end)),
-            uri,
-            bracketed,
-            parameters: trim_span(self.text, Span::new(parameters_start, end)),
-        })
+        let parameters = Span::new(parameters_start, end.max(parameters_start));
+        Ok(NameAddr { whole: Span::new(start, end), uri, bracketed, parameters })
     }
 
     /// The display name and the URI.

@@ -183,11 +183,12 @@ pub fn has_empty_value(message: &Message<'_>, topmost: &Via) -> bool {
     })
 }
 
-/// The first value of a list and what stands behind its comma.
+/// The first value of a list without white space at its ends, and what stands behind
+/// its comma.
 fn split_at_comma(text: &[u8], span: Span) -> (Span, Option<Span>) {
     // Most hold one value.
     if find(span.of(text), b',').is_none() {
-        return (trim_span(text, span), None);
+        return (span, None);
     }
     let mut scanner = Scanner::within(text, span);
     loop {
@@ -200,7 +201,7 @@ fn split_at_comma(text: &[u8], span: Span) -> (Span, Option<Span>) {
             }
             // A quote that does not end hides every comma behind it.
             Some(_) if scanner.quoted_string().is_some() => {}
-            _ => return (trim_span(text, span), None),
+            _ => return (span, None),
         }
     }
 }

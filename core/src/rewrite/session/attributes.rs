@@ -41,7 +41,7 @@ pub enum Disposition {
 
 /// What becomes of `attribute`.
 pub fn disposition(message: &[u8], attribute: &Attribute) -> Disposition {
-    let value = || attribute.value.map(|value| value.of(message)).unwrap_or_default();
+    let value = || attribute.value.of(message);
     match attribute.name {
         Name::Rtcp => Disposition::Rtcp,
         Name::Ice | Name::IceCredential => Disposition::Ice,
@@ -94,7 +94,7 @@ fn cut_items(
     is_to_go: impl Fn(Span) -> bool,
     edits: &mut Edits,
 ) {
-    let Some(list) = attribute.value else { return };
+    let list = attribute.value;
     let mut kept: Option<Span> = None;
     let mut cut: Option<Span> = None;
     for item in separated(message, list, separates) {
@@ -111,7 +111,7 @@ fn cut_items(
     }
     match (cut, kept) {
         (Some(cut), Some(kept)) => edits.remove(kept.end..cut.end),
-        (Some(_), None) => edits.remove(attribute.line.whole.range()),
+        (Some(_), None) => edits.remove(attribute.line.whole().range()),
         (None, _) => {}
     }
 }

@@ -1,12 +1,9 @@
 //! What was granted, written into a description.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-
 use super::attributes::{Disposition, cut_connection_capability, cut_option, disposition};
 use super::wanted::MAX_STREAMS;
 use crate::edit::Edits;
-use crate::family::{Family, PerFamily};
-use crate::scan::Span;
+use crate::family::Family;
 use crate::sdp::attribute::Attribute;
 use crate::sdp::connection::{Address, Connection, Origin};
 use crate::sdp::description::{Description, MediaDescription, Section, Statement};
@@ -15,25 +12,20 @@ use crate::sdp::media::Rtcp;
 use crate::streams::Grant;
 
 /// Adds to `edits` what makes `description` leave on the other side than
-/// `arrival`: our address of that side (`listen`) and the granted ports.
+/// `arrival`: the granted ports, and our address of that side, by the value of a `c=`
+/// line with it (`ours`).
 ///
 /// `grants` has one entry for each `m=` line, in order; a stream without one, or
 /// behind the first [`MAX_STREAMS`], is refused. Nothing changes if all streams
 /// are granted [`Grant::Untouched`].
-pub fn edits(
-    description: &Description<'_>,
-    grants: &[Grant],
-    arrival: Family,
-    listen: PerFamily<IpAddr>,
-    edits: &mut Edits,
-) {
+pub fn edits(description: &Description<'_>, grants: &[Grant], arrival: Family, ours: &[u8], edits: &mut Edits) {
     let mut streams = description.media().enumerate();
     if streams.all(|(index, _)| grant(grants, index) == Grant::Untouched) {
         return;
     }
     let outgoing = arrival.other();
     let plan = Plan::new(description, grants, outgoing);
-    let mut writer = Writer { description, plan, outgoing, ours: listen[outgoing], edits };
+    let mut writer = Writer { description, plan, outgoing, ours, edits };
     writer.session();
     for (index, media) in description.media().enumerate() {
         writer.stream(media, Fate::of(media, description.message(), grant(grants, index)));
@@ -129,11 +121,11 @@ struct Writer<'a> {
     description: &'a Description<'a>,
     plan: Plan,
     outgoing: Family,
-    ours: IpAddr,
+    ours: &'a [u8],
     edits: &'a mut Edits,
 }
 
-impl Writer<'_> {
+impl<'a> Writer<'a> {
     /// The session section.
     fn session(&mut self) {
         let session = self.description.session();
@@ -187,9 +179,9 @@ impl Writer<'_> {
     fn connection(&mut self, section: &Section, line: &Line, connection: &Connection) {
         if section.connection.is_some_and(|first| first.span == connection.span) {
             let ours = self.in_place_of(Some(connection.address));
-            self.edits.replace(connection.span.range(), ("IN ", self.outgoing.sdp_name(), " ", ours));
+            self.edits.replace(connection.span.range(), ours);
         } else {
-            self.edits.remove(line.whole.range());
+            self.edits.remove(line.whole().range());
         }
     }
 
@@ -203,8 +195,8 @@ impl Writer<'_> {
                 edits.replace(at..at, session.span.of(message));
             }),
             (Fate::Relayed(_), false) => {
-                let (addrtype, ours) = (self.outgoing.sdp_name(), self.in_place_of(Some(session.address)));
-                self.insert_connection(media, |at, edits| edits.insert(at, ("IN ", addrtype, " ", ours)));
+                let ours = self.in_place_of(Some(session.address));
+                self.insert_connection(media, |at, edits| edits.insert(at, ours));
             }
             _ => {}
         }
@@ -213,11 +205,11 @@ impl Writer<'_> {
     /// Inserts a `c=` line where it belongs in a media section; `value` inserts
     /// what it says.
     fn insert_connection(&mut self, media: &MediaDescription, value: impl FnOnce(usize, &mut Edits)) {
-        let before = media.line_before_connection;
-        let at = before.whole.end;
+        let before = media.end_before_connection;
+        let at = before.end;
         // Behind a last line without a line end, ours has none either.
         let line_end = self.description.line_end();
-        let (front, back) = if before.is_ended() { ("", line_end) } else { (line_end, "") };
+        let (front, back) = if before.is_empty() { (line_end, "") } else { ("", line_end) };
         self.edits.insert(at, (front, "c="));
         value(at, self.edits);
         self.edits.insert(at, back);
@@ -226,13 +218,12 @@ impl Writer<'_> {
     /// An `o=` line. A name in it stays.
     fn origin(&mut self, line: &Line) {
         let Some(origin) = Origin::read(self.description.message(), line.value) else { return };
-        let addrtype = self.outgoing.sdp_name();
         match origin.address {
-            Some(Address::Name) => self.edits.replace(origin.addrtype.range(), addrtype),
+            Some(Address::Name) => self.edits.replace(origin.addrtype.range(), self.outgoing.sdp_name()),
             Some(address) if is_of(address, self.outgoing) => {}
             address => {
                 let ours = self.in_place_of(address);
-                self.edits.replace(origin.span.range(), (addrtype, " ", ours));
+                self.edits.replace(origin.span.range(), ours.strip_prefix(b"IN ").unwrap_or(ours));
             }
         }
     }
@@ -269,9 +260,7 @@ impl Writer<'_> {
     /// where it was and may be (RFC 5761). A placeholder stays one. Without the
     /// line, RTCP is next to RTP too, so one that cannot be read goes.
     fn rtcp(&mut self, attribute: &Attribute, port: u16, media: &MediaDescription) {
-        let (Some(rtcp), Some(value)) = (self.read_rtcp(attribute), attribute.value) else {
-            return self.cut(attribute);
-        };
+        let Some(rtcp) = self.read_rtcp(attribute) else { return self.cut(attribute) };
         let shares = media.section.is_rtcp_mux && media.line.port == rtcp.port;
         let is_nowhere = rtcp.address.is_some_and(Address::is_unspecified);
         let port = match (is_nowhere, shares) {
@@ -280,29 +269,28 @@ impl Writer<'_> {
             (false, false) => port.saturating_add(1),
         };
         match rtcp.address {
-            None => self.edits.replace(value.range(), port),
+            None => self.edits.replace(attribute.value.range(), port),
             address => {
-                let (addrtype, ours) = (self.outgoing.sdp_name(), self.in_place_of(address));
-                self.edits.replace(value.range(), (port, " IN ", addrtype, " ", ours));
+                let ours = self.in_place_of(address);
+                self.edits.replace(attribute.value.range(), (port, " ", ours));
             }
         }
     }
 
     fn read_rtcp(&self, attribute: &Attribute) -> Option<Rtcp> {
-        Rtcp::read(self.description.message(), attribute.value?)
+        Rtcp::read(self.description.message(), attribute.value)
     }
 
     fn cut(&mut self, attribute: &Attribute) {
-        let Span { start, end } = attribute.line.whole;
-        self.edits.remove(start..end);
+        self.edits.remove(attribute.line.whole().range());
     }
 
-    /// Our address, or "nowhere" in the place of "nowhere": 0.0.0.0 and `::`.
-    fn in_place_of(&self, address: Option<Address>) -> IpAddr {
+    /// Our address, or "nowhere" in the place of "nowhere", as a `c=` line says it.
+    fn in_place_of(&self, address: Option<Address>) -> &'a [u8] {
         match (address.is_some_and(Address::is_unspecified), self.outgoing) {
             (false, _) => self.ours,
-            (true, Family::V4) => Ipv4Addr::UNSPECIFIED.into(),
-            (true, Family::V6) => Ipv6Addr::UNSPECIFIED.into(),
+            (true, Family::V4) => b"IN IP4 0.0.0.0",
+            (true, Family::V6) => b"IN IP6 ::",
         }
     }
 }

@@ -1,6 +1,7 @@
 //! One test for each rule of the rewriting.
 
 use super::*;
+use crate::scan::Span;
 use crate::sdp::description::Room;
 
 const UNTOUCHED: Grant = Grant::Untouched;
@@ -16,9 +17,12 @@ fn rewritten(text: &str, arrival: Family, grants: &[Grant]) -> String {
     let part = Span::new(5, message.len());
     let mut room = Room::default();
     let description = Description::parse(message.as_bytes(), part, &mut room).unwrap();
-    let listen = PerFamily::new("192.0.2.1".parse().unwrap(), "2001:db8::1".parse().unwrap());
+    let ours = match arrival {
+        Family::V4 => b"IN IP6 2001:db8::1".as_slice(),
+        Family::V6 => b"IN IP4 192.0.2.1",
+    };
     let mut changes = Edits::default();
-    edits(&description, grants, arrival, listen, &mut changes);
+    edits(&description, grants, arrival, ours, &mut changes);
     let mut out = Vec::new();
     changes.apply(message.as_bytes(), &mut out);
     String::from_utf8(out).unwrap().strip_prefix("head\n").unwrap().to_owned()
