@@ -271,8 +271,11 @@ fn a_full_disk_costs_no_recording() {
         let found = || recordings(&seen).into_iter().filter(|path| path.join("why").is_file()).collect::<Vec<_>>();
         assert_eq!(found().len(), 200);
         assert!(found()[0].ends_with("call-000001") && found()[199].ends_with("call-000200"));
-        let whole = recordings(&seen).into_iter().filter(|path| path.is_dir()).count();
-        assert_eq!(whole, 200, "nothing half-made is left");
+        // One of the messages may be tried at this very moment.
+        let deadline = Instant::now() + PATIENCE;
+        while recordings(&seen).into_iter().filter(|path| path.is_dir()).count() > 200 {
+            assert!(Instant::now() < deadline, "something half-made is left");
+        }
         // There is room again.
         for path in recordings(&seen).into_iter().filter(|path| path.is_file()) {
             fs::remove_file(path).unwrap();
