@@ -351,8 +351,13 @@ impl Table {
             return Ok(Some(id));
         }
         let Some(wanted) = description.filter(|wanted| relays(signal, wanted)) else { return Ok(None) };
+        let asks = signal.status.is_none() && signal.method != Method::Ack;
+        // A 200 that is sent again, or its ACK: the call is over.
+        if !asks && self.ends.is_late(now, named) {
+            return Ok(None);
+        }
         match self.begin(now, signal, named, wanted) {
-            Err(_) if signal.status.is_some() || signal.method == Method::Ack => Ok(None),
+            Err(_) if !asks => Ok(None),
             begun => begun.map(Some),
         }
     }
@@ -384,6 +389,9 @@ impl Table {
         self.deadlines.remove(&(session.deadline, id));
         for end in &session.ends {
             self.ends.remove(*end);
+        }
+        if let (End::Bye(_), Some(callee)) = (end, session.answered) {
+            self.ends.hang_up(now, callee);
         }
         for relay in session.lines.iter().filter_map(|line| line.relay) {
             self.relays.give_back(now, relay);
