@@ -1,4 +1,5 @@
-//! Who may speak on a leg, and where it speaks to (spec section 5, "Symmetric latching").
+//! Who may speak on a leg, and where it speaks to (`--latch` of the manual;
+//! RFC 4961, RFC 7362).
 
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
