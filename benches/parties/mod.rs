@@ -85,7 +85,10 @@ pub(crate) fn relay(threads: usize, streams: u16) -> (Relay, Vec<Pair>) {
             let (sockets, port) = ports
                 .find_map(|port| {
                     let ports = PerFamily::new(port, port);
-                    Some((StreamSockets::bind(LOOPBACK, ports, &mut Stock::none(SocketOptions::default())).ok()?, port))
+                    let mut none = Stock::none(SocketOptions::default());
+                    let mut sockets = StreamSockets::bind(LOOPBACK, ports, Family::V4, &mut none).ok()?;
+                    sockets.bind_rest(Family::V6, &mut none).ok()?;
+                    Some((sockets, port))
                 })
                 .unwrap();
             let stream = StreamId(number.into());
