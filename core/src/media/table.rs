@@ -187,7 +187,7 @@ impl Table {
             }
             Some(wanted) => {
                 learn_ends(session, id, &named, &mut self.ends);
-                let owner = Owner { call: named.call, session: id, line: 0 };
+                let owner = Owner { call: session.call, session: id, line: 0 };
                 let (relays, limits, destinations) = (&mut self.relays, &mut self.limits, &self.destinations);
                 Description { now, signal, named: &named, owner, session, relays, limits, destinations }
                     .read(wanted, grants);
@@ -373,7 +373,7 @@ impl Table {
         }
         self.last_session = self.last_session.saturating_add(1);
         let id = SessionId(self.last_session);
-        let session = Session::new(now, signal, named, asked_by);
+        let session = Session::new(now, signal, named, self.ends.call(signal), asked_by);
         self.deadlines.insert((session.deadline, id));
         self.sessions.insert(id, session);
         Ok(id)
