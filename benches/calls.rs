@@ -1,10 +1,11 @@
 //! What a call costs: the INVITE that begins it, with its sockets, and its end.
 //!
 //! `cargo bench --bench calls` starts the program on loopback and sends it INVITEs
-//! of one stream, some always under way: each once, which begins a call; the same
-//! ones again, as a retransmission, which touches no socket; and a 486 for each,
-//! which closes them. Told is the processor time of all threads of the daemon for a
-//! message, receiving and sending included.
+//! of one stream, some always under way: each once, which begins a call and opens the
+//! two sockets that it names; the same ones again, as a retransmission, which touches
+//! no socket; and a 486 for each, which closes them. Other calls are answered: the 200
+//! opens the other two sockets, and a BYE closes all four. Told is the processor time
+//! of all threads of the daemon for a message, receiving and sending included.
 //!
 //! Then the same INVITEs come alone, with a pause between, as they do where nothing is
 //! under load: told is how long each takes from its sender to its receiver.
@@ -25,8 +26,8 @@ use std::time::{Duration, Instant};
 use daemon::{Daemon, socket};
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags};
 
-/// Calls of a round.
-const CALLS: usize = 800;
+/// Calls of a round that are refused, and as many that are answered.
+const CALLS: usize = 450;
 /// Rounds. Ports rest for five seconds, so all together must find their own.
 const ROUNDS: usize = 7;
 /// Messages under way.
@@ -54,18 +55,47 @@ fn invite(round: usize, number: usize) -> Vec<u8> {
     .into_bytes()
 }
 
-/// The 486 to an INVITE as it came.
-fn busy(request: &[u8]) -> Vec<u8> {
-    let request = std::str::from_utf8(request).unwrap();
-    let kept = ["Via:", "From:", "To:", "Call-ID:", "CSeq:"];
-    let mut response = String::from("SIP/2.0 486 Busy Here\r\n");
-    for line in request.split("\r\n").take_while(|line| !line.is_empty()) {
-        if kept.iter().any(|name| line.starts_with(name)) {
-            response += line;
-            response += if line.starts_with("To:") { ";tag=t\r\n" } else { "\r\n" };
-        }
+/// The lines of the header of a message.
+fn lines(message: &[u8]) -> impl Iterator<Item = &str> {
+    std::str::from_utf8(message).unwrap().split("\r\n").take_while(|line| !line.is_empty())
+}
+
+/// A response to an INVITE as it came, but for what is behind its header.
+fn response(status: &str, request: &[u8]) -> String {
+    let kept = ["Via:", "Record-Route:", "From:", "To:", "Call-ID:", "CSeq:"];
+    let mut response = format!("SIP/2.0 {status}\r\n");
+    for line in lines(request).filter(|line| kept.iter().any(|name| line.starts_with(name))) {
+        response += line;
+        response += if line.starts_with("To:") { ";tag=t\r\n" } else { "\r\n" };
     }
-    (response + "Content-Length: 0\r\n\r\n").into_bytes()
+    response
+}
+
+fn busy(request: &[u8]) -> Vec<u8> {
+    (response("486 Busy Here", request) + "Content-Length: 0\r\n\r\n").into_bytes()
+}
+
+fn answer(request: &[u8]) -> Vec<u8> {
+    let body = "v=0\r\no=- 2 2 IN IP6 ::1\r\ns=-\r\nc=IN IP6 ::1\r\nt=0 0\r\nm=audio 41000 RTP/AVP 0\r\n\
+                a=rtpmap:0 PCMU/8000\r\na=ptime:20\r\n";
+    let rest = format!(
+        "Contact: <sip:six@[::1]:25072>\r\nContent-Type: application/sdp\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    (response("200 OK", request) + &rest).into_bytes()
+}
+
+/// The BYE of the caller to a 200 as it came.
+fn bye(answer: &[u8]) -> Vec<u8> {
+    let value = |name| lines(answer).find_map(|line| line.strip_prefix(name)).unwrap().trim();
+    let [from, to, call] = ["From:", "To:", "Call-ID:"].map(value);
+    format!(
+        "BYE {} SIP/2.0\r\nVia: SIP/2.0/UDP 127.0.0.1:25070;branch=z9hG4bKb{call}\r\nMax-Forwards: 70\r\n\
+         Route: {}\r\nFrom: {from}\r\nTo: {to}\r\nCall-ID: {call}\r\nCSeq: 2 BYE\r\nContent-Length: 0\r\n\r\n",
+        value("Contact:").trim_matches(['<', '>']),
+        value("Record-Route:"),
+    )
+    .into_bytes()
 }
 
 /// Sends messages, some under way at a time, and gives what came out of the proxy,
@@ -132,7 +162,29 @@ fn median(mut rounds: Vec<Duration>) -> f64 {
 const THREADS: [&str; 4] = ["", "sip", "relay", "sipproxy64"];
 
 fn times(daemon: &Daemon) -> [Duration; THREADS.len()] {
-    THREADS.map(|name| daemon.processor_time(name))
+    let [all, sip, relay, main] = THREADS.map(|name| daemon.processor_time(name));
+    // The name of the main thread, that of the program, begins so too.
+    [all, sip.saturating_sub(main), relay, main]
+}
+
+/// What is measured, in this order.
+const STEPS: [&str; 6] = [
+    "an INVITE that begins a call",
+    "its retransmission",
+    "the 486 that ends it",
+    "an INVITE that begins another call",
+    "the 200 that answers it",
+    "the BYE that ends it",
+];
+const BEGINNING: usize = 0;
+const RETRANSMISSION: usize = 1;
+const REFUSAL: usize = 2;
+const OTHER_BEGINNING: usize = 3;
+const ANSWER: usize = 4;
+
+/// A reply to each message that came, for where it came from.
+fn each(reply: fn(&[u8]) -> Vec<u8>, came: &[(Vec<u8>, SocketAddr)]) -> Vec<(Vec<u8>, SocketAddr)> {
+    came.iter().map(|(message, proxy)| (reply(message), *proxy)).collect()
 }
 
 fn main() {
@@ -142,20 +194,22 @@ fn main() {
     );
     let proxy: SocketAddr = PROXY.parse().unwrap();
     // The rounds of each step and each kind of thread.
-    let mut took: [[Vec<Duration>; THREADS.len()]; 3] = Default::default();
+    let mut took: [[Vec<Duration>; THREADS.len()]; STEPS.len()] = Default::default();
     let mut floor = [(); 2].map(|()| Vec::new());
     for round in 0..=ROUNDS {
         floor.iter_mut().zip(bare()).for_each(|(times, time)| times.push(time));
         let invites: Vec<_> = (0..CALLS).map(|number| (invite(round, number), proxy)).collect();
-        let mut responses = Vec::new();
+        let others: Vec<_> = (CALLS..2 * CALLS).map(|number| (invite(round, number), proxy)).collect();
+        let mut came = Vec::new();
         for (step, took) in took.iter_mut().enumerate() {
             let before = times(&daemon);
-            if step < 2 {
-                let came = pass(&caller, &callee, &invites);
-                responses = came.iter().map(|(request, proxy)| (busy(request), *proxy)).collect();
-            } else {
-                pass(&callee, &caller, &responses);
-            }
+            came = match step {
+                BEGINNING | RETRANSMISSION => pass(&caller, &callee, &invites),
+                REFUSAL => pass(&callee, &caller, &each(busy, &came)),
+                OTHER_BEGINNING => pass(&caller, &callee, &others),
+                ANSWER => pass(&callee, &caller, &each(answer, &came)),
+                _ => pass(&caller, &callee, &each(bye, &came)),
+            };
             std::thread::sleep(SETTLE);
             let after = times(&daemon);
             // The first round fills memory that is used again.
@@ -166,10 +220,11 @@ fn main() {
             }
         }
     }
-    println!("{ROUNDS} rounds of {CALLS} calls of one stream, {WINDOW} messages under way; µs of processor time:");
+    println!(
+        "{ROUNDS} rounds, {CALLS} of each message, {WINDOW} under way; calls of one stream; µs of processor time:"
+    );
     println!("{:38}{:>8}{:>8}{:>8}{:>8}", "", "all", "sip", "relay", "main");
-    let steps = ["an INVITE that begins a call", "its retransmission", "the 486 that ends it"];
-    for (name, took) in steps.into_iter().zip(took) {
+    for (name, took) in STEPS.into_iter().zip(took) {
         let [all, sip, relay, main] = took.map(median);
         println!("{name:38}{all:8.1}{sip:8.1}{relay:8.1}{main:8.1}");
     }

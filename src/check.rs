@@ -44,14 +44,14 @@ fn consequences(config: &Config) -> [String; 4] {
     [
         format!("SIP sockets: {}, at 2 listen addresses and {maps} of --map", maps.saturating_add(2)),
         format!("media: ports {low}-{high}, enough for {} streams", config.rtp_ports.pairs()),
-        format!("calls with media: {calls}; {} of one unknown source", config.max_calls_per_source),
+        format!("calls with media: {calls}; {} of one stranger", config.max_calls_per_source),
         format!("silence ends a call after {rtp} s, while it rings {ringing} s, on hold {hold} s"),
     ]
 }
 
 fn key(options: &Options) -> String {
     let kind = match options.secret.as_deref().map(secret::check) {
-        None => "a random one; calls of unknown parties cannot be ended through a later run",
+        None => "a random one; calls of strangers cannot be ended through a later run",
         Some(Ok(true)) => "from the file",
         // An error was told with the other wrong options.
         Some(Ok(false) | Err(_)) => "a random one, to be kept in the file, which does not exist yet",

@@ -76,10 +76,10 @@ pub struct Options {
     pub takeover: Option<PathBuf>,
     /// Every option in force, as a line of a configuration file.
     pub in_force: Vec<String>,
-    /// The command line, with the program's name.
-    arguments: Vec<OsString>,
     /// The file of `--config`, from the root on.
     pub file: Option<PathBuf>,
+    /// The command line, with the program's name.
+    arguments: Vec<OsString>,
 }
 
 /// What the program is to do.
@@ -165,15 +165,11 @@ impl Options {
         let mode = arguments.mode();
         let mut config = arguments.config(from_file.path())?;
         config.check().map_err(|error| from_file.unfit(&error))?;
-        // Config::new has the key and the port order of test mode.
-        if mode == Mode::Run {
-            let read_key = || arguments.secret.as_deref().map_or_else(secret::random, secret::of_file);
-            config.key = key.map_or_else(read_key, Ok).map_err(|error| from_file.wrong("secret", &error))?;
-            let seed = getrandom::u64().map_err(|error| Complaint::wrong(&secret::SecretError::Random(error)))?;
-            config.port_order = PortOrder::Random(seed);
-        }
-        if let (Mode::Check, Some(file)) = (&mode, &arguments.secret) {
-            secret::check(file).map_err(|error| from_file.wrong("secret", &error))?;
+        match mode {
+            Mode::Run => arguments.make_unforeseeable(&mut config, key, &from_file)?,
+            Mode::Check => arguments.check_secret(&from_file)?,
+            // They have the key and the port order of Config::new.
+            Mode::Print | Mode::Transcript(_) => {}
         }
         let verbosity = if arguments.quiet { -1 } else { i8::try_from(arguments.verbose).unwrap_or(i8::MAX) };
         let control = arguments.control(&mode);
@@ -206,8 +202,8 @@ impl Options {
             secret,
             takeover,
             in_force,
-            arguments: given,
             file,
+            arguments: given,
         })
     }
 }
@@ -359,6 +355,22 @@ impl Arguments {
             Some(files) if files.is_empty() => Mode::Print,
             Some(files) => Mode::Transcript(files.clone()),
         }
+    }
+
+    /// Gives the configuration a key, this one or that of `--secret` or of this run,
+    /// and ports that nobody can foresee.
+    fn make_unforeseeable(&self, config: &mut Config, key: Option<Key>, from_file: &FromFile) -> Result<(), Complaint> {
+        let read_key = || self.secret.as_deref().map_or_else(secret::random, secret::of_file);
+        config.key = key.map_or_else(read_key, Ok).map_err(|error| from_file.wrong("secret", &error))?;
+        let seed = getrandom::u64().map_err(|error| Complaint::wrong(&secret::SecretError::Random(error)))?;
+        config.port_order = PortOrder::Random(seed);
+        Ok(())
+    }
+
+    /// Whether the file of `--secret` will do; it may not exist yet.
+    fn check_secret(&self, from_file: &FromFile) -> Result<(), Complaint> {
+        let checked = self.secret.as_deref().map(secret::check).transpose();
+        checked.map(drop).map_err(|error| from_file.wrong("secret", &error))
     }
 
     /// Test mode has no control socket: it leaves nothing behind.

@@ -252,9 +252,23 @@ impl Drop for SocketFile {
     }
 }
 
+/// Connects to the socket of a daemon. Each step takes no longer than `patience`, this
+/// one too: a daemon that is stopped takes nobody in, and only a few can wait for it.
+///
+/// # Errors
+///
+/// [`ErrorKind::WouldBlock`] where it takes longer, and what else the system refuses.
+pub fn connect(path: &Path, patience: Duration) -> io::Result<StdStream> {
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    socket.set_read_timeout(Some(patience))?;
+    socket.set_write_timeout(Some(patience))?;
+    socket.connect(&SockAddr::unix(path)?)?;
+    Ok(OwnedFd::from(socket).into())
+}
+
 /// Whether somebody answers at this socket.
 fn is_alive(path: &Path) -> bool {
-    match StdStream::connect(path) {
+    match connect(path, PAUSE) {
         Ok(_) => true,
         // Others (no right to connect, too many wait) tell of one who is there.
         Err(error) => !matches!(error.kind(), ErrorKind::ConnectionRefused | ErrorKind::NotFound),

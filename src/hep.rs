@@ -19,6 +19,7 @@ use tracing::{info, warn};
 use crate::cli::endpoint::{Endpoint, Host};
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::limit::{Bucket, Rate};
 use crate::observer::{Change, Crossed, Fate, Sink};
 use crate::scan::trim;
 use crate::sip::header::HeaderName;
@@ -35,8 +36,6 @@ const LONGEST_CALL_ID: usize = 256;
 const PAUSE: Duration = Duration::from_secs(60);
 /// The pause between tries while there never was an answer.
 const FIRST_PAUSE: Duration = Duration::from_secs(5);
-/// How often a failure to send is told at most.
-const FAILURE_PAUSE: Duration = Duration::from_secs(60);
 
 /// The chunks of the generic vendor.
 mod chunk {
@@ -91,8 +90,9 @@ pub struct Hep {
 /// Packets that could not be sent.
 #[derive(Debug, Default)]
 struct Failures {
+    /// Since the last line about them.
     count: u64,
-    told: Option<Duration>,
+    told: Bucket,
 }
 
 impl Hep {
@@ -168,9 +168,8 @@ impl Sink for Hep {
 impl Failures {
     fn count(&mut self, now: Duration, collector: SocketAddr, error: &io::Error) {
         self.count = self.count.saturating_add(1);
-        if self.told.is_none_or(|told| now.saturating_sub(told) >= FAILURE_PAUSE) {
-            warn!(%collector, %error, count = self.count, "--hep: not sent");
-            *self = Self { count: 0, told: Some(now) };
+        if self.told.take(now, Rate::ONCE_A_MINUTE) {
+            warn!(%collector, %error, count = std::mem::take(&mut self.count), "--hep: not sent");
         }
     }
 }

@@ -125,8 +125,8 @@ impl Server {
     }
 
     /// Serves from now on; a tokio runtime must be there. `names` are hosts of
-    /// ours beside numeric ones; `observer` tells what was lost to captures. Who wants a snapshot comes out of the end that is
-    /// given back.
+    /// ours beside numeric ones; `observer` tells what was lost to captures. Who wants
+    /// a snapshot comes out of the end that is given back.
     ///
     /// # Errors
     ///

@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use tracing::warn;
 
@@ -24,6 +24,7 @@ use self::pace::Pace;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::family::Family;
+use crate::limit::{Bucket, Rate};
 use crate::reason::Reason;
 use crate::relay::{Passage, Tap};
 use crate::task;
@@ -32,8 +33,6 @@ use crate::task;
 const MOST_WAITING: usize = 4096;
 /// How many bytes may wait in them.
 const MOST_BYTES: usize = 8 << 20;
-/// How often losses are told at most.
-const LOSS_PAUSE: Duration = Duration::from_secs(60);
 
 /// A message that came in, and what became of it.
 #[derive(Clone, Copy, Debug)]
@@ -198,8 +197,8 @@ impl Observer {
         let pace = enough.and_then(|enough| enough.into_iter().max()).map(Pace::new);
         let (waiting, lost) = (AtomicUsize::new(0), AtomicU64::new(0));
         let shared = Arc::new(Shared { waiting, lost, media, pace, changes: Mutex::default() });
-        let watcher =
-            Watcher { copies, shared: Arc::clone(&shared), sinks, losses: Losses { clock, told: None, count: 0 } };
+        let losses = Losses { clock, told: Bucket::default(), count: 0 };
+        let watcher = Watcher { copies, shared: Arc::clone(&shared), sinks, losses };
         let thread = task::thread("observer".to_owned(), move || watcher.run())?;
         let observer = Self { queue, shared };
         Ok(Some((observer.clone(), ObserverThread { observer, thread })))
@@ -342,18 +341,17 @@ impl Watcher {
 /// What was lost, told now and then.
 struct Losses {
     clock: Clock,
-    told: Option<Duration>,
+    told: Bucket,
+    /// How many were told.
     count: u64,
 }
 
 impl Losses {
     fn tell(&mut self, lost: u64) {
-        let now = self.clock.now();
-        let due = self.told.is_none_or(|told| now.saturating_sub(told) >= LOSS_PAUSE);
-        if lost > self.count && due {
+        if lost > self.count && self.told.take(self.clock.now(), Rate::ONCE_A_MINUTE) {
             let since = lost.saturating_sub(self.count);
             warn!(lost = since, "messages or packets not captured: the disk or the machine was too slow");
-            (self.told, self.count) = (Some(now), lost);
+            self.count = lost;
         }
     }
 }

@@ -18,12 +18,11 @@ use tracing::warn;
 
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::limit::{Bucket, Rate};
 use crate::observer::{Change, Crossed, Fate, Relayed, Sink};
 
 /// How much is held back until the observer has nothing else to do.
 const HELD_BACK: usize = 64 * 1024;
-/// How often a failure to write is told at most.
-const FAILURE_PAUSE: Duration = Duration::from_secs(60);
 
 /// What `--pcap` and its companions say.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,7 +63,7 @@ pub struct Pcap {
     written: u64,
     /// Blocks to be written.
     held: Vec<u8>,
-    failure_told: Option<Duration>,
+    failures: Bucket,
 }
 
 impl CaptureFile {
@@ -121,7 +120,7 @@ impl Pcap {
         let file = settings.begin().map_err(system)?;
         let mut held = Vec::with_capacity(HELD_BACK);
         put_head(&mut held);
-        let mut pcap = Self { config, clock, settings, file, written: 0, held, failure_told: None };
+        let mut pcap = Self { config, clock, settings, file, written: 0, held, failures: Bucket::default() };
         pcap.settle();
         Ok(pcap)
     }
@@ -167,9 +166,7 @@ impl Pcap {
     }
 
     fn failed(&mut self, error: &io::Error, what: &'static str) {
-        let now = self.clock.now();
-        if self.failure_told.is_none_or(|told| now.saturating_sub(told) >= FAILURE_PAUSE) {
-            self.failure_told = Some(now);
+        if self.failures.take(self.clock.now(), Rate::ONCE_A_MINUTE) {
             warn!(file = %self.settings.path.display(), %error, "--pcap: {what}");
         }
     }

@@ -9,14 +9,12 @@
 mod writer;
 
 use std::collections::{BinaryHeap, VecDeque};
-use std::fmt::Write as _;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
 use std::net::IpAddr;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use tracing::warn;
 
@@ -24,6 +22,7 @@ use self::writer::Writer;
 use crate::clock::Clock;
 use crate::config::{Config, Uplink, UplinkHost};
 use crate::family::{Family, PerFamily};
+use crate::limit::{Bucket, Rate};
 use crate::observer::{Change, Crossed, Fate, Sink};
 use crate::paper;
 use crate::reason::Reason;
@@ -42,8 +41,6 @@ const MOST_BYTES: usize = 512 * 1024;
 /// How many calls may begin in a second: a flood of strangers must not wear the
 /// disk out, nor push all other calls out of the directory.
 const MOST_A_SECOND: usize = 20;
-/// How often it is told that something was not recorded.
-const PAUSE: Duration = Duration::from_secs(60);
 
 /// The files of a directory.
 const FILES: [&str; 5] = ["options", "input", "expected", "sent", "why"];
@@ -83,7 +80,10 @@ pub struct Recorder {
     open: VecDeque<Call>,
     /// The second in which calls began, and how many.
     begun: (u64, usize),
-    left_out: LeftOut,
+    /// Messages that were not recorded, since the last line about them.
+    left_out: u64,
+    /// Lines about what is not recorded.
+    told: Bucket,
     fields: Fields,
 }
 
@@ -100,15 +100,9 @@ struct Call {
     changed: bool,
 }
 
-/// What was not recorded, told now and then.
-#[derive(Debug, Default)]
-struct LeftOut {
-    count: u64,
-    told: Option<Duration>,
-}
-
 impl Recorder {
-    /// Records into a folder, which is made where it is not there; whether it was.
+    /// Records into a folder, which is made where it is not there; the second part of
+    /// the answer is whether it was made.
     ///
     /// # Errors
     /// Where the folder cannot be made or read.
@@ -128,7 +122,8 @@ impl Recorder {
             kept,
             open: VecDeque::new(),
             begun: (0, 0),
-            left_out: LeftOut::default(),
+            left_out: 0,
+            told: Bucket::default(),
             fields: Fields::default(),
         };
         Ok((recorder, made))
@@ -206,24 +201,16 @@ impl Recorder {
     }
 
     fn leave_out(&mut self) -> io::Result<()> {
-        self.left_out.count = self.left_out.count.saturating_add(1);
+        self.left_out = self.left_out.saturating_add(1);
         if self.is_due() {
-            warn!(
-                messages = self.left_out.count,
-                "--record: not recorded, of a call that is too long, or of too many calls"
-            );
-            self.left_out.count = 0;
+            let messages = std::mem::take(&mut self.left_out);
+            warn!(messages, "--record: not recorded, of a call that is too long, or of too many calls");
         }
         Ok(())
     }
 
     fn is_due(&mut self) -> bool {
-        let now = self.clock.now();
-        let due = self.left_out.told.is_none_or(|told| now.saturating_sub(told) >= PAUSE);
-        if due {
-            self.left_out.told = Some(now);
-        }
-        due
+        self.told.take(self.clock.now(), Rate::ONCE_A_MINUTE)
     }
 
     fn failed(&mut self, error: &io::Error) {
@@ -329,9 +316,7 @@ impl Call {
         let config = self.writer.config().clone();
         if let Err(error) = transcript::run(config, &[self.folder.join("input")], &mut printed) {
             // What was recorded stays good to look at.
-            let mut text = String::new();
-            let _ = writeln!(text, "{error}");
-            return fs::write(self.folder.join("expected"), text);
+            printed = format!("{error}\n").into_bytes();
         }
         let printed = without_version(&printed);
         let mut expected = OpenOptions::new()

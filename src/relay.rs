@@ -39,7 +39,7 @@ pub use self::figures::{Failures, SessionFigures, StreamFigures};
 pub use self::handover::{DetachedSession, SessionState, StreamState};
 use self::order::{Answer, Order};
 use self::relayed::Relayed;
-pub use self::sockets::{PortTaken, StreamSockets};
+pub use self::sockets::{OpenPair, PortTaken, StreamSockets};
 pub use self::stock::Stock;
 pub use self::tap::{Passage, Tap};
 use self::worker::Worker;
@@ -63,6 +63,12 @@ pub enum Notice {
         session: SessionId,
         /// When a packet of it last came; `None`: never.
         last: Option<Duration>,
+    },
+    /// Media came to a stream that has sockets on one side only: it waits for
+    /// [`Relay::open_rest`].
+    Early {
+        /// The session.
+        session: SessionId,
     },
     /// The answer to [`Relay::close`].
     Ended(Box<Ending>),
@@ -141,6 +147,13 @@ impl Relay {
     pub fn open(&mut self, session: SessionId, stream: StreamId, latch: LatchMode, sockets: StreamSockets) {
         let at = self.place(session, [stream]);
         self.order(at, Order::Open(Box::new(Relayed::new(session, stream, latch, sockets))));
+    }
+
+    /// Gives a stream the sockets of its other side.
+    pub fn open_rest(&mut self, stream: StreamId, side: Family, sockets: OpenPair) {
+        if let Some(&(_, at)) = self.streams.get(&stream) {
+            self.order(at, Order::OpenRest { stream, side, sockets });
+        }
     }
 
     /// Finds the thread of a session, and notes that these streams of it are there.

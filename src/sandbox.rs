@@ -8,7 +8,7 @@
 //!   the rest above; [`calls`] has the list. For all threads.
 //!
 //! What is not allowed fails with an error as if a right was missing. Where the
-//! kernel has one of the two not, the other is as good as it is.
+//! kernel lacks one of the two, the other holds all the same.
 
 #[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64", target_arch = "riscv64")))]
 mod calls;

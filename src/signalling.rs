@@ -214,6 +214,7 @@ impl Signalling {
             Notice::Heard { session, last } => {
                 self.shared.calls(now, |calls| calls.table.heard(now, session, last));
             }
+            Notice::Early { session } => self.shared.calls(now, |calls| calls.table.open_rest(session)),
             Notice::Ended(ending) => {
                 self.shared.calls(now, |calls| calls.relay.ended());
                 if self.shared.endings().admits(now, &ending) {

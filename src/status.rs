@@ -16,6 +16,9 @@ use serde::{Deserialize, Serialize};
 
 /// The version of the schema of the JSON.
 pub const SCHEMA: u32 = 1;
+/// A party of a call that was not heard for this many seconds has fallen silent:
+/// nothing is said of the pauses between packets.
+pub const SILENT: f64 = 3.0;
 
 /// What the daemon is doing, at one moment. Times are in seconds, with fractions.
 #[derive(Clone, Debug, Serialize)]

@@ -4,7 +4,8 @@
 //! A record is a line `>> udp SOURCE -> DESTINATION` and, below it, the bytes as
 //! on the wire up to the next such line. A line `>> uplink4 ADDRESS...`, or with
 //! a 6, tells the addresses of an uplink that is a host name. Lines before the
-//! first message that begin with `#` are comments. What is sent to ourselves comes in again at once.
+//! first message that begin with `#` are comments. What is sent to ourselves comes in
+//! again at once.
 
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, SocketAddr};

@@ -183,10 +183,10 @@ fn a_line_that_does_not_fit_to_others_is_named() {
     let stands = "the fake stands for 192.0.2.101 already; each phone needs one of its own";
     assert_eq!(said, format!("FILE, line 4: map 192.0.2.102=2001:db8::101: {stands}"));
     let said = complaint(format!("{LISTEN}uplink6 2001:db8::1\n"));
-    assert!(said.starts_with("FILE, line 3: uplink6 2001:db8::1 is an address of this proxy itself; "), "{said}");
+    assert!(said.starts_with("FILE, line 3: uplink6 2001:db8::1: an address of this proxy itself; "), "{said}");
     // Where the command line says it, that is named.
     let said = complaint_with(LISTEN, &["-U", "2001:db8::1"]);
-    assert!(said.starts_with("--uplink6 2001:db8::1 is an address of this proxy itself; "), "{said}");
+    assert!(said.starts_with("--uplink6 2001:db8::1: an address of this proxy itself; "), "{said}");
 }
 
 #[test]

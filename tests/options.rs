@@ -100,7 +100,7 @@ fn wrong_uplinks() {
         ),
         (
             "-U 2001:db8::1",
-            "--uplink6 2001:db8::1 is an address of this proxy itself; name the provider, PBX or registrar",
+            "--uplink6 2001:db8::1: an address of this proxy itself; name the provider, PBX or registrar",
         ),
         (
             "-U sip:sip.example.net",
@@ -258,7 +258,7 @@ fn what_steers_a_terminal_is_escaped() {
     let said = complaint(["-l", "\u{1b}[2J\n", "-L", "::1"]);
     assert!(said.starts_with("--listen4 \\u{1b}[2J\\n: not an IPv4 address"), "{said}");
     let said = complaint([OsString::from("-l"), OsString::from_vec(vec![0xff])]);
-    assert!(said.contains("not UTF-8"), "{said}");
+    assert!(said.contains("--listen4: its value is not UTF-8"), "{said}");
 }
 
 #[test]

@@ -19,7 +19,8 @@ use sipproxy64::config::LatchMode;
 use sipproxy64::family::{Family, PerFamily};
 use sipproxy64::media::command::{End, LegDescription, Obituary, SessionId, StreamId};
 use sipproxy64::relay::{
-    DetachedSession, Ending, Failures, Notice, Passage, Relay, RelayOptions, SessionFigures, Stock, StreamSockets, Tap,
+    DetachedSession, Ending, Failures, Notice, OpenPair, Passage, PortTaken, Relay, RelayOptions, SessionFigures,
+    Stock, StreamSockets, Tap,
 };
 use sipproxy64::socket::SocketOptions;
 use sipproxy64::streams::Transport;
@@ -90,10 +91,21 @@ fn free_sockets() -> (StreamSockets, PerFamily<u16>) {
         assert!(tried < 6000, "no free ports");
         let port = 20_000 + 2 * u16::try_from((std::process::id().wrapping_mul(101) + tried) % 6000).unwrap();
         let ports = PerFamily::new(port, port);
-        if let Ok(sockets) = StreamSockets::bind(LOOPBACK, ports, &mut Stock::none(SocketOptions::default())) {
+        if let Ok(sockets) = bind(ports) {
             return (sockets, ports);
         }
     }
+}
+
+/// The sockets of a stream on both sides.
+fn bind(ports: PerFamily<u16>) -> Result<StreamSockets, PortTaken> {
+    let mut sockets = StreamSockets::bind(LOOPBACK, ports, Family::V4, &mut none())?;
+    sockets.bind_rest(Family::V6, &mut none())?;
+    Ok(sockets)
+}
+
+fn none() -> Stock {
+    Stock::none(SocketOptions::default())
 }
 
 fn obituary() -> Box<Obituary> {
@@ -214,6 +226,42 @@ fn what_comes_before_the_thread_looks_is_not_lost() {
     assert_eq!(next(&peer.rtp).0, rtp(1, 7));
 }
 
+/// A party may speak before the other one was told of a port.
+#[test]
+fn what_comes_before_the_other_side_is_open_waits_for_it() {
+    let mut rig = Rig::new(1);
+    let (whole, ports) = free_sockets();
+    drop(whole);
+    let ours = PerFamily::from_fn(|side| SocketAddr::new(LOOPBACK[side], ports[side]));
+    let sockets = StreamSockets::bind(LOOPBACK, ports, Family::V6, &mut none()).unwrap();
+    assert!(sockets.descriptors().is_none());
+    assert!(UdpSocket::bind(ours[Family::V4]).is_ok(), "not open yet");
+    let parties = PerFamily::from_fn(Party::new);
+    rig.relay.open(SessionId(1), StreamId(1), LatchMode::Signalled, sockets);
+    for (side, party) in parties.iter() {
+        rig.relay.describe(StreamId(1), side, party.description());
+    }
+    rig.relay.wake();
+    let (phone, peer) = (&parties[Family::V4], &parties[Family::V6]);
+    for sequence in 0..3 {
+        peer.rtp.send_to(&rtp(sequence, 7), ours[Family::V6]).unwrap();
+        peer.rtcp.send_to(&rtcp(sequence.into()), beside(ours[Family::V6])).unwrap();
+    }
+    assert!(matches!(rig.notices.blocking_recv(), Some(Notice::Early { session: SessionId(1) })));
+    // It is told once.
+    assert!(!rig.heard(1));
+    rig.relay.open_rest(StreamId(1), Family::V4, OpenPair::bind(ours[Family::V4], &mut none()).unwrap());
+    rig.relay.wake();
+    for sequence in 0..3 {
+        assert_eq!(next(&phone.rtp), (rtp(sequence, 7), ours[Family::V4]));
+        assert_eq!(next(&phone.rtcp), (rtcp(sequence.into()), beside(ours[Family::V4])));
+    }
+    phone.rtp.send_to(&rtp(1, 8), ours[Family::V4]).unwrap();
+    assert_eq!(next(&peer.rtp), (rtp(1, 8), ours[Family::V6]));
+    assert_eq!(rig.close(1).streams[0].legs[Family::V6].packets, 6);
+    assert!(bind(ports).is_ok(), "both are closed");
+}
+
 #[test]
 fn streams_of_several_sessions_do_not_meet() {
     let mut rig = Rig::new(2);
@@ -239,10 +287,10 @@ fn ports_are_free_when_the_end_is_told() {
     let mut rig = Rig::new(1);
     let (_, ours) = rig.stream(1, 1);
     let ports = PerFamily::from_fn(|side| ours[side].port());
-    let taken = StreamSockets::bind(LOOPBACK, ports, &mut Stock::none(SocketOptions::default())).unwrap_err();
+    let taken = bind(ports).unwrap_err();
     assert_eq!(taken.side, Family::V4);
     rig.close(1);
-    assert!(StreamSockets::bind(LOOPBACK, ports, &mut Stock::none(SocketOptions::default())).is_ok());
+    assert!(bind(ports).is_ok());
 }
 
 #[test]
@@ -255,7 +303,7 @@ fn a_closed_stream_ends_at_once_and_is_told_at_the_end_of_its_session() {
     // It was heard, even though it is gone.
     assert!(rig.heard(1));
     let ports = PerFamily::from_fn(|side| ours[side].port());
-    assert!(StreamSockets::bind(LOOPBACK, ports, &mut Stock::none(SocketOptions::default())).is_ok());
+    assert!(bind(ports).is_ok());
     let ending = rig.close(1);
     assert_eq!(ending.streams.len(), 1);
     assert_eq!(ending.streams[0].legs[Family::V4].packets, 1);
@@ -292,12 +340,12 @@ fn a_port_that_somebody_has_is_named_and_nothing_is_held() {
     drop(sockets);
     let rtcp = SocketAddr::new(LOOPBACK[Family::V6], ports[Family::V6] + 1);
     let somebody = UdpSocket::bind(rtcp).unwrap();
-    let taken = StreamSockets::bind(LOOPBACK, ports, &mut Stock::none(SocketOptions::default())).unwrap_err();
+    let taken = bind(ports).unwrap_err();
     assert_eq!((taken.side, taken.port), (Family::V6, ports[Family::V6]));
     assert_eq!(taken.error.cause.kind(), ErrorKind::AddrInUse);
     assert!(taken.to_string().contains(&rtcp.to_string()), "{taken}");
     drop(somebody);
-    assert!(StreamSockets::bind(LOOPBACK, ports, &mut Stock::none(SocketOptions::default())).is_ok());
+    assert!(bind(ports).is_ok());
 }
 
 #[test]
@@ -363,7 +411,7 @@ fn detach(relay: &mut Relay) -> Vec<DetachedSession> {
 fn pass_on(session: &DetachedSession) -> DetachedSession {
     let state = postcard::to_stdvec(&session.state).unwrap();
     let adopt = |sockets: &StreamSockets| {
-        let descriptors = sockets.descriptors().map(|descriptor| descriptor.try_clone_to_owned().unwrap());
+        let descriptors = sockets.descriptors().unwrap().map(|descriptor| descriptor.try_clone_to_owned().unwrap());
         StreamSockets::adopt(descriptors).unwrap()
     };
     DetachedSession {
@@ -454,7 +502,7 @@ fn a_relay_takes_its_sessions_back_where_a_takeover_fails() {
 #[test]
 fn descriptors_that_are_no_such_sockets_are_refused() {
     let (sockets, _) = free_sockets();
-    let [v4, .., v6] = sockets.descriptors().map(|descriptor| descriptor.try_clone_to_owned().unwrap());
+    let [v4, .., v6] = sockets.descriptors().unwrap().map(|descriptor| descriptor.try_clone_to_owned().unwrap());
     let [a, b] = [v4, v6].map(|descriptor| [descriptor.try_clone().unwrap(), descriptor]);
     let ([a, b], [c, d]) = (b, a);
     assert_eq!(StreamSockets::adopt([a, b, c, d]).unwrap_err().kind(), ErrorKind::InvalidInput);

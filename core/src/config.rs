@@ -44,7 +44,8 @@ pub struct Config {
     pub latch: LatchMode,
     /// Media sessions at once; `None`: as many as the ports allow.
     pub max_calls: Option<usize>,
-    /// Media sessions at once that one generic IPv4 address or IPv6 /64 may have asked for.
+    /// Media sessions at once that one stranger, an IPv4 address or IPv6 /64, may have
+    /// asked for.
     pub max_calls_per_source: usize,
     /// A 401 or 407 toward a phone is dropped unless it comes from an uplink or a phone.
     pub no_foreign_challenges: bool,
@@ -109,7 +110,8 @@ impl Config {
         self.most_streams.map_or(pairs, |most| most.min(pairs))
     }
 
-    /// The address that stands for us in `family`: ours means address and port.
+    /// Whether `endpoint`, address and port, is one of our SIP sockets: a listen
+    /// address or a fake.
     pub fn is_ours(&self, endpoint: SocketAddr) -> bool {
         self.listen.iter().any(|(_, &listen)| listen == endpoint) || self.maps.iter().any(|map| map.fake == endpoint)
     }
@@ -298,7 +300,7 @@ pub enum PortOrder {
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum ConfigError {
     /// A listen address of the wrong family.
-    #[error("{} {listen} is not an {family} address", listen_option(*family))]
+    #[error("{} {listen}: not an {family} address; write one of this machine", listen_option(*family))]
     ListenFamily {
         /// The side.
         family: Family,
@@ -316,7 +318,10 @@ pub enum ConfigError {
         why: &'static str,
     },
     /// An uplink of the wrong family.
-    #[error("{} {endpoint} is not an {family} address; -u takes the IPv4 uplink, -U the IPv6 one", uplink_option(*family))]
+    #[error(
+        "{} {endpoint}: not an {family} address; {} is the option for it",
+        uplink_option(*family), uplink_option(family.other())
+    )]
     UplinkFamily {
         /// The side.
         family: Family,
@@ -334,7 +339,10 @@ pub enum ConfigError {
         why: &'static str,
     },
     /// An uplink that is one of our own sockets.
-    #[error("{} {} is an address of this proxy itself; name the provider, PBX or registrar", uplink_option(*family), Plain(*endpoint))]
+    #[error(
+        "{} {}: an address of this proxy itself; name the provider, PBX or registrar",
+        uplink_option(*family), Plain(*endpoint)
+    )]
     UplinkOurs {
         /// The side.
         family: Family,

@@ -1,4 +1,4 @@
-//! How often one subscriber gets an answer of our own.
+//! How often: one subscriber gets an answer of our own, or a thing is said.
 //!
 //! Whoever forges the source of requests makes us answer somebody else. So our
 //! own answers are counted by whom they go to, an IPv4 address or an IPv6 /64,
@@ -17,11 +17,11 @@ use crate::config::Key;
 use crate::family::subscriber;
 use crate::token::{Mac, Purpose};
 
-/// Places for strangers: 32 KiB.
-const STRANGERS: usize = 4096;
+/// Places for strangers: 64 KiB.
+const STRANGER_PLACES: usize = 4096;
 
-/// Places for phones and uplinks.
-const KNOWN: usize = 512;
+/// Places for phones and uplinks: 8 KiB.
+const KNOWN_PLACES: usize = 512;
 
 /// A rate with some patience.
 #[derive(Clone, Copy, Debug)]
@@ -32,13 +32,18 @@ pub struct Rate {
     pub burst: u32,
 }
 
+impl Rate {
+    /// For what would be said again and again.
+    pub const ONCE_A_MINUTE: Self = Self { each: Duration::from_secs(60), burst: 1 };
+}
+
 /// A stranger: ten a second, fifty at once. Enough for whoever tries out why a
 /// call is refused, and for the retransmissions of it.
-const STRANGER: Rate = Rate { each: Duration::from_millis(100), burst: 50 };
+const STRANGER_RATE: Rate = Rate { each: Duration::from_millis(100), burst: 50 };
 
 /// A phone or an uplink: a hundred a second, five hundred at once. An uplink may
 /// stand for many customers; but its address can be forged too.
-const KNOWN_PARTY: Rate = Rate { each: Duration::from_millis(10), burst: 500 };
+const KNOWN_RATE: Rate = Rate { each: Duration::from_millis(10), burst: 500 };
 
 /// Who asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,7 +104,7 @@ impl AnswerLimit {
     /// Nobody was answered yet. `key` makes the places of the tables unforeseeable.
     pub fn new(key: &Key) -> Self {
         let buckets = |count| vec![Bucket::default(); count].into_boxed_slice();
-        Self { key: *key, strangers: buckets(STRANGERS), known: buckets(KNOWN) }
+        Self { key: *key, strangers: buckets(STRANGER_PLACES), known: buckets(KNOWN_PLACES) }
     }
 
     /// What another process with the same key needs to count on.
@@ -126,8 +131,8 @@ impl AnswerLimit {
     pub fn admits(&mut self, now: Duration, to: IpAddr, asker: Asker) -> bool {
         let seal = Mac::new(&self.key, Purpose::Limit).address(subscriber(to)).finish();
         let (buckets, rate) = match asker {
-            Asker::Known => (&mut self.known, KNOWN_PARTY),
-            Asker::Stranger => (&mut self.strangers, STRANGER),
+            Asker::Known => (&mut self.known, KNOWN_RATE),
+            Asker::Stranger => (&mut self.strangers, STRANGER_RATE),
         };
         let count = u64::try_from(buckets.len()).unwrap_or(u64::MAX).max(1);
         let place = usize::try_from(seal.0 % count).unwrap_or(0);
@@ -189,6 +194,14 @@ mod tests {
     }
 
     #[test]
+    fn once_a_minute_is_once_a_minute() {
+        let mut bucket = Bucket::default();
+        let seconds = [0, 0, 1, 59, 60, 61, 119, 120, 1000].map(Duration::from_secs);
+        let said = seconds.map(|now| bucket.take(now, Rate::ONCE_A_MINUTE));
+        assert_eq!(said, [true, false, false, false, true, false, false, true, true]);
+    }
+
+    #[test]
     fn phones_and_uplinks_have_ten_times_as_much() {
         let mut limit = limit();
         let known = |limit: &mut AnswerLimit| {
@@ -205,6 +218,6 @@ mod tests {
         let all = sources
             .map(|source| (0..51).filter(|_| limit.admits(Duration::ZERO, source, Asker::Stranger)).count())
             .sum::<usize>();
-        assert!(all <= 50 * STRANGERS, "{all}");
+        assert!(all <= 50 * STRANGER_PLACES, "{all}");
     }
 }

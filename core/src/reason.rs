@@ -81,7 +81,8 @@ pub enum Reason {
     /// may be forged.
     #[error("the answer would be larger than the stranger's request")]
     LargerThanRequest,
-    /// A challenge from elsewhere than an uplink, with `--no-foreign-challenges`.
+    /// A challenge (401 or 407) toward a phone from neither an uplink nor a phone, with
+    /// `--no-foreign-challenges`.
     #[error("a phone is asked for its password by a stranger")]
     ForeignChallenge,
 }

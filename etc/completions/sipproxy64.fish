@@ -36,7 +36,7 @@ complete -c sipproxy64 -n "__fish_sipproxy64_needs_command" -l ringing-timeout -
 complete -c sipproxy64 -n "__fish_sipproxy64_needs_command" -l hold-timeout -d 'Silence that ends a call on hold, in seconds [default: 3600]' -r
 complete -c sipproxy64 -n "__fish_sipproxy64_needs_command" -l latch -d 'Whom media may come from [default: signalled]' -r
 complete -c sipproxy64 -n "__fish_sipproxy64_needs_command" -l max-calls -d 'Calls with media at once [default: as the media ports allow]' -r
-complete -c sipproxy64 -n "__fish_sipproxy64_needs_command" -l max-calls-per-source -d 'Of these asked for by one unknown IPv4 address or IPv6 /64 [default: 32]' -r
+complete -c sipproxy64 -n "__fish_sipproxy64_needs_command" -l max-calls-per-source -d 'Of these asked for by one stranger, an IPv4 address or IPv6 /64 [default: 32]' -r
 complete -c sipproxy64 -n "__fish_sipproxy64_needs_command" -l dscp -d 'DSCP of relayed media, 46 for EF [default: as the system has it]' -r
 complete -c sipproxy64 -n "__fish_sipproxy64_needs_command" -l batch-us -d 'Microseconds that media packets may wait for others, to save processor time [default: 0]' -r
 complete -c sipproxy64 -n "__fish_sipproxy64_needs_command" -l secret -d 'File of the key for signatures, created if absent [default: a random key for this run]' -r -F

@@ -168,6 +168,9 @@ impl World {
     }
 
     fn hand_over(&mut self) {
+        self.table.open_all();
+        self.carry_out();
+        assert!(self.sockets.are_all_open());
         let bytes = postcard::to_allocvec(&self.table.save()).expect("it can be written");
         let saved = postcard::from_bytes(&bytes).expect("it can be read");
         self.table = Table::resume(&self.config, saved).expect("it fits");

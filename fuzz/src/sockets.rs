@@ -11,7 +11,8 @@ use sipproxy64::media::command::{Command, LegDescription, SessionId, StreamId};
 pub struct Sockets {
     range: PortRange,
     streams: BTreeMap<StreamId, (SessionId, PerFamily<u16>)>,
-    bound: PerFamily<BTreeSet<u16>>,
+    /// Ports of theirs, and whether they are open yet.
+    bound: PerFamily<BTreeMap<u16, bool>>,
     queries: BTreeSet<SessionId>,
     closed: BTreeSet<SessionId>,
 }
@@ -31,7 +32,8 @@ impl Sockets {
     /// Does what the shell would do, and fails where that cannot be done.
     pub fn carry_out(&mut self, command: &Command) {
         match command {
-            Command::Open { session, stream, ports, .. } => self.open(*session, *stream, *ports),
+            Command::Open { session, stream, ports, side, .. } => self.open(*session, *stream, *ports, *side),
+            Command::OpenRest { stream, side, port } => self.open_rest(*stream, *side, *port),
             Command::Describe { stream, side, leg } => self.describe(*stream, *side, leg),
             Command::Query { session } => drop(self.queries.insert(*session)),
             Command::CloseStream { stream } => self.close(*stream),
@@ -61,9 +63,14 @@ impl Sockets {
         self.streams.values().nth(index % count).map(|(_, ports)| ports[side])
     }
 
-    /// Whether `port` is in use on `side`.
+    /// Whether `port` is open on `side`.
     pub fn is_bound(&self, side: Family, port: u16) -> bool {
-        self.bound[side].contains(&port)
+        self.bound[side].get(&port).is_some_and(|open| *open)
+    }
+
+    /// Whether all ports in use are open.
+    pub fn are_all_open(&self) -> bool {
+        self.bound.iter().all(|(_, ports)| ports.values().all(|open| *open))
     }
 
     /// A question when a session was last heard that has no answer yet.
@@ -76,15 +83,27 @@ impl Sockets {
     }
 
     /// An `Open` for a stream that is open replaces the port that was taken.
-    fn open(&mut self, session: SessionId, stream: StreamId, ports: PerFamily<u16>) {
+    fn open(&mut self, session: SessionId, stream: StreamId, ports: PerFamily<u16>, first: Family) {
         assert!(!self.closed.contains(&session), "{session:?} is closed");
         self.close(stream);
         for (side, &port) in ports.iter() {
-            let (low, high) = self.range.bounds();
-            assert!(port % 2 == 0 && (low..high).contains(&port), "{port} is no RTP port of {low}-{high}");
-            assert!(self.bound[side].insert(port), "{port} is in use already");
+            self.bind(side, port, side == first);
         }
         self.streams.insert(stream, (session, ports));
+    }
+
+    /// The port may be another one by now, in place of one that was taken.
+    fn open_rest(&mut self, stream: StreamId, side: Family, port: u16) {
+        let (_, ports) = self.streams.get_mut(&stream).expect("a stream that is open on the other side");
+        let before = std::mem::replace(&mut ports[side], port);
+        self.bound[side].remove(&before);
+        self.bind(side, port, true);
+    }
+
+    fn bind(&mut self, side: Family, port: u16, open: bool) {
+        let (low, high) = self.range.bounds();
+        assert!(port % 2 == 0 && (low..high).contains(&port), "{port} is no RTP port of {low}-{high}");
+        assert!(self.bound[side].insert(port, open).is_none(), "{port} is in use already");
     }
 
     fn close(&mut self, stream: StreamId) {

@@ -132,7 +132,7 @@ pub enum Fault {
     /// Two that contradict each other.
     Both(&'static Opt, &'static Opt),
     /// A value that is no text.
-    NotText,
+    NotText(&'static Opt),
     /// A value that does not do, and why.
     Value(&'static Opt, OsString, String),
 }
@@ -261,7 +261,7 @@ impl<'a> Reader<'a> {
         }
         self.target.set(option, value).map_err(|unfit| match unfit {
             Unfit::Empty => Fault::NoValue(option),
-            Unfit::NotText => Fault::NotText,
+            Unfit::NotText => Fault::NotText(option),
             Unfit::Why(why) => Fault::Value(option, value.unwrap_or_default().to_owned(), why),
         })?;
         self.said.push(Said { option, value: value.map(OsStr::to_owned) });

@@ -59,7 +59,7 @@ fn line(fault: &Fault) -> String {
         }
         Fault::Twice(option) => format!("--{} is given more than once; keep one", option.long),
         Fault::Both(one, other) => format!("--{} and --{} contradict each other; keep one", one.long, other.long),
-        Fault::NotText => "an argument is not UTF-8; addresses and names are plain ASCII".to_owned(),
+        Fault::NotText(option) => format!("--{}: its value is not UTF-8; write plain ASCII", option.long),
         Fault::Value(Opt { long, .. }, value, why) => {
             let value = if value.is_empty() { "''".into() } else { value.to_string_lossy() };
             format!("--{long} {value}: {why}")

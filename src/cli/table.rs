@@ -21,7 +21,7 @@ pub static OPTIONS: [Opt; 43] = [
     Opt::of(
         "max-calls-per-source",
         Number("N"),
-        "Of these asked for by one unknown IPv4 address or IPv6 /64 [default: 32]",
+        "Of these asked for by one stranger, an IPv4 address or IPv6 /64 [default: 32]",
     ),
     Opt::of("dscp", Number("N"), "DSCP of relayed media, 46 for EF [default: as the system has it]"),
     Opt::of(

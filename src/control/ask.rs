@@ -1,13 +1,13 @@
 //! The other end of the control socket: asks a running daemon.
 
 use std::io::{self, ErrorKind, Read, Write};
-use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::connect;
 use super::path::Place;
 
-/// How long the daemon may take.
+/// How long the daemon may take for each step.
 const PATIENCE: Duration = Duration::from_secs(15);
 
 /// Why there is no answer. Each text is one clear line.
@@ -19,6 +19,9 @@ pub enum AskError {
     /// Nobody is there.
     #[error("no daemon answers at {}: is one running, with this --control?", .0.display())]
     Nobody(PathBuf),
+    /// Somebody is there, and says nothing.
+    #[error("the daemon at {} does not answer: it is stopped (wake it: kill -CONT PID) or stuck (start it anew)", .0.display())]
+    Silent(PathBuf),
     /// Somebody is there, and the caller has no right to ask.
     #[error("no permission to ask the daemon at {}; try as root or as the user it runs as", .0.display())]
     Forbidden(PathBuf),
@@ -47,13 +50,19 @@ pub enum AskError {
 ///
 /// Where nobody answers, or with a refusal.
 pub fn ask(place: &Place, line: &str) -> Result<Vec<u8>, AskError> {
+    ask_within(place, line, PATIENCE)
+}
+
+/// The same, of a daemon that may take so long for each step.
+pub(super) fn ask_within(place: &Place, line: &str, patience: Duration) -> Result<Vec<u8>, AskError> {
     let path = place.path_of_client().ok_or(AskError::Nowhere)?;
-    let answer = match converse(&path, line) {
+    let answer = match converse(&path, line, patience) {
         Ok(answer) => answer,
         Err(error) => {
             return Err(match error.kind() {
                 ErrorKind::NotFound | ErrorKind::ConnectionRefused => AskError::Nobody(path),
                 ErrorKind::PermissionDenied => AskError::Forbidden(path),
+                ErrorKind::WouldBlock | ErrorKind::TimedOut => AskError::Silent(path),
                 _ => AskError::System { path, error },
             });
         }
@@ -67,10 +76,8 @@ pub fn ask(place: &Place, line: &str) -> Result<Vec<u8>, AskError> {
     }
 }
 
-fn converse(path: &std::path::Path, line: &str) -> io::Result<Vec<u8>> {
-    let mut stream = UnixStream::connect(path)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
-    stream.set_write_timeout(Some(PATIENCE))?;
+fn converse(path: &Path, line: &str, patience: Duration) -> io::Result<Vec<u8>> {
+    let mut stream = connect(path, patience)?;
     stream.write_all(format!("{line}\n").as_bytes())?;
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer)?;

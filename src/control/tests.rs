@@ -1,6 +1,7 @@
 use std::io::{Read, Write};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use super::ask::ask_within;
 use super::*;
 
 /// A folder of this test's own.
@@ -40,6 +41,20 @@ fn with_daemon<T: Send + 'static>(place: &Place, client: impl FnOnce() -> T + Se
             }
         }
     })
+}
+
+/// As while it is stopped. The first few can connect, all others wait even for that.
+#[test]
+fn a_daemon_that_takes_nobody_in_is_told_from_none() {
+    let folder = Folder::new();
+    let control = Control::open(&folder.place()).unwrap().unwrap();
+    for _ in 0..BACKLOG + 2 {
+        let said = ask_within(&folder.place(), "status", Duration::from_millis(10)).unwrap_err().to_string();
+        assert!(said.starts_with("the daemon at ") && said.contains("does not answer: it is stopped"), "{said}");
+    }
+    let said = Control::open(&folder.place()).unwrap_err().to_string();
+    assert!(said.contains("another daemon answers there"), "{said}");
+    drop(control);
 }
 
 #[test]

@@ -71,6 +71,7 @@ impl Daemon {
 
     /// Takes all sessions off the relay threads.
     async fn detach(&self) -> Vec<DetachedSession> {
+        self.signalling.with_calls(|table, _| table.open_all());
         let mut parts = self.signalling.with_calls(|_, relay| relay.detach());
         let mut sessions = Vec::new();
         while let Some(part) = parts.recv().await {
@@ -86,7 +87,7 @@ impl Daemon {
         while let Ok(notice) = incoming.notices.try_recv() {
             match notice {
                 Notice::Ended(_) => self.signalling.notice(notice),
-                Notice::Heard { .. } => unheard.push(notice),
+                Notice::Heard { .. } | Notice::Early { .. } => unheard.push(notice),
             }
         }
         unheard
@@ -120,7 +121,8 @@ impl Daemon {
     ) -> Vec<BorrowedFd<'a>> {
         let sip = sets.iter().flatten().map(|socket| socket.socket.as_fd());
         let belongings = self.belongings.list().into_iter().map(|(_, descriptor)| descriptor);
-        let streams = sessions.iter().flat_map(|session| &session.sockets).flat_map(StreamSockets::descriptors);
+        let streams = sessions.iter().flat_map(|session| &session.sockets).filter_map(StreamSockets::descriptors);
+        let streams = streams.flatten();
         sip.chain(belongings).chain(streams).collect()
     }
 }

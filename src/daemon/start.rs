@@ -245,7 +245,7 @@ fn summary(config: &Config) {
         sip_addresses = config.maps.len().saturating_add(2),
         rtp_ports = %format_args!("{low}-{high}"),
         max_streams = config.streams(),
-        max_calls = %config.max_calls.map_or_else(|| "by the ports".to_owned(), |calls| calls.to_string()),
+        max_calls = config.max_calls.unwrap_or_else(|| config.streams()),
         max_calls_per_source = config.max_calls_per_source,
         "start"
     );

@@ -2,11 +2,7 @@
 
 use std::fmt::{self, Write};
 
-use crate::status::{CallState, Ended, Leg, Messages, Snapshot, State};
-
-/// A party of an answered call that was not heard for this many seconds counts as
-/// silent.
-const SILENT: f64 = 3.0;
+use crate::status::{CallState, Ended, Kind, Leg, Media, Messages, SILENT, Snapshot, State};
 
 /// All figures. `not_captured` copies of messages were lost to those who look.
 pub(super) fn write(snapshot: &Snapshot, not_captured: u64) -> String {
@@ -95,7 +91,7 @@ impl Exposition {
             (
                 "media_packets_total",
                 "Media packets that came from a side.",
-                (|media| media.packets) as fn(&crate::status::Media) -> u64,
+                (|media| media.packets) as fn(&Media) -> u64,
             ),
             ("media_bytes_total", "UDP payload of these packets.", |media| media.bytes),
             ("media_packets_lost_total", "RTP packets that never came, by the sequence numbers.", |media| media.lost),
@@ -126,7 +122,7 @@ impl Exposition {
         self.family(NAME, Type::Gauge, "When the last SIP message of a phone or uplink came, since 1970.")?;
         for party in &snapshot.parties {
             if let Some(ago) = party.last_heard {
-                let kind = if party.kind == crate::status::Kind::Uplink { "uplink" } else { "phone" };
+                let kind = if party.kind == Kind::Uplink { "uplink" } else { "phone" };
                 let labels = [("kind", kind), ("family", party.family), ("address", &party.address)];
                 self.sample(NAME, &labels, format_args!("{:.3}", snapshot.time - ago))?;
             }

@@ -1,8 +1,8 @@
 //! A configuration as the options that give it.
 
-use std::fmt::Write;
+use std::fmt::{Display, Write};
 
-use crate::config::{Config, LatchMode, Plain, PortRange, Timeouts};
+use crate::config::{Config, LatchMode, Name, Plain, Timeouts};
 use crate::family::Family;
 
 /// The options of test mode for a configuration, one a line. Defaults, the key
@@ -27,53 +27,54 @@ pub fn command_line(config: &Config) -> String {
         port_order: _,
     } = config;
     let plain = Config::new(listen[Family::V4], listen[Family::V6]);
-    let mut out = String::new();
-    // Writing to a String cannot fail.
-    let _ = writeln!(out, "--listen4 {}\n--listen6 {}", Plain(listen[Family::V4]), Plain(listen[Family::V6]));
+    let mut out = Lines::default();
+    out.option("listen4", &Plain(listen[Family::V4]));
+    out.option("listen6", &Plain(listen[Family::V6]));
     for (side, uplink) in uplinks.iter().filter_map(|(side, uplink)| Some((side, uplink.as_ref()?))) {
-        let option = if side == Family::V4 { "--uplink4" } else { "--uplink6" };
-        let _ = writeln!(out, "{option} {}", uplink.written);
+        out.option(if side == Family::V4 { "uplink4" } else { "uplink6" }, &uplink.written);
     }
-    for map in maps {
-        let _ = writeln!(out, "--map {map}");
-    }
-    for name in names {
-        let _ = writeln!(out, "--name {}:{}", name.host, name.port);
-    }
-    if *rtp_ports != PortRange::DEFAULT {
-        let (low, high) = rtp_ports.bounds();
-        let _ = writeln!(out, "--rtp-ports {low}-{high}");
-    }
-    let Timeouts { rtp, ringing, hold } = *timeouts;
-    let usual = plain.timeouts;
-    for (option, time, usual) in [
-        ("--rtp-timeout", rtp, usual.rtp),
-        ("--ringing-timeout", ringing, usual.ringing),
-        ("--hold-timeout", hold, usual.hold),
-    ] {
-        if time != usual {
-            let _ = writeln!(out, "{option} {}", time.as_secs());
-        }
-    }
+    maps.iter().for_each(|map| out.option("map", map));
+    names.iter().for_each(|Name { host, port }| out.option("name", &format_args!("{host}:{port}")));
+    let (low, high) = rtp_ports.bounds();
+    out.option_if(*rtp_ports != plain.rtp_ports, "rtp-ports", &format_args!("{low}-{high}"));
+    let (Timeouts { rtp, ringing, hold }, usual) = (*timeouts, plain.timeouts);
+    out.option_if(rtp != usual.rtp, "rtp-timeout", &rtp.as_secs());
+    out.option_if(ringing != usual.ringing, "ringing-timeout", &ringing.as_secs());
+    out.option_if(hold != usual.hold, "hold-timeout", &hold.as_secs());
     match latch {
         LatchMode::Signalled => {}
-        LatchMode::First => out += "--latch first\n",
-        LatchMode::Off => out += "--latch off\n",
+        LatchMode::First => out.option("latch", &"first"),
+        LatchMode::Off => out.option("latch", &"off"),
     }
-    if let Some(calls) = max_calls {
-        let _ = writeln!(out, "--max-calls {calls}");
+    max_calls.iter().for_each(|calls| out.option("max-calls", calls));
+    out.option_if(*max_calls_per_source != plain.max_calls_per_source, "max-calls-per-source", max_calls_per_source);
+    out.flag_if(*no_foreign_challenges, "no-foreign-challenges");
+    out.flag_if(*wrapper, "wrapper");
+    out.flag_if(*lenient, "lenient");
+    out.0
+}
+
+/// Options, one a line.
+#[derive(Default)]
+struct Lines(String);
+
+impl Lines {
+    fn option(&mut self, name: &str, value: &dyn Display) {
+        // Writing to a String cannot fail.
+        let _ = writeln!(self.0, "--{name} {value}");
     }
-    if *max_calls_per_source != plain.max_calls_per_source {
-        let _ = writeln!(out, "--max-calls-per-source {max_calls_per_source}");
-    }
-    for (option, is_on) in
-        [("--no-foreign-challenges", *no_foreign_challenges), ("--wrapper", *wrapper), ("--lenient", *lenient)]
-    {
-        if is_on {
-            let _ = writeln!(out, "{option}");
+
+    fn option_if(&mut self, is_said: bool, name: &str, value: &dyn Display) {
+        if is_said {
+            self.option(name, value);
         }
     }
-    out
+
+    fn flag_if(&mut self, is_on: bool, name: &str) {
+        if is_on {
+            let _ = writeln!(self.0, "--{name}");
+        }
+    }
 }
 
 #[cfg(test)]

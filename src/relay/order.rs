@@ -7,6 +7,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use super::figures::SessionFigures;
 use super::handover::DetachedSession;
 use super::relayed::Relayed;
+use super::sockets::OpenPair;
 use crate::family::Family;
 use crate::media::command::{LegDescription, Obituary, SessionId, StreamId};
 
@@ -16,6 +17,8 @@ pub(super) enum Order {
     /// Relay this stream. It is made ready where the order is given, and stays where
     /// it is.
     Open(Box<Relayed>),
+    /// Relay it with these sockets on its other side too.
+    OpenRest { stream: StreamId, side: Family, sockets: OpenPair },
     /// A leg is described anew.
     Describe { stream: StreamId, side: Family, leg: LegDescription },
     /// Say when the session was last heard.

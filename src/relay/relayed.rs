@@ -51,12 +51,15 @@ pub(super) struct Relayed {
     pub(super) failures: PerFamily<Failures>,
     /// Another process has the open sockets too, or had them.
     pub(super) shared: bool,
+    /// What comes is held back until its other side is open, and that was told.
+    pub(super) early: bool,
 }
 
 impl Relayed {
     /// A stream that begins.
     pub(super) fn new(session: SessionId, id: StreamId, latch: LatchMode, sockets: StreamSockets) -> Self {
-        Self { stream: Stream::new(latch), sockets, id, session, failures: PerFamily::default(), shared: false }
+        let stream = Stream::new(latch);
+        Self { stream, sockets, id, session, failures: PerFamily::default(), shared: false, early: false }
     }
 
     /// Relays one packet of a socket, if one waits.
@@ -175,7 +178,7 @@ impl Relayed {
     /// Takes a stream of this session in again.
     pub(super) fn attach(session: SessionId, state: StreamState, sockets: StreamSockets) -> Self {
         let StreamState { id, stream, failures } = state;
-        Self { id, session, stream, sockets, failures, shared: true }
+        Self { id, session, stream, sockets, failures, shared: true, early: false }
     }
 
     /// What was counted so far.

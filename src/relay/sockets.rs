@@ -14,12 +14,28 @@ use crate::socket::{BindError, SocketOptions};
 
 /// RTP and RTCP at one listen address. What a packet needs is in its first line of
 /// the cache.
-#[allow(clippy::disallowed_types, reason = "the shell owns sockets")]
 #[derive(Debug)]
 #[repr(C, align(64))]
 struct Pair {
     /// To the party whose RTP comes here, while it is known.
     line: Option<Line>,
+    ports: Ports,
+}
+
+/// The ports of one side.
+#[derive(Debug)]
+enum Ports {
+    /// Reserved: nobody was told of them yet. RTP will be here.
+    Noted(SocketAddr),
+    /// Open.
+    Open(OpenPair),
+}
+
+/// The open sockets of one side of a stream, bound; what arrives waits in them.
+#[allow(clippy::disallowed_types, reason = "the shell owns sockets")]
+#[derive(Debug)]
+#[repr(C)]
+pub struct OpenPair {
     rtp: UdpSocket,
     rtcp: UdpSocket,
     /// Where RTP is bound.
@@ -27,26 +43,53 @@ struct Pair {
 }
 
 #[allow(clippy::disallowed_types, reason = "the shell owns sockets")]
-impl Pair {
-    fn bind(listen: IpAddr, port: u16, stock: &mut Stock) -> Result<Self, BindError> {
-        let address = SocketAddr::new(listen, port);
-        let rtp = stock.bind(address)?;
-        let rtcp = stock.bind(SocketAddr::new(listen, port.saturating_add(1)))?;
-        Ok(Self { rtp, rtcp, line: None, address })
+impl OpenPair {
+    /// Binds the RTP port at an address and the RTCP port above it. After an error
+    /// none of them is held.
+    ///
+    /// # Errors
+    /// A port that cannot be had.
+    pub fn bind(address: SocketAddr, stock: &mut Stock) -> Result<Self, PortTaken> {
+        let (side, port) = (Family::of(address.ip()), address.port());
+        let mut bind = |port| {
+            let bound = stock.bind(SocketAddr::new(address.ip(), port));
+            bound.map_err(|error| PortTaken { side, port: address.port(), error })
+        };
+        Ok(Self { rtp: bind(port)?, rtcp: bind(port.saturating_add(1))?, address })
     }
 
-    /// Sockets of another process; they are bound and do not block.
-    fn adopt(rtp: OwnedFd, rtcp: OwnedFd) -> io::Result<Self> {
-        let rtp: UdpSocket = rtp.into();
-        let address = rtp.local_addr()?;
-        Ok(Self { rtp, rtcp: rtcp.into(), line: None, address })
-    }
-
-    fn open(&self, component: Component) -> &UdpSocket {
+    fn socket(&self, component: Component) -> &UdpSocket {
         match component {
             Component::Rtp => &self.rtp,
             Component::Rtcp => &self.rtcp,
         }
+    }
+}
+
+#[allow(clippy::disallowed_types, reason = "the shell owns sockets")]
+impl Pair {
+    /// Sockets of another process; they are bound and do not block.
+    fn adopt(rtp: OwnedFd, rtcp: OwnedFd) -> io::Result<Self> {
+        let rtp: UdpSocket = rtp.into();
+        let address = rtp.local_addr()?;
+        Ok(Self { line: None, ports: Ports::Open(OpenPair { rtp, rtcp: rtcp.into(), address }) })
+    }
+
+    fn address(&self) -> SocketAddr {
+        match &self.ports {
+            Ports::Noted(address) | Ports::Open(OpenPair { address, .. }) => *address,
+        }
+    }
+
+    fn open(&self) -> Option<&OpenPair> {
+        match &self.ports {
+            Ports::Open(open) => Some(open),
+            Ports::Noted(_) => None,
+        }
+    }
+
+    fn socket(&self, component: Component) -> io::Result<&UdpSocket> {
+        self.open().map(|open| open.socket(component)).ok_or_else(|| io::ErrorKind::NotConnected.into())
     }
 
     fn connected(&self) -> Option<&Connected> {
@@ -54,8 +97,8 @@ impl Pair {
     }
 }
 
-/// The four open sockets of a stream, bound; what arrives waits in them. Beside
-/// them there may be a `Line` on each side.
+/// The sockets of a stream: two open ones on each side, or on one side where nobody
+/// was told of the other one yet. Beside them there may be a `Line` on each side.
 #[derive(Debug)]
 pub struct StreamSockets(PerFamily<Pair>);
 
@@ -72,24 +115,53 @@ pub struct PortTaken {
 }
 
 impl StreamSockets {
-    /// Binds the RTP port of each side and the RTCP port above it. After an
-    /// error none of them is held.
+    /// Binds the ports of `side`: RTP, and RTCP above it. Those of the other side
+    /// are only noted.
     ///
     /// # Errors
     /// A port that cannot be had.
-    pub fn bind(listen: PerFamily<IpAddr>, ports: PerFamily<u16>, stock: &mut Stock) -> Result<Self, PortTaken> {
-        let mut pair = |side| {
-            let port = ports[side];
-            Pair::bind(listen[side], port, stock).map_err(|error| PortTaken { side, port, error })
-        };
-        Ok(Self(PerFamily::new(pair(Family::V4)?, pair(Family::V6)?)))
+    pub fn bind(
+        listen: PerFamily<IpAddr>,
+        ports: PerFamily<u16>,
+        side: Family,
+        stock: &mut Stock,
+    ) -> Result<Self, PortTaken> {
+        let noted = |side| Pair { line: None, ports: Ports::Noted(SocketAddr::new(listen[side], ports[side])) };
+        let mut sockets = Self(PerFamily::from_fn(noted));
+        sockets.bind_rest(side, stock)?;
+        Ok(sockets)
+    }
+
+    /// Binds the ports of a side that are only noted so far.
+    ///
+    /// # Errors
+    /// A port that cannot be had; then none of this side is held.
+    pub fn bind_rest(&mut self, side: Family, stock: &mut Stock) -> Result<(), PortTaken> {
+        self.set(side, OpenPair::bind(self.0[side].address(), stock)?);
+        Ok(())
+    }
+
+    /// Gives a side its sockets.
+    pub(super) fn set(&mut self, side: Family, open: OpenPair) {
+        self.0[side].ports = Ports::Open(open);
+    }
+
+    /// Whether nothing is missing.
+    pub(super) fn is_whole(&self) -> bool {
+        Family::BOTH.into_iter().all(|side| self.is_open(side))
+    }
+
+    /// Whether a side has its sockets.
+    pub(super) fn is_open(&self, side: Family) -> bool {
+        self.0[side].open().is_some()
     }
 
     /// The descriptors, to hand them to another process: RTP and RTCP of the
-    /// IPv4 side, then of the IPv6 side.
-    pub fn descriptors(&self) -> [BorrowedFd<'_>; 4] {
-        let [v4, v6] = Family::BOTH.map(|side| &self.0[side]);
-        [v4.rtp.as_fd(), v4.rtcp.as_fd(), v6.rtp.as_fd(), v6.rtcp.as_fd()]
+    /// IPv4 side, then of the IPv6 side. `None`: a side has none yet.
+    pub fn descriptors(&self) -> Option<[BorrowedFd<'_>; 4]> {
+        let [v4, v6] = Family::BOTH.map(|side| self.0[side].open());
+        let (v4, v6) = (v4?, v6?);
+        Some([v4.rtp.as_fd(), v4.rtcp.as_fd(), v6.rtp.as_fd(), v6.rtcp.as_fd()])
     }
 
     /// The sockets behind descriptors of [`StreamSockets::descriptors`], which
@@ -97,15 +169,15 @@ impl StreamSockets {
     /// of its family.
     pub fn adopt([rtp4, rtcp4, rtp6, rtcp6]: [OwnedFd; 4]) -> io::Result<Self> {
         let (v4, v6) = (Pair::adopt(rtp4, rtcp4)?, Pair::adopt(rtp6, rtcp6)?);
-        if !v4.address.is_ipv4() || !v6.address.is_ipv6() {
+        if !v4.address().is_ipv4() || !v6.address().is_ipv6() {
             return Err(io::ErrorKind::InvalidInput.into());
         }
         Ok(Self(PerFamily::new(v4, v6)))
     }
 
-    /// Where one of them is bound.
+    /// Where one of them is bound, or will be.
     pub(super) fn address(&self, side: Family, component: Component) -> SocketAddr {
-        let mut address = self.0[side].address;
+        let mut address = self.0[side].address();
         if component == Component::Rtcp {
             address.set_port(address.port().saturating_add(1));
         }
@@ -113,8 +185,8 @@ impl StreamSockets {
     }
 
     /// One of the open sockets, to be watched.
-    pub(super) fn open(&self, side: Family, component: Component) -> BorrowedFd<'_> {
-        self.0[side].open(component).as_fd()
+    pub(super) fn open(&self, side: Family, component: Component) -> Option<BorrowedFd<'_>> {
+        self.0[side].open().map(|open| open.socket(component).as_fd())
     }
 
     /// The socket of the line on `side`, if there is one, to be watched.
@@ -124,11 +196,11 @@ impl StreamSockets {
 
     /// What to read the errors of: an open socket, or that of a line.
     pub(super) fn raw(&self, side: Family, component: Component, line: bool) -> Option<RawFd> {
-        let pair = &self.0[side];
-        match line {
-            true => pair.connected().map(|connected| connected.as_fd().as_raw_fd()),
-            false => Some(pair.open(component).as_raw_fd()),
-        }
+        let socket = match line {
+            true => self.0[side].connected().map(AsFd::as_fd),
+            false => self.open(side, component),
+        };
+        socket.map(|socket| socket.as_raw_fd())
     }
 
     /// Takes one packet off an open socket, or off the line.
@@ -142,7 +214,7 @@ impl StreamSockets {
         let pair = &mut self.0[side];
         match pair.line.as_mut().filter(|_| line).and_then(Line::receiver) {
             Some((party, connected)) => connected.receive(party, buffer),
-            None => pair.open(component).recv_from(buffer),
+            None => pair.socket(component)?.recv_from(buffer),
         }
     }
 
@@ -152,7 +224,7 @@ impl StreamSockets {
         let pair = &self.0[side];
         let send = || match pair.connected().filter(|_| component == Component::Rtp) {
             Some(connected) => connected.send(packet),
-            None => pair.open(component).send_to(packet, to),
+            None => pair.socket(component)?.send_to(packet, to),
         };
         send().or_else(|_| send()).map(drop)
     }
@@ -171,13 +243,13 @@ impl StreamSockets {
     /// Makes a line to the party on `side`.
     pub(super) fn connect(&mut self, side: Family, party: SocketAddr, options: SocketOptions, most_files: u64) {
         let pair = &mut self.0[side];
-        pair.line = Some(Line::new(&pair.rtp, pair.address, party, options, most_files));
+        pair.line = pair.open().map(|open| Line::new(&open.rtp, open.address, party, options, most_files));
     }
 
     /// Lets the party on `side` come to the open socket again.
     pub(super) fn hang_up(&self, side: Family) {
         if let Some(connected) = self.connected(side) {
-            connected.hang_up(self.0[side].address);
+            connected.hang_up(self.0[side].address());
         }
     }
 

@@ -26,8 +26,10 @@ use super::key::{SocketKey, WAKE};
 use super::order::Order;
 use super::relayed::{Around, Relayed};
 use super::slab::{Key, Slab};
+use super::sockets::OpenPair;
 use super::{Ending, Notice, RelayOptions, most_files};
 use crate::clock::Clock;
+use crate::family::Family;
 use crate::hashing::Hashing;
 use crate::media::command::{Obituary, SessionId, StreamId};
 
@@ -132,10 +134,25 @@ impl Worker {
     fn packet(&mut self, now: Duration, event: EpollEvent) {
         let key = SocketKey::from_datum(event.data());
         let Some(relayed) = self.streams.find(key.stream) else { return };
+        if !relayed.sockets.is_open(key.side.other()) {
+            return self.hold_back(key);
+        }
         if event.events().contains(EpollFlags::EPOLLERR) {
             relayed.read_errors(key, &mut self.around.errors);
         }
         relayed.packet(now, key, &mut self.around);
+    }
+
+    /// Lets wait what comes before there are sockets that it could leave by.
+    #[cold]
+    fn hold_back(&mut self, key: SocketKey) {
+        let Some(relayed) = self.streams.find(key.stream) else { return };
+        if let Some(socket) = relayed.sockets.open(key.side, key.component) {
+            let _ = self.around.epoll.delete(socket);
+        }
+        if !std::mem::replace(&mut relayed.early, true) {
+            let _ = self.notices.send(Notice::Early { session: relayed.session });
+        }
     }
 
     /// Carries out what the signalling ordered; `false`: the handle is gone.
@@ -167,6 +184,7 @@ impl Worker {
     fn obey(&mut self, order: Order) {
         match order {
             Order::Open(relayed) => self.watch(relayed),
+            Order::OpenRest { stream, side, sockets } => self.open_rest(stream, side, sockets),
             Order::Describe { stream, side, leg } => {
                 let Some(&key) = self.keys.get(&stream) else { return };
                 let Some(relayed) = self.streams.find(key) else { return };
@@ -194,12 +212,27 @@ impl Worker {
         let key = self.streams.insert(relayed);
         self.keys.insert(id, key);
         self.sessions.entry(session).or_default().open.push(key);
+        SocketKey::open(key).for_each(|socket| self.watch_socket(socket));
+    }
+
+    /// Watches one of the open sockets, if it is there.
+    fn watch_socket(&mut self, key: SocketKey) {
+        let Some(relayed) = self.streams.find(key.stream) else { return };
+        let Some(socket) = relayed.sockets.open(key.side, key.component) else { return };
+        match self.around.epoll.add(socket, EpollEvent::new(EpollFlags::EPOLLIN, key.datum())) {
+            Ok(()) | Err(Errno::EEXIST) => {}
+            Err(errno) => error!(%errno, "a media port cannot be watched; see fs.epoll.max_user_watches"),
+        }
+    }
+
+    /// Takes in the sockets of a stream's other side; what waited for them goes on.
+    fn open_rest(&mut self, stream: StreamId, side: Family, sockets: OpenPair) {
+        let Some(&key) = self.keys.get(&stream) else { return };
         let Some(relayed) = self.streams.find(key) else { return };
-        for socket in SocketKey::open(key) {
-            let event = EpollEvent::new(EpollFlags::EPOLLIN, socket.datum());
-            if let Err(errno) = self.around.epoll.add(relayed.sockets.open(socket.side, socket.component), event) {
-                error!(%errno, "a media port cannot be watched; see fs.epoll.max_user_watches");
-            }
+        relayed.sockets.set(side, sockets);
+        let early = std::mem::take(&mut relayed.early);
+        for socket in SocketKey::open(key).filter(|socket| early || socket.side == side) {
+            self.watch_socket(socket);
         }
     }
 
@@ -244,8 +277,8 @@ impl Worker {
                 relayed.read_errors(socket, &mut self.around.errors);
             }
             // Closing does it, unless another process has the socket too.
-            if relayed.shared {
-                let _ = self.around.epoll.delete(relayed.sockets.open(socket.side, socket.component));
+            if let Some(open) = relayed.sockets.open(socket.side, socket.component).filter(|_| relayed.shared) {
+                let _ = self.around.epoll.delete(open);
             }
         }
         Some(relayed)
@@ -262,7 +295,8 @@ impl Worker {
         self.sessions.iter().map(&mut figures).collect()
     }
 
-    /// Gives all sessions out. Their packets wait in the sockets from now on.
+    /// Gives all sessions out, but for streams that are not wholly open. Their packets
+    /// wait in the sockets from now on.
     fn detach(&mut self) -> Vec<DetachedSession> {
         let sessions = std::mem::take(&mut self.sessions);
         let mut give_out = |key| {
@@ -270,7 +304,8 @@ impl Worker {
             self.release(key)
         };
         let detached = |(session, Session { open, closed, heard })| {
-            let (streams, sockets) = open.into_iter().filter_map(&mut give_out).map(|relayed| relayed.detach()).unzip();
+            let streams = open.into_iter().filter_map(&mut give_out).filter(|relayed| relayed.sockets.is_whole());
+            let (streams, sockets) = streams.map(|relayed| relayed.detach()).unzip();
             DetachedSession { state: SessionState { session, streams, closed, heard }, sockets }
         };
         sessions.into_iter().map(detached).collect()

@@ -26,7 +26,7 @@ use crate::limit::{AnswerLimit, Asker};
 use crate::media::command::{Command, LegDescription, SessionId, StreamId};
 use crate::media::table::{Refusal, Signal, Table};
 use crate::proxy::{Datagram, State};
-use crate::relay::{Relay, Stock, StreamSockets};
+use crate::relay::{OpenPair, PortTaken, Relay, Stock, StreamSockets};
 use crate::socket::SocketOptions;
 use crate::streams::{Grant, Transport, Wanted};
 
@@ -324,13 +324,20 @@ impl Calls {
         let mut complete = true;
         while let Some(command) = self.table.next_command() {
             self.pressing |= match &command {
-                Command::Open { .. } => false,
+                Command::Open { .. } | Command::OpenRest { .. } => false,
                 Command::Describe { stream, .. } => self.relay.knows(*stream) && !self.opened.contains(stream),
                 Command::Query { .. } | Command::CloseStream { .. } | Command::Close { .. } => true,
             };
             match command {
-                Command::Open { session, stream, ports, latch } => {
-                    complete &= self.open(now, (session, stream), ports, latch, stock, tries);
+                Command::Open { session, stream, ports, side, latch } => {
+                    let bound = StreamSockets::bind(self.media.listen, ports, side, stock);
+                    let opened = bound.map(|sockets| self.open(session, stream, latch, sockets));
+                    complete &= self.is_had(now, opened, tries);
+                }
+                Command::OpenRest { stream, side, port } => {
+                    let bound = OpenPair::bind(SocketAddr::new(self.media.listen[side], port), stock);
+                    let opened = bound.map(|sockets| self.relay.open_rest(stream, side, sockets));
+                    complete &= self.is_had(now, opened, tries);
                 }
                 Command::Describe { stream, side, leg } if self.relay.knows(stream) => {
                     self.relay.describe(stream, side, leg);
@@ -344,26 +351,17 @@ impl Calls {
         complete
     }
 
-    fn open(
-        &mut self,
-        now: Duration,
-        (session, stream): (SessionId, StreamId),
-        ports: PerFamily<u16>,
-        latch: LatchMode,
-        stock: &mut Stock,
-        tries: &mut Range<usize>,
-    ) -> bool {
-        let taken = match StreamSockets::bind(self.media.listen, ports, stock) {
-            Ok(sockets) => {
-                self.relay.open(session, stream, latch, sockets);
-                self.opened.push(stream);
-                for (_, side, leg) in self.undelivered.extract_if(.., |(of, ..)| *of == stream) {
-                    self.relay.describe(stream, side, leg);
-                }
-                return true;
-            }
-            Err(taken) => taken,
-        };
+    fn open(&mut self, session: SessionId, stream: StreamId, latch: LatchMode, sockets: StreamSockets) {
+        self.relay.open(session, stream, latch, sockets);
+        self.opened.push(stream);
+        for (_, side, leg) in self.undelivered.extract_if(.., |(of, ..)| *of == stream) {
+            self.relay.describe(stream, side, leg);
+        }
+    }
+
+    /// Whether ports are open; where one is not, the table is told.
+    fn is_had(&mut self, now: Duration, opened: Result<(), PortTaken>, tries: &mut Range<usize>) -> bool {
+        let Err(taken) = opened else { return true };
         debug!(error = %taken, "media port");
         let errno = taken.error.cause.raw_os_error().unwrap_or(0);
         self.unbound.push(errno);

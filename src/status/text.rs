@@ -3,13 +3,10 @@
 use std::fmt::{self, Write};
 use std::net::Ipv4Addr;
 
-use super::{Call, CallState, Kind, Leg, Limit, Party, Snapshot, State};
+use super::{Call, CallState, Kind, Leg, Limit, Party, SILENT, Snapshot, State};
 
 /// Columns of a terminal.
 const WIDTH: usize = 80;
-/// A party that was not heard for this many seconds has fallen silent: nothing
-/// is said of the pauses between packets.
-const SILENT: f64 = 3.0;
 
 /// The whole status.
 pub fn status(snapshot: &Snapshot) -> String {
@@ -113,8 +110,8 @@ fn totals(out: &mut String, snapshot: &Snapshot) -> fmt::Result {
     Ok(())
 }
 
-/// What a party hears of the other one, whose media is `from`. `on_hold`: one of
-/// them wants no media now.
+/// What a party hears of the other one, whose media is `from`, in a call that is of
+/// this age in seconds.
 pub fn hears(from: &Leg, other: &str, state: CallState, age: f64) -> String {
     let Some(silent) = from.silent else {
         return match state {
@@ -205,7 +202,7 @@ impl fmt::Display for Heard {
     }
 }
 
-/// `no loss`, `3 lost (0.2 %)`.
+/// `none lost`, `3 lost (0.2 %)`.
 struct Lost {
     lost: u64,
     of: u64,

@@ -9,6 +9,7 @@ use super::channel::{Channel, garbled};
 use super::message::{Belonging, FromNew, FromOld, Offer, State};
 use super::{BEGINNING, BELIEVED, FORMAT, PREPARATION, TakeoverError};
 use crate::config::Config;
+use crate::control;
 use crate::family::Family;
 
 /// The process that is to be taken over from. Where it is dropped before the end,
@@ -25,7 +26,7 @@ impl Predecessor {
     /// # Errors
     /// Where somebody is there, but cannot be taken over from.
     pub fn ask(socket: &Path) -> Result<Option<Self>, TakeoverError> {
-        let stream = match UnixStream::connect(socket) {
+        let stream = match control::connect(socket, PREPARATION) {
             Ok(stream) => stream,
             Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {
                 return Ok(None);

@@ -1,6 +1,6 @@
 //! RTP bleed and its kin: strangers at the media ports, in every phase of a
-//! call, from both families (`SECURITY` of the manual; spec section 5,
-//! "Symmetric latching"). Each packet is counted.
+//! call, from both families (`--latch` and `SECURITY` of the manual). Each packet
+//! is counted.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr, UdpSocket};

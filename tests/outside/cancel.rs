@@ -1,4 +1,5 @@
-//! CANCEL, its 487 and the ACK of it find their way without any state (spec section 2, "Via", and section 3).
+//! CANCEL, its 487 and the ACK of it find their way without any state (RFC 3261
+//! §16.10, §16.11).
 
 use crate::harness::call::{branch_of, follow_up, refuse, ring};
 use crate::harness::daemon::Daemon;

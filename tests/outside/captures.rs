@@ -9,10 +9,10 @@ use std::process::Command;
 use crate::harness::PATIENCE;
 use crate::harness::agent::Agent;
 use crate::harness::daemon::{Daemon, fail_to_start};
+use crate::harness::folder::Folder;
 use crate::harness::namespace::{isolated, isolated_with};
 use crate::harness::picture::{F1, LISTEN4, OPTIONS, P1, STRANGER6, X6};
 use crate::harness::talk::{CALLEE, Scene};
-use crate::harness::telephones::Folder;
 use crate::harness::terminal::Terminal;
 
 /// The chunks of a HEP packet, by their type.

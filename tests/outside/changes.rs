@@ -1,6 +1,6 @@
-//! What re-INVITEs and UPDATEs change of a call that stands (spec section 5,
-//! "Each description sets the leg of its sender"): every packet is counted, in
-//! both directions, and by callers of both families.
+//! What re-INVITEs and UPDATEs change of a call that stands (RFC 3264 §8, RFC 3311):
+//! each description moves its sender's media and nobody else's. Every packet is
+//! counted, in both directions, and by callers of both families.
 
 use crate::harness::PATIENCE;
 use crate::harness::media::{Bridge, Described, Media};

@@ -1,4 +1,4 @@
-//! When the media of a call ends, and when it does not (spec section 5, "End").
+//! When the media of a call ends, and when it does not: by BYE, failure or silence.
 
 use std::thread;
 use std::time::Duration;

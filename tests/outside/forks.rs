@@ -1,5 +1,5 @@
 //! Forked calls: several callees answer one INVITE, each with a To-tag of its
-//! own (RFC 3261 §12.1, §16.7; spec section 5).
+//! own (RFC 3261 §12.1, §16.7).
 
 use crate::harness::agent::{Received, response_to};
 use crate::harness::call::{End, follow_up};

@@ -1,4 +1,4 @@
-//! Nothing that arrives can end the process or stop other calls (spec section 4).
+//! Nothing that arrives can end the process or stop other calls.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};

@@ -1,4 +1,5 @@
-//! A generic caller reaches a phone, and a phone a generic callee (spec sections 2, 3, 5 and 7).
+//! A generic caller reaches a phone, and a phone a generic callee; every header field is looked
+//! at, on both sides.
 
 use crate::harness::agent::{Received, response_to};
 use crate::harness::call::{End, establish};
@@ -36,7 +37,7 @@ struct Example {
     far: &'static str,
 }
 
-/// The worked example of spec section 7.
+/// As in `t/worked-example`.
 const X6_TO_P1: Example = Example {
     caller: X6,
     caller_host: "[2001:db8:9::55]",

@@ -1,4 +1,5 @@
-//! Phones on one side of one proxy call each other, with media (spec section 2, rule 3e, and section 7).
+//! Phones on one side of one proxy call each other, with media: each message passes
+//! twice.
 
 use crate::harness::agent::{Agent, Received, sent_by};
 use crate::harness::call::{Call, Ringing, answer, answer_through, ring};

@@ -1,15 +1,16 @@
-//! Who may speak on a leg, and where it speaks to (spec section 5, "Symmetric latching").
+//! Who may speak on a leg, and where it speaks to (`--latch` of the manual;
+//! RFC 4961, RFC 7362).
 
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-use crate::harness::LONG_PATIENCE;
-use crate::harness::call::{Call, establish};
+use crate::harness::call::{Call, answer, establish, ring};
 use crate::harness::daemon::Daemon;
-use crate::harness::media::Media;
+use crate::harness::media::{Described, Media, rtp_packet};
 use crate::harness::namespace::isolated;
 use crate::harness::party::Party;
 use crate::harness::picture::{F1, P1, X6};
+use crate::harness::{LONG_PATIENCE, PATIENCE};
 
 struct Talk {
     _daemon: Daemon,
@@ -53,6 +54,30 @@ fn spray(talk: &Talk, strangers: &[Media; 2]) {
         strangers[1].send_rtp("spray", number, talk.call.callee.told);
         strangers[1].send_rtcp("spray", number, talk.call.callee.told);
     }
+}
+
+/// Who is called may speak before any message named a port to the caller: all of it
+/// arrives, and from the port that the answer names then (RFC 3264 §5.1).
+#[test]
+fn media_before_the_first_answer_arrives() {
+    isolated(|| {
+        let _daemon = Daemon::start();
+        let (bob, alice) = (Party::new("bob", X6, 40000), Party::new("alice", P1, 30000));
+        let ringing = ring(&bob, &alice, "sip:alice@[2001:db8::101]", F1);
+        let told = Described::of(&ringing.received.message);
+        (0..50).for_each(|number| alice.media.send_rtp("early", number, told));
+        let (_, ssrc) = alice.media.rtp_socket();
+        let mut early = (0..50).map(|number| {
+            let (packet, from) = bob.media.receive_rtp_within(PATIENCE).expect("early media");
+            assert_eq!(packet, rtp_packet(ssrc, "early", number));
+            from
+        });
+        let from = early.next();
+        assert!(early.all(|another| Some(another) == from));
+        let call = answer(&bob, &alice, &ringing);
+        assert_eq!(Some(call.caller.told.rtp), from);
+        call.assert_talks(&bob, &alice, 5);
+    });
 }
 
 /// RTP bleed: a stranger who is first on the ports neither injects nor hears anything.

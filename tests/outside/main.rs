@@ -1,7 +1,7 @@
 //! Tests from outside: the real binary on real sockets.
 //!
 //! Each test runs in a network namespace of its own, which holds the addresses
-//! of the specification's picture, so neither root nor any set-up is needed.
+//! of [`harness::picture`], so neither root nor any set-up is needed.
 //! The peers are user agents of UDP sockets and text; nothing of the crate
 //! itself is used, so that its mistakes cannot hide behind themselves.
 #![allow(clippy::disallowed_types, reason = "these are the peers: they own sockets")]

@@ -1,5 +1,5 @@
 //! Where offers and answers may stand beside INVITE and 200, and how they fail
-//! (RFC 3264, RFC 6337; spec section 5).
+//! (RFC 3264, RFC 6337).
 
 use crate::harness::agent::{Received, response_to};
 use crate::harness::call::End;

@@ -1,4 +1,4 @@
-//! Ports are a good that comes back: by BYE, by failure, by silence (spec section 5, "End").
+//! Ports are a good that comes back: by BYE, by failure, by silence.
 
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -6,19 +6,19 @@ use std::time::{Duration, Instant};
 use crate::harness::agent::Received;
 use crate::harness::call::{Call, Ringing, answer, establish, refuse, ring_with};
 use crate::harness::daemon::{Daemon, PROGRAM};
+use crate::harness::folder::Folder;
 use crate::harness::message::Message;
 use crate::harness::namespace::isolated;
 use crate::harness::party::Party;
 use crate::harness::picture::{F1, LISTEN4, OPTIONS, P1, STRANGER6, X6};
-use crate::harness::telephones::Folder;
 use crate::harness::{LONG_PATIENCE, PATIENCE};
 
-/// Room for two streams.
-const TWO: [&str; 2] = ["-p", "16384-16387"];
 const ALICE: &str = "sip:alice@[2001:db8::101]";
 
-fn parties() -> (Party, Party) {
-    (Party::new("bob", X6, 40000), Party::new("alice", P1, 30000))
+/// A proxy with room for two streams, a stranger who calls, and a phone.
+fn room_for_two(more: &[&str]) -> (Daemon, Party, Party) {
+    let daemon = Daemon::start_with(&[&["-p", "16384-16387"], more].concat());
+    (daemon, Party::new("bob", X6, 40000), Party::new("alice", P1, 30000))
 }
 
 /// Asserts that no port is left: 503, and when to try again (RFC 3261 §20.33).
@@ -74,11 +74,14 @@ fn assert_can_call_twice(bob: &Party, alice: &Party) {
     calls.iter_mut().for_each(|call| call.end_by_caller(bob, alice));
 }
 
+fn ip(arguments: &[&str]) {
+    assert!(Command::new("ip").args(arguments).status().unwrap().success(), "ip {arguments:?}");
+}
+
 #[test]
 fn bye_gives_the_ports_back() {
     isolated(|| {
-        let _daemon = Daemon::start_with(&TWO);
-        let (bob, alice) = parties();
+        let (_daemon, bob, alice) = room_for_two(&[]);
         let mut first = establish(&bob, &alice, ALICE, F1);
         let mut second = establish(&bob, &alice, ALICE, F1);
         assert_ne!(first.caller.told, second.caller.told, "a stream owns its ports");
@@ -92,8 +95,7 @@ fn bye_gives_the_ports_back() {
 #[test]
 fn a_refused_call_gives_the_ports_back() {
     isolated(|| {
-        let _daemon = Daemon::start_with(&TWO);
-        let (bob, alice) = parties();
+        let (_daemon, bob, alice) = room_for_two(&[]);
         let ringing = [(); 2].map(|()| ring_with(&bob, &alice, bob.invite(ALICE), F1));
         assert_used_up(&bob);
         for (ringing, (status, reason)) in ringing.iter().zip([(486, "Busy Here"), (603, "Decline")]) {
@@ -106,8 +108,7 @@ fn a_refused_call_gives_the_ports_back() {
 #[test]
 fn silence_gives_the_ports_back() {
     isolated(|| {
-        let _daemon = Daemon::start_with(&["-p", "16384-16387", "--rtp-timeout", "3"]);
-        let (bob, alice) = parties();
+        let (_daemon, bob, alice) = room_for_two(&["--rtp-timeout", "3"]);
         let first = establish(&bob, &alice, ALICE, F1);
         first.assert_talks(&bob, &alice, 5);
         establish(&bob, &alice, ALICE, F1);
@@ -122,8 +123,7 @@ fn silence_gives_the_ports_back() {
 #[test]
 fn an_address_that_was_away_costs_no_ports() {
     isolated(|| {
-        let _daemon = Daemon::start_with(&TWO);
-        let (bob, alice) = parties();
+        let (_daemon, bob, alice) = room_for_two(&[]);
         ip(&["address", "del", "192.0.2.1/32", "dev", "lo"]);
         (0..3).for_each(|_| assert_used_up(&bob));
         ip(&["address", "add", "192.0.2.1/32", "dev", "lo"]);
@@ -161,16 +161,11 @@ fn strangers_leave_a_quarter_of_the_files_too() {
     });
 }
 
-fn ip(arguments: &[&str]) {
-    assert!(Command::new("ip").args(arguments).status().unwrap().success(), "ip {arguments:?}");
-}
-
 /// The same call is not a new one: a retransmission gets what it had.
 #[test]
 fn a_retransmitted_invite_takes_no_more_ports() {
     isolated(|| {
-        let _daemon = Daemon::start_with(&TWO);
-        let (bob, alice) = parties();
+        let (_daemon, bob, alice) = room_for_two(&[]);
         let invite = bob.invite(ALICE);
         let received = [(); 5].map(|()| {
             bob.agent.send(&invite, F1);
@@ -189,8 +184,7 @@ fn a_retransmitted_invite_takes_no_more_ports() {
 #[test]
 fn the_log_says_who_has_the_ports() {
     isolated(|| {
-        let mut daemon = Daemon::start_with(&TWO);
-        let (bob, alice) = parties();
+        let (mut daemon, bob, alice) = room_for_two(&[]);
         let _calls = [establish(&bob, &alice, ALICE, F1), establish(&bob, &alice, ALICE, F1)];
         assert_used_up(&bob);
         let line = daemon.await_line("of 2 port pairs ");

@@ -1,4 +1,4 @@
-//! What is refused, and that a refused message reaches nobody (spec sections 2 and 4).
+//! What is refused, and that a refused message reaches nobody.
 
 use crate::harness::agent::{Agent, response_to};
 use crate::harness::call::establish;
@@ -181,7 +181,7 @@ fn a_malformed_request_is_400_with_its_fault() {
     });
 }
 
-/// The other stateless answers of spec section 4.
+/// The other answers that a proxy gives by itself (RFC 3261 §16.3).
 #[test]
 fn what_nobody_supports_is_refused_by_its_own_status() {
     isolated(|| {

@@ -1,34 +1,35 @@
 //! SIGUSR2: maps, names and uplinks are read again, and nothing is dropped.
 
 use std::fs;
-use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
 use crate::harness::agent::Agent;
 use crate::harness::call::{Call, establish};
 use crate::harness::daemon::Daemon;
+use crate::harness::folder::Folder;
 use crate::harness::namespace::{isolated, isolated_with};
 use crate::harness::party::Party;
 use crate::harness::picture::{F1, F2, LISTEN4, P1, P2, U6, X6};
-use crate::harness::telephones::Folder;
 
 const LISTEN: &str = "listen4 192.0.2.1\nlisten6 2001:db8::1\ncontrol none\n";
 const ALICE: &str = "map 192.0.2.101=2001:db8::101\n";
 const CAROL: &str = "map 192.0.2.102=2001:db8::102\n";
 
-/// A daemon and its configuration file, removed in the end.
+/// A daemon and its configuration file.
 struct Reloaded {
     daemon: Daemon,
-    file: PathBuf,
+    file: String,
+    _folder: Folder,
 }
 
 impl Reloaded {
     fn start(text: &str) -> Self {
-        let file = std::env::temp_dir().join(format!("sipproxy64-reload-{}.conf", std::process::id()));
+        let folder = Folder::new("reload");
+        let file = folder.file("conf");
         fs::write(&file, format!("{LISTEN}{text}")).unwrap();
-        let daemon = Daemon::start_as(&["-c", file.to_str().unwrap()]);
-        Self { daemon, file }
+        let daemon = Daemon::start_as(&["-c", &file]);
+        Self { daemon, file, _folder: folder }
     }
 
     /// Lets it read another text, and waits for a log line with `said`.
@@ -36,12 +37,6 @@ impl Reloaded {
         fs::write(&self.file, format!("{LISTEN}{text}")).unwrap();
         self.daemon.signal("USR2");
         self.daemon.await_line(said)
-    }
-}
-
-impl Drop for Reloaded {
-    fn drop(&mut self) {
-        let _ = fs::remove_file(&self.file);
     }
 }
 
@@ -93,7 +88,7 @@ fn a_wrong_file_changes_nothing_and_says_why() {
         let mut here = Reloaded::start(ALICE);
         let (bob, alice) = (bob(), alice());
         let said = here.reload(&[CAROL, "map 192.0.2.103\n"].concat(), "nothing is reloaded");
-        assert!(said.contains(&format!("{}, line 5: map 192.0.2.103: missing '='", here.file.display())), "{said}");
+        assert!(said.contains(&format!("{}, line 5: map 192.0.2.103: missing '='", here.file)), "{said}");
         let said = here.reload("map 192.0.2.101=2001:db8::1\n", "the fake is a listen address");
         assert!(said.contains("line 4") && said.contains("nothing is reloaded"), "{said}");
         // An address that this machine has not.

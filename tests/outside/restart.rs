@@ -3,12 +3,12 @@
 use crate::harness::call::{Ringing, answer, ring};
 use crate::harness::daemon::Daemon;
 use crate::harness::flow::Flow;
+use crate::harness::folder::Folder;
 use crate::harness::media::{Bridge, Described};
 use crate::harness::namespace::isolated;
 use crate::harness::party::Party;
 use crate::harness::picture::{F1, LISTEN4, P1, X6};
 use crate::harness::talk::{CALLEE, CALLER, Scene, Talk};
-use crate::harness::telephones::Folder;
 
 /// Lets a daemon leave, and starts another one; gives the first.
 fn restart(daemon: &mut Daemon, options: &[&str]) -> Daemon {

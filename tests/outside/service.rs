@@ -10,9 +10,9 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use crate::harness::PATIENCE;
 use crate::harness::daemon::{Daemon, PROGRAM, Process};
+use crate::harness::folder::Folder;
 use crate::harness::namespace::isolated;
 use crate::harness::picture::OPTIONS;
-use crate::harness::telephones::Folder;
 
 /// The socket of a service manager.
 struct Manager {

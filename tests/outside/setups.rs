@@ -2,11 +2,11 @@
 //! and calls go through it.
 
 use std::fs;
-use std::path::PathBuf;
-use std::process::{self, Command};
+use std::process::Command;
 
 use crate::harness::call::establish;
 use crate::harness::daemon::{Daemon, PROGRAM};
+use crate::harness::folder::Folder;
 use crate::harness::namespace::isolated;
 use crate::harness::party::Party;
 use crate::harness::picture::{F1, F2, G4, LISTEN4, LISTEN6, NAT4, P1, P2, Q6, U6, X4, X6};
@@ -31,27 +31,22 @@ fn setup(text: &'static str) -> (&'static str, &'static str) {
 /// A configuration of the README in a file of its own, and the daemon that has it.
 struct SetUp {
     daemon: Daemon,
-    file: PathBuf,
+    _folder: Folder,
 }
 
 impl SetUp {
     fn start(name: &str) -> Self {
         let (_, text) = setups().into_iter().find(|(setup, _)| *setup == name).expect("it stands in the README");
-        let file = std::env::temp_dir().join(format!("sipproxy64-{name}-{}", process::id()));
+        let folder = Folder::new(name);
+        let file = folder.file("conf");
         fs::write(&file, text).unwrap();
         // The key goes to its usual place, which is the test's own.
         let mut command = Command::new("unshare");
         let private = "mount -t tmpfs none /var/lib && mkdir /var/lib/sipproxy64 && exec \"$0\" \"$@\"";
         command.args(["-m", "sh", "-c", private, PROGRAM]);
-        let mut daemon = Daemon::spawn_by(command, &["--config", file.to_str().unwrap()]);
+        let mut daemon = Daemon::spawn_by(command, &["--config", &file]);
         daemon.await_line("ready");
-        Self { daemon, file }
-    }
-}
-
-impl Drop for SetUp {
-    fn drop(&mut self) {
-        let _ = fs::remove_file(&self.file);
+        Self { daemon, _folder: folder }
     }
 }
 

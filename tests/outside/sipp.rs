@@ -9,11 +9,12 @@ use crate::harness::LONG_PATIENCE;
 use crate::harness::agent::Agent;
 use crate::harness::daemon::Daemon;
 use crate::harness::dialog::Dialog;
+use crate::harness::folder::Folder;
 use crate::harness::media::Described;
 use crate::harness::namespace::isolated_with;
 use crate::harness::party::Party;
 use crate::harness::picture::{LISTEN4, P1, U6, X6};
-use crate::harness::sipp::{Folder, Sipp, Statistics, address, recording};
+use crate::harness::sipp::{Sipp, Statistics, address, folder, recording};
 
 /// So few at a time that any socket holds what is under way: SIPp is to lose nothing,
 /// and sends nothing again.
@@ -23,7 +24,7 @@ const LOAD: [&str; 6] = ["-r", "40", "-l", "10", "-m", "200"];
 #[test]
 fn two_hundred_calls_from_ipv4_to_ipv6() {
     isolated_with(&["sipp"], || {
-        let folder = Folder::new("4to6");
+        let folder = folder("4to6");
         let mut daemon = Daemon::start();
         let callee = Sipp::answer(&folder, U6, &[]);
         Sipp::call(&folder, LISTEN4, P1, &[&["-sn", "uac"], &LOAD[..]].concat());
@@ -37,7 +38,7 @@ fn two_hundred_calls_from_ipv4_to_ipv6() {
 #[test]
 fn two_hundred_calls_from_ipv6_to_ipv4() {
     isolated_with(&["sipp"], || {
-        let folder = Folder::new("6to4");
+        let folder = folder("6to4");
         let mut daemon = Daemon::start();
         let callee = Sipp::answer(&folder, P1, &[]);
         Sipp::call(&folder, "[2001:db8::101]:5060", X6, &[&["-sn", "uac"], &LOAD[..]].concat());
@@ -52,7 +53,7 @@ fn two_hundred_calls_from_ipv6_to_ipv4() {
 #[test]
 fn calls_that_follow_the_recorded_route() {
     isolated_with(&["sipp"], || {
-        let folder = Folder::new("routes");
+        let folder = folder("routes");
         let mut daemon = Daemon::start();
         let scenario = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/sipp/uac-routes.xml");
         let scenario = ["-sf", scenario.to_str().unwrap()];
@@ -72,7 +73,7 @@ fn calls_that_follow_the_recorded_route() {
 #[test]
 fn calls_with_recorded_speech_and_echo() {
     isolated_with(&["sipp"], || {
-        let folder = Folder::new("pcap");
+        let folder = folder("pcap");
         let mut daemon = Daemon::start();
         speak(&folder, P1, "[2001:db8::101]:5060", X6);
         daemon.assert_alive();
@@ -83,7 +84,7 @@ fn calls_with_recorded_speech_and_echo() {
 #[test]
 fn calls_with_recorded_speech_and_echo_from_ipv4() {
     isolated_with(&["sipp"], || {
-        let folder = Folder::new("pcap4");
+        let folder = folder("pcap4");
         let mut daemon = Daemon::start();
         speak(&folder, U6, LISTEN4, P1);
         daemon.assert_alive();
@@ -129,7 +130,7 @@ fn listen(socket: &UdpSocket, recorded: &[Vec<u8>]) {
 #[test]
 fn every_packet_comes_back_from_an_echo() {
     isolated_with(&["sipp"], || {
-        let folder = Folder::new("echo");
+        let folder = folder("echo");
         let mut daemon = Daemon::start();
         let callee = Sipp::answer(&folder, P1, &["-rtp_echo", "-mi", "192.0.2.101"]);
         let bob = Party::new("bob", X6, 40000);
@@ -159,5 +160,5 @@ fn end(agent: &Agent, dialog: &mut Dialog) {
 /// Without a proxy between them: what a failure above is measured against.
 #[test]
 fn sipp_calls_itself() {
-    isolated_with(&["sipp"], || speak(&Folder::new("alone"), U6, U6, X6));
+    isolated_with(&["sipp"], || speak(&folder("alone"), U6, U6, X6));
 }

@@ -1,4 +1,5 @@
-//! Starts that fail say why; ends that are asked for come at once (spec sections 5 and 8).
+//! Starts that fail say why; ends that are asked for come at once (`EXIT STATUS`
+//! and `SIGNALS` of the manual).
 
 use std::process::Command;
 

@@ -11,10 +11,10 @@ use serde_json::Value;
 use crate::harness::PATIENCE;
 use crate::harness::call::{establish, ring};
 use crate::harness::daemon::{Daemon, PROGRAM, fail_to_start};
+use crate::harness::folder::Folder;
 use crate::harness::namespace::{isolated, isolated_with};
 use crate::harness::party::Party;
 use crate::harness::picture::{F1, LISTEN4, OPTIONS, P1, STRANGER4, X6};
-use crate::harness::telephones::Folder;
 use crate::harness::terminal::Terminal;
 
 /// A control socket of this test's own.

@@ -7,10 +7,10 @@ use std::process::{Child, Command, Stdio};
 
 use crate::harness::PATIENCE;
 use crate::harness::daemon::PROGRAM;
+use crate::harness::folder::Folder;
 use crate::harness::namespace::isolated;
 use crate::harness::party::Party;
 use crate::harness::picture::{LISTEN4, OPTIONS, P1, U6};
-use crate::harness::telephones::Folder;
 
 /// Gives `$1` a `/dev` with nothing but `log`, which leads to `$0`, and what the
 /// program needs at its start.

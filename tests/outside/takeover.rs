@@ -11,12 +11,12 @@ use crate::harness::agent::Agent;
 use crate::harness::call::{answer, establish, ring};
 use crate::harness::daemon::{Daemon, PROGRAM, fail_to_start};
 use crate::harness::flow::Flow;
+use crate::harness::folder::Folder;
 use crate::harness::media::{Bridge, Media};
 use crate::harness::namespace::{isolated, isolated_with};
 use crate::harness::party::Party;
 use crate::harness::picture::{F1, F2, LISTEN4, OPTIONS, P1, P2, X6};
 use crate::harness::talk::{CALLEE, CALLER, Scene, Talk};
-use crate::harness::telephones::Folder;
 
 const GOES_ON: &str = "this process goes on";
 

@@ -5,8 +5,9 @@ use std::net::IpAddr;
 use std::process::Command;
 
 use crate::harness::daemon::Daemon;
+use crate::harness::folder::Folder;
 use crate::harness::namespace::isolated_with;
-use crate::harness::telephones::{Baresip, DOMAIN, Folder, Kamailio, share_of};
+use crate::harness::telephones::{Baresip, DOMAIN, Kamailio, share_of};
 
 /// Who is where.
 struct Place {

@@ -1,4 +1,4 @@
-//! Phones register at the uplink of the other side and are called back (spec section 7).
+//! Phones register at the uplink of the other side and are called back.
 
 use crate::harness::agent::{Received, response_to};
 use crate::harness::call::establish;
@@ -114,7 +114,7 @@ fn a_phone_behind_nat_registers_and_is_called_back() {
     });
 }
 
-/// Digest is signed by the phone: nothing of it may change (spec section 2, "never touched").
+/// Digest is signed by the phone: nothing of it may change (RFC 7616 §3.4).
 #[test]
 fn a_challenged_register_is_sent_again_with_credentials() {
     isolated(|| {

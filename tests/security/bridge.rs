@@ -1,4 +1,4 @@
-//! The bridge of the specification's picture, as a function of datagrams.
+//! The bridge of `tests/outside/harness/picture.rs`, as a function of datagrams.
 
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -21,10 +21,11 @@ pub struct StreamId(pub u64);
 /// it is sent.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Command {
-    /// Bind the four sockets of a stream: at each listen address the RTP port
-    /// and the RTCP port above it. Where one cannot be had, report it with
-    /// [`super::table::Table::port_taken`] or [`super::table::Table::no_socket`] and
-    /// signal the message again.
+    /// Bind the first two sockets of a stream: at the listen address of `side` the
+    /// RTP port and the RTCP port above it. Those of the other side are reserved:
+    /// nobody hears of them before [`Command::OpenRest`]. Where one cannot be had,
+    /// report it with [`super::table::Table::port_taken`] or
+    /// [`super::table::Table::no_socket`] and signal the message again.
     Open {
         /// Its session; all streams of one are best relayed by one thread.
         session: SessionId,
@@ -32,8 +33,21 @@ pub enum Command {
         stream: StreamId,
         /// The RTP port of each side.
         ports: PerFamily<u16>,
+        /// The side whose sockets are needed now.
+        side: Family,
         /// Whom media may come from.
         latch: LatchMode,
+    },
+    /// Bind the sockets of a stream's other side too; where one cannot be had, as
+    /// above. What comes to the first side before has to wait, and is to be reported
+    /// with [`super::table::Table::open_rest`], as it would leave by these.
+    OpenRest {
+        /// The stream.
+        stream: StreamId,
+        /// The side.
+        side: Family,
+        /// Its RTP port.
+        port: u16,
     },
     /// The leg on `side` has been described anew. One for a stream whose `Open`
     /// failed is ignored; the `Open` that replaces it is followed by its own.

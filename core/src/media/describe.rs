@@ -85,7 +85,11 @@ impl Description<'_> {
         if answer && untouched_by == Some(out) {
             return Grant::Untouched;
         }
-        let Some(relay) = relay.or_else(|| self.open(index, refused)) else { return Grant::Refused };
+        let Some(mut relay) = relay.or_else(|| self.open(index, refused, out)) else { return Grant::Refused };
+        if relay.unnamed == Some(out) {
+            self.relays.open_rest(&mut relay);
+            self.update(index, |line| line.relay = Some(relay));
+        }
         if !answer {
             self.update(index, |line| line.untouched_by = None);
         }
@@ -100,16 +104,17 @@ impl Description<'_> {
         self.session.lines.get_mut(index).map(change);
     }
 
-    /// Ports for a line that has none. Where there were none for a request,
-    /// there are none for its retransmission, whatever was freed since.
-    fn open(&mut self, index: usize, refused: Option<(Family, u32)>) -> Option<Relay> {
+    /// Ports for a line that has none, of which one side is `told`. Where there were
+    /// none for a request, there are none for its retransmission, whatever was freed
+    /// since.
+    fn open(&mut self, index: usize, refused: Option<(Family, u32)>, told: Family) -> Option<Relay> {
         let request = Some((requester(self.signal), self.signal.cseq));
         if refused == request {
             return None;
         }
         let asked_by = self.session.asked_by;
         let admitted = self.limits.admit_stream(asked_by);
-        let relay = admitted.then(|| self.relays.open(self.now, Owner { line: index, ..self.owner })).flatten();
+        let relay = admitted.then(|| self.relays.open(self.now, Owner { line: index, ..self.owner }, told)).flatten();
         if admitted && relay.is_none() {
             self.limits.release_stream(asked_by);
         }

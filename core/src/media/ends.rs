@@ -5,8 +5,9 @@
 //! to the one that has the other party's tag on the leaving side. The two
 //! passes of a hairpin have the same Call-ID and tags, but the sides swapped.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasherDefault, Hasher};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -16,6 +17,13 @@ use crate::config::Key;
 use crate::family::Family;
 use crate::sip::method::Method;
 use crate::siphash::SipHash;
+
+/// How long what belonged to a dialog may still come when a BYE has ended it: so long a
+/// 200 is sent again (RFC 3261 §13.3.1.4, 64 times T1).
+const LATE: Duration = Duration::from_secs(32);
+
+/// How many dialogs that a BYE ended are remembered.
+const MAX_HUNG_UP: usize = 1024;
 
 /// A tag on a side of a Call-ID, as a keyed hash: nobody can make two that
 /// collide, and none costs more memory than another.
@@ -36,6 +44,8 @@ pub struct Named {
 pub struct Ends {
     key: Key,
     sessions: HashMap<End, SessionId, BuildHasherDefault<OwnBits>>,
+    /// The callees of dialogs that a BYE ended, and when, oldest first.
+    hung_up: VecDeque<(Duration, End)>,
 }
 
 /// The hash of an [`End`], which is one already: no second one is needed.
@@ -59,7 +69,7 @@ impl Hasher for OwnBits {
 impl Ends {
     /// None yet.
     pub fn new(key: Key) -> Self {
-        Self { key, sessions: HashMap::default() }
+        Self { key, sessions: HashMap::default(), hung_up: VecDeque::new() }
     }
 
     /// The key of the hashes.
@@ -125,6 +135,20 @@ impl Ends {
     /// Forgets an end.
     pub fn remove(&mut self, end: End) {
         self.sessions.remove(&end);
+    }
+
+    /// A BYE ended the dialog with this callee.
+    pub fn hang_up(&mut self, now: Duration, callee: End) {
+        if self.hung_up.len() >= MAX_HUNG_UP {
+            self.hung_up.pop_front();
+        }
+        self.hung_up.push_back((now, callee));
+    }
+
+    /// Whether a message is of a dialog that a BYE has just ended.
+    pub fn is_late(&self, now: Duration, named: &Named) -> bool {
+        let recent = self.hung_up.iter().rev().take_while(|(then, _)| now.saturating_sub(*then) < LATE);
+        recent.into_iter().any(|&(_, callee)| [named.sender, named.other].contains(&Some(callee)))
     }
 
     /// Whether no session is left.

@@ -33,6 +33,11 @@ impl Exchange {
         }
     }
 
+    /// Whether this side made the offer.
+    pub fn is_offer_of(&self, side: Family) -> bool {
+        self.offerer == Some(side)
+    }
+
     /// An INVITE that is not a retransmission begins anew.
     pub fn begin(&mut self, signal: &Signal<'_>) {
         let invite = (signal.arrival, signal.cseq);

@@ -22,6 +22,10 @@ pub struct Relay {
     pub stream: StreamId,
     /// The RTP port of each side.
     pub ports: PerFamily<u16>,
+    /// The side whose ports nobody was told of: they are reserved, not open. Before
+    /// streams are told to another process all are opened.
+    #[serde(skip)]
+    pub unnamed: Option<Family>,
 }
 
 /// Whose a port is.
@@ -116,8 +120,9 @@ impl Relays {
         self.most.saturating_sub(self.owners[Family::V4].len())
     }
 
-    /// Opens a stream, if there are ports for it.
-    pub fn open(&mut self, now: Duration, owner: Owner) -> Option<Relay> {
+    /// Reserves ports for a stream, if there are some, and opens those of the side
+    /// that is told of them.
+    pub fn open(&mut self, now: Duration, owner: Owner, told: Family) -> Option<Relay> {
         if now < self.shut_until || self.room() == 0 {
             return None;
         }
@@ -128,12 +133,20 @@ impl Relays {
             return None;
         };
         self.last_stream = self.last_stream.saturating_add(1);
-        let relay = Relay { stream: StreamId(self.last_stream), ports: PerFamily::new(v4, v6) };
+        let unnamed = Some(told.other());
+        let relay = Relay { stream: StreamId(self.last_stream), ports: PerFamily::new(v4, v6), unnamed };
         for family in Family::BOTH {
             self.owners[family].insert(relay.ports[family], owner);
         }
-        self.push_open(owner.session, relay);
+        self.push_open(owner.session, relay, told);
         Some(relay)
+    }
+
+    /// Opens what of a stream is not open yet.
+    pub fn open_rest(&mut self, relay: &mut Relay) {
+        if let Some(side) = relay.unnamed.take() {
+            self.push_rest(*relay, side);
+        }
     }
 
     /// A port of this stream cannot be opened: it gets another one, or loses all
@@ -154,7 +167,12 @@ impl Relays {
         };
         relay.ports[family] = another;
         self.owners[family].insert(another, owner);
-        self.push_open(owner.session, relay);
+        if relay.unnamed == Some(family.other()) {
+            self.push_open(owner.session, relay, family);
+        } else {
+            relay.unnamed = None;
+            self.push_rest(relay, family);
+        }
         Some(relay)
     }
 
@@ -229,7 +247,12 @@ impl Relays {
         [leg.rtp, leg.rtcp].into_iter().flatten().any(is_ours)
     }
 
-    fn push_open(&mut self, session: SessionId, relay: Relay) {
-        self.commands.push_back(Command::Open { session, stream: relay.stream, ports: relay.ports, latch: self.latch });
+    fn push_open(&mut self, session: SessionId, relay: Relay, side: Family) {
+        let Relay { stream, ports, .. } = relay;
+        self.commands.push_back(Command::Open { session, stream, ports, side, latch: self.latch });
+    }
+
+    fn push_rest(&mut self, relay: Relay, side: Family) {
+        self.commands.push_back(Command::OpenRest { stream: relay.stream, side, port: relay.ports[side] });
     }
 }

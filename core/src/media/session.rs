@@ -196,8 +196,9 @@ impl Session {
         if self.answered.is_some() || signal.arrival == self.caller {
             return;
         }
-        // Of an INVITE without an offer, which came before there was a session.
-        if named.other == self.caller_end {
+        // Of an INVITE without an offer, which came before there was a session. With one,
+        // the branch is known, or has failed already.
+        if named.other == self.caller_end && !self.exchange.is_offer_of(self.caller) {
             self.add_branch(signal);
         }
         self.ringing = true;

@@ -110,8 +110,8 @@ impl Table {
         }
     }
 
-    /// What another process needs to go on with every session. All commands have
-    /// been carried out.
+    /// What another process needs to go on with every session: after
+    /// [`Table::open_all`], and when all commands have been carried out.
     pub fn save(&self) -> Saved {
         let (set_aside, last_stream) = self.relays.save();
         Saved {
@@ -233,7 +233,8 @@ impl Table {
         let Some(relay) = line.relay else { return false };
         line.relay = by(&mut self.relays, now, owner, relay, family);
         if let Some(relay) = line.relay {
-            for (side, leg) in line.legs.iter() {
+            // Of one that has its first sockets the shell knows.
+            for (side, leg) in line.legs.iter().filter(|_| relay.unnamed.is_some()) {
                 leg.description.into_iter().for_each(|leg| self.relays.describe(relay, side, leg));
             }
             return true;
@@ -244,6 +245,18 @@ impl Table {
             self.end(now, owner.session, End::Failed(503));
         }
         false
+    }
+
+    /// Opens all sockets of a session: media came before a message named them all.
+    pub fn open_rest(&mut self, session: SessionId) {
+        if let Some(session) = self.sessions.get_mut(&session) {
+            open_rest(session, &mut self.relays);
+        }
+    }
+
+    /// The same of all sessions, to be told to another process.
+    pub fn open_all(&mut self) {
+        self.sessions.values_mut().for_each(|session| open_rest(session, &mut self.relays));
     }
 
     /// When a packet of a session last came: the answer to [`Command::Query`].
@@ -351,8 +364,13 @@ impl Table {
             return Ok(Some(id));
         }
         let Some(wanted) = description.filter(|wanted| relays(signal, wanted)) else { return Ok(None) };
+        let asks = signal.status.is_none() && signal.method != Method::Ack;
+        // A 200 that is sent again, or its ACK: the call is over.
+        if !asks && self.ends.is_late(now, named) {
+            return Ok(None);
+        }
         match self.begin(now, signal, named, wanted) {
-            Err(_) if signal.status.is_some() || signal.method == Method::Ack => Ok(None),
+            Err(_) if !asks => Ok(None),
             begun => begun.map(Some),
         }
     }
@@ -386,11 +404,18 @@ impl Table {
         for end in &session.ends {
             self.ends.remove(*end);
         }
+        if let (End::Bye(_), Some(callee)) = (end, session.answered) {
+            self.ends.hang_up(now, callee);
+        }
         let relays = session.lines.iter().filter_map(|line| line.relay);
         self.limits.release(session.asked_by, relays.clone().count());
         relays.for_each(|relay| self.relays.give_back(now, relay));
         self.relays.push(Command::Close { session: id, obituary: Box::new(session.obituary(now, end)) });
     }
+}
+
+fn open_rest(session: &mut Session, relays: &mut Relays) {
+    session.lines.iter_mut().filter_map(|line| line.relay.as_mut()).for_each(|relay| relays.open_rest(relay));
 }
 
 /// Lets the ends that a description names find its session.

@@ -92,7 +92,6 @@ const WORDS: &[&str] = &[
     "localhost",
     "service",
     "sos",
-    "isup",
     "oli",
     "gr",
     "party",

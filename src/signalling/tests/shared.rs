@@ -95,19 +95,10 @@ fn only_what_others_know_of_is_pressing() {
     let (shared, _notices, _) = shared();
     let (lines, mut grants) = ([wanted()], Vec::new());
     let marks = || (shared.pressing.load(Ordering::Acquire), shared.unwoken.load(Ordering::Acquire));
-    let offer = invite(b"1", &lines);
-    assert_eq!(ask(&shared, &offer, &mut grants), Ok(()));
+    assert_eq!(ask(&shared, &invite(b"1", &lines), &mut grants), Ok(()));
     assert_eq!(marks(), (false, true));
-    let answer = Signal {
-        status: Some(200),
-        arrival: Family::V6,
-        to_tag: Some(b"b"),
-        source: "[2001:db8::9]:5060".parse().unwrap(),
-        destination: "192.0.2.101:5060".parse().unwrap(),
-        wanted: Some(&[Wanted { address: Some("2001:db8::9".parse().unwrap()), ..wanted() }]),
-        ..offer
-    };
-    assert_eq!(ask(&shared, &answer, &mut grants), Ok(()));
+    let lines = [Wanted { address: Some("2001:db8::9".parse().unwrap()), ..wanted() }];
+    assert_eq!(ask(&shared, &answer(&lines), &mut grants), Ok(()));
     assert_eq!(marks(), (true, true));
     shared.wake_pressed_relay();
     assert_eq!(marks(), (false, false));
@@ -127,12 +118,46 @@ fn a_call_takes_its_sockets_out_of_the_stock() {
     stock.add();
     assert_eq!(ask(&mut stock, &call), Ok(()));
     assert!(!stock.has_room(), "a retransmission takes none");
-    for family in [Family::V4, Family::V6] {
-        let address = (if family == Family::V4 { "127.0.0.1" } else { "::1" }, ports.first());
-        #[allow(clippy::disallowed_types, reason = "tests own sockets")]
-        let taken = std::net::UdpSocket::bind(address).is_err();
-        assert!(taken, "{family} is open");
+    assert!(is_open("::1", ports), "the message names it");
+    assert!(!is_open("127.0.0.1", ports), "no message names it yet");
+}
+
+/// Whether the first port is open there.
+#[allow(clippy::disallowed_types, reason = "tests own sockets")]
+fn is_open(address: &str, ports: PortRange) -> bool {
+    std::net::UdpSocket::bind((address, ports.first())).is_err()
+}
+
+/// The answer of the callee, which names the port for the caller.
+fn answer<'a>(wanted: &'a [Wanted]) -> Signal<'a> {
+    Signal {
+        status: Some(200),
+        arrival: Family::V6,
+        to_tag: Some(b"b"),
+        source: "[2001:db8::9]:5060".parse().unwrap(),
+        destination: "192.0.2.101:5060".parse().unwrap(),
+        ..invite(b"1", wanted)
     }
+}
+
+/// What another program took meanwhile the answer does not name.
+#[test]
+fn the_callers_side_is_opened_by_the_answer() {
+    let (shared, _notices, ports) = shared();
+    let (mut grants, mut stock) = (Vec::new(), Stock::new(SocketOptions::default(), 1));
+    let mut ask = |signal: &Signal<'_>| {
+        shared.with(&mut stock).signal(Duration::ZERO, signal, &mut grants).map(|()| grants.clone())
+    };
+    assert_eq!(ask(&invite(b"1", &[wanted()])), Ok(vec![Grant::Relayed { port: ports.first() }]));
+    #[allow(clippy::disallowed_types, reason = "tests own sockets")]
+    let other = std::net::UdpSocket::bind(("127.0.0.1", ports.first())).unwrap();
+    let lines = [Wanted { address: Some("2001:db8::9".parse().unwrap()), ..wanted() }];
+    for _ in 0..2 {
+        assert_eq!(ask(&answer(&lines)), Ok(vec![Grant::Relayed { port: ports.first() + 2 }]));
+    }
+    drop(other);
+    assert!(!is_open("127.0.0.1", ports) && is_open("::1", ports));
+    assert_eq!(shared.troubles().into_values().sum::<u64>(), 1, "counted");
 }
 
 #[tokio::test]

@@ -28,7 +28,7 @@ pub struct Daemon {
 }
 
 impl Daemon {
-    /// With the command line of the specification's picture.
+    /// With the command line of [`super::picture`].
     pub fn start() -> Self {
         Self::start_with(&[])
     }

@@ -5,6 +5,7 @@ pub mod picture;
 
 pub mod agent;
 pub mod daemon;
+pub mod folder;
 pub mod kernel;
 pub mod message;
 pub mod pattern;

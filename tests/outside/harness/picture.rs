@@ -1,4 +1,17 @@
-//! The addresses of the specification's picture, and the command line under it.
+//! The bridge that most tests are about, and the command line that makes it.
+//!
+//! ```text
+//! IPv4                                            IPv6
+//!
+//! phone P1 192.0.2.101 ---.                  .--- uplink U6 2001:db8:456::12
+//!                     192.0.2.1 ===== 2001:db8::1
+//! phone P2 192.0.2.102 ---'                  '--- phone Q6 2001:db8:6::7
+//!
+//! fake G4 192.0.2.207, which is Q6                fake F1 2001:db8::101, which is P1
+//!                                                 fake F2 2001:db8::102, which is P2
+//! ```
+//!
+//! Who is at another address is a stranger.
 
 /// All IPv4 addresses of the namespace: the proxy's, then the peers'.
 pub const ADDRESSES4: [&str; 8] = [

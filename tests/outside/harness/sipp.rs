@@ -3,38 +3,25 @@
 use std::fs;
 use std::net::SocketAddr;
 use std::os::unix::fs::symlink;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::thread;
 
+use super::folder::Folder;
 use super::kernel::await_socket;
 
 /// Where Debian has the recordings; SIPp looks for them in `pcap` of the current directory.
 const RECORDINGS: &str = "/usr/share/sip-tester";
 
-/// A folder for SIPp to run in, removed with the test.
-pub struct Folder(PathBuf);
-
-impl Folder {
-    pub fn new(name: &str) -> Self {
-        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("sipp-{name}-{}", std::process::id()));
-        fs::create_dir_all(&path).unwrap();
-        symlink(RECORDINGS, path.join("pcap")).unwrap();
-        Self(path)
-    }
-
-    fn read(&self, file: &str) -> String {
-        fs::read(self.0.join(file)).map_or_else(|_| String::new(), |text| String::from_utf8_lossy(&text).into_owned())
-    }
+/// A folder for SIPp to run in.
+pub fn folder(name: &str) -> Folder {
+    let folder = Folder::new(name);
+    symlink(RECORDINGS, folder.path().join("pcap")).unwrap();
+    folder
 }
 
-impl Drop for Folder {
-    fn drop(&mut self) {
-        if !thread::panicking() {
-            // What cannot be removed is in the target folder still.
-            let _ = fs::remove_dir_all(&self.0);
-        }
-    }
+fn read(folder: &Folder, file: &str) -> String {
+    fs::read(folder.path().join(file))
+        .map_or_else(|_| String::new(), |text| String::from_utf8_lossy(&text).into_owned())
 }
 
 /// A running SIPp.
@@ -45,9 +32,9 @@ pub struct Sipp {
 
 impl Sipp {
     fn start(folder: &Folder, role: &'static str, options: &[&str]) -> Self {
-        let screen = fs::File::create(folder.0.join(format!("{role}.screen"))).unwrap();
+        let screen = fs::File::create(folder.path().join(format!("{role}.screen"))).unwrap();
         let child = Command::new("sipp")
-            .current_dir(&folder.0)
+            .current_dir(folder.path())
             .args(options)
             // Without retransmissions nothing that is lost goes unnoticed.
             .args(["-nr", "-nostdin", "-trace_err", "-error_file", &format!("{role}.errors")])
@@ -109,7 +96,7 @@ pub struct Statistics {
 impl Statistics {
     /// From the last line of its statistics: names above, numbers below.
     pub fn read(folder: &Folder, role: &str) -> Self {
-        let text = folder.read(&format!("{role}.csv"));
+        let text = read(folder, &format!("{role}.csv"));
         let names: Vec<&str> = text.lines().next().unwrap_or_default().split(';').collect();
         let last: Vec<&str> = text.lines().last().unwrap_or_default().split(';').collect();
         let number = |name: &str| {
@@ -125,7 +112,7 @@ impl Statistics {
 }
 
 fn report(folder: &Folder, role: &str) -> String {
-    format!("{}\n{}", folder.read(&format!("{role}.errors")), folder.read(&format!("{role}.screen")))
+    format!("{}\n{}", read(folder, &format!("{role}.errors")), read(folder, &format!("{role}.screen")))
 }
 
 /// The UDP payloads of a recording: pcap, Ethernet, IPv4.

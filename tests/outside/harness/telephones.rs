@@ -8,6 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::folder::Folder;
 use super::kernel::await_socket;
 use super::{LONG_PATIENCE, PATIENCE};
 
@@ -17,31 +18,6 @@ pub const DOMAIN: &str = "provider.example";
 const WAV_HEADER: usize = 44;
 /// The password of everybody.
 const PASSWORD: &str = "secret";
-
-/// A folder for other programs to run in, removed with a test that passes.
-pub struct Folder(PathBuf);
-
-impl Folder {
-    pub fn new(name: &str) -> Self {
-        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}", std::process::id()));
-        fs::create_dir_all(&path).unwrap();
-        Self(path)
-    }
-
-    /// The path of a file in it.
-    pub fn file(&self, name: &str) -> String {
-        self.0.join(name).to_str().unwrap().to_owned()
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        if !thread::panicking() {
-            // What cannot be removed is in the target folder still.
-            let _ = fs::remove_dir_all(&self.0);
-        }
-    }
-}
 
 /// A running program, ended with the test.
 struct Program {
@@ -136,10 +112,10 @@ request_route {{
 }}
 "#
         );
-        fs::write(folder.0.join("kamailio.cfg"), configuration).unwrap();
-        let here = folder.0.to_str().unwrap();
+        fs::write(folder.path().join("kamailio.cfg"), configuration).unwrap();
+        let here = folder.path().to_str().unwrap();
         let options = ["-f", "kamailio.cfg", "-m", "16", "-M", "4", "-w", here, "-Y", here, "-E", "-DD"];
-        let program = Program::start(&folder.0, "kamailio", &options);
+        let program = Program::start(folder.path(), "kamailio", &options);
         await_socket((address, 5060).into());
         Self { _program: program }
     }
@@ -156,7 +132,7 @@ pub struct Baresip {
 impl Baresip {
     /// At `address`, with all requests to `proxy`; registered when this returns.
     pub fn start(folder: &Folder, user: &str, address: IpAddr, proxy: IpAddr, hertz: u16) -> Self {
-        let home = folder.0.join(user);
+        let home = folder.path().join(user);
         fs::create_dir_all(&home).unwrap();
         // Each has a control port of its own, named by its pitch.
         let control = 4000 + hertz;

@@ -5,7 +5,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::PATIENCE;
-use super::telephones::Folder;
+use super::folder::Folder;
 
 /// A terminal in which a program runs, to be looked at.
 #[derive(Debug)]

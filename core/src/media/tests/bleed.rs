@@ -20,7 +20,7 @@ impl Relayed {
                 Command::Describe { stream, side, leg } => self.streams.get_mut(&stream).unwrap().1.describe(side, leg),
                 Command::Close { .. } => self.streams.clear(),
                 Command::CloseStream { stream } => drop(self.streams.remove(&stream)),
-                Command::Query { .. } => {}
+                Command::OpenRest { .. } | Command::Query { .. } => {}
             }
         }
     }

@@ -1,20 +1,56 @@
 //! What descriptions do to streams and legs.
 
 use super::*;
+use crate::media::command::StreamId;
 
 #[test]
 fn an_offer_opens_a_stream_and_says_who_may_speak() {
     let mut bench = Bench::new(&config());
     assert_eq!(bench.signal(&request(Method::Invite, 1, &[audio(P4)])), [Grant::Relayed { port: 16384 }]);
     let commands = bench.commands();
-    let Command::Open { ports, latch: LatchMode::Signalled, .. } = commands[0] else { panic!("{commands:?}") };
-    assert_eq!(ports, PerFamily::new(16384, 16384));
+    let Command::Open { ports, side, latch: LatchMode::Signalled, .. } = commands[0] else { panic!("{commands:?}") };
+    assert_eq!((ports, side), (PerFamily::new(16384, 16384), Family::V6));
     let Command::Describe { side: Family::V4, leg, .. } = commands[1] else { panic!("{commands:?}") };
     assert_eq!((leg.rtp, leg.rtcp), (Some(at(P4)), Some(at("192.0.2.101:4001"))));
     assert_eq!(leg.acceptable, [Some(at(P4).ip()); 2]);
     let Command::Describe { side: Family::V6, leg, .. } = commands[2] else { panic!("{commands:?}") };
     assert_eq!((leg.rtp, leg.acceptable), (None, [Some(at(P6).ip()), None]));
     assert_eq!(commands.len(), 3);
+}
+
+/// Of a call that is refused only the callee ever heard of a port.
+#[test]
+fn sockets_are_opened_when_a_message_names_them() {
+    let mut bench = Bench::new(&config());
+    bench.signal(&request(Method::Invite, 1, &[audio(P4)]));
+    bench.commands();
+    let ringing = response(request(Method::Invite, 1, &[]), 183, &[]);
+    bench.signal(&ringing);
+    assert_eq!(bench.commands(), []);
+    let rest = Command::OpenRest { stream: StreamId(1), side: Family::V4, port: 16384 };
+    for status in [183, 183, 200] {
+        let answer = Signal { status: Some(status), wanted: Some(&[audio(P6)]), ..ringing };
+        assert_eq!(bench.signal(&answer), [Grant::Relayed { port: 16384 }]);
+        let first = bench.commands().into_iter().next();
+        assert_eq!(first == Some(rest.clone()), first.is_some(), "{first:?}");
+    }
+    bench.table.open_rest(SessionId(1));
+    assert_eq!(bench.commands(), []);
+}
+
+/// The callee may speak before it answers.
+#[test]
+fn early_media_opens_what_no_message_named() {
+    let mut bench = Bench::new(&config());
+    bench.signal(&request(Method::Invite, 1, &[audio(P4), audio("192.0.2.101:4002")]));
+    bench.commands();
+    bench.table.open_rest(SessionId(1));
+    let rest = |stream, port| Command::OpenRest { stream: StreamId(stream), side: Family::V4, port };
+    assert_eq!(bench.commands(), [rest(1, 16384), rest(2, 16386)]);
+    bench.table.open_rest(SessionId(1));
+    assert_eq!(bench.commands(), []);
+    bench.signal(&response(request(Method::Invite, 1, &[]), 200, &[audio(P6)]));
+    assert!(!bench.commands().contains(&rest(1, 16384)));
 }
 
 #[test]

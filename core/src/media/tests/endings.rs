@@ -30,6 +30,30 @@ fn bye_ends_from_either_side_with_the_right_tags_only() {
     assert_eq!(bench.table.poll_timeout(), None);
 }
 
+/// A 200 whose ACK was lost is sent again, and may meet the BYE.
+#[test]
+fn what_comes_late_begins_no_call_after_bye() {
+    let mut bench = Bench::answered();
+    bench.signal(&in_dialog(Method::Bye, 2, &[]));
+    bench.commands();
+    let answer = [audio(P6)];
+    let again = response(request(Method::Invite, 1, &[]), 200, &answer);
+    bench.now = seconds(31);
+    assert_eq!(bench.signal(&again), [Grant::Refused]);
+    assert_eq!(bench.signal(&in_dialog(Method::Ack, 1, &[audio(P4)])), [Grant::Refused]);
+    assert_eq!((bench.table.sessions(), bench.commands().len()), (0, 0));
+    // Whoever asks for media gets it: somebody else ended the call, or it is another one.
+    bench.signal(&in_dialog(Method::Invite, 3, &[audio(P4)]));
+    assert_eq!(bench.table.sessions(), 1);
+    bench.signal(&response(in_dialog(Method::Invite, 3, &[]), 200, &[audio(P6)]));
+    assert_eq!(bench.table.ports_in_use(Family::V6), 1);
+    bench.signal(&in_dialog(Method::Bye, 4, &[]));
+    // Later it can only be a call from before a restart of ours.
+    bench.now = seconds(70);
+    bench.signal(&again);
+    assert_eq!(bench.table.sessions(), 1);
+}
+
 #[test]
 fn failure_ends_when_no_branch_is_left_and_cancel_does_not() {
     let mut bench = Bench::new(&config());
@@ -60,6 +84,20 @@ fn a_branch_of_a_late_offer_that_fails_ends_nothing_while_another_rings() {
     bench.signal(&response(invite, 486, &[]));
     assert_eq!(bench.table.sessions(), 1);
     bench.signal(&Signal { to_tag: C, ..response(other, 486, &[]) });
+    assert_eq!(bench.end().unwrap().end, End::Failed(486));
+}
+
+/// UDP may turn a provisional response and the final one round.
+#[test]
+fn a_branch_that_failed_is_not_pending_again_when_it_rang_before() {
+    let mut bench = Bench::new(&config());
+    let invite = request(Method::Invite, 1, &[]);
+    bench.signal(&request(Method::Invite, 1, &[audio(P4)]));
+    bench.signal(&Signal { branch: 2, ..request(Method::Invite, 1, &[audio(P4)]) });
+    bench.signal(&response(invite, 486, &[]));
+    bench.signal(&response(invite, 180, &[]));
+    assert_eq!(bench.table.sessions(), 1);
+    bench.signal(&Signal { branch: 2, ..response(invite, 486, &[]) });
     assert_eq!(bench.end().unwrap().end, End::Failed(486));
 }
 

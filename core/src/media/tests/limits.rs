@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::config::PortOrder;
+use crate::media::command::StreamId;
 use proptest::prelude::*;
 
 #[test]
@@ -300,6 +301,27 @@ proptest! {
         let rested = bench.now + crate::media::ports::REST;
         prop_assert_eq!(bench.table.relays.available(rested), 10);
     }
+}
+
+/// The caller's side is opened by the answer, with another port if need be.
+#[test]
+fn a_port_of_the_callers_side_is_replaced_when_the_call_is_answered() {
+    let mut bench = Bench::new(&config());
+    bench.signal(&request(Method::Invite, 1, &[audio(P4)]));
+    bench.commands();
+    let answer = Signal { wanted: Some(&[audio(P6)]), ..response(request(Method::Invite, 1, &[]), 200, &[]) };
+    assert_eq!(bench.signal(&answer), [Grant::Relayed { port: 16384 }]);
+    bench.commands();
+    assert!(bench.table.port_taken(bench.now, Family::V4, 16384));
+    let stream = StreamId(1);
+    assert_eq!(bench.commands(), [Command::OpenRest { stream, side: Family::V4, port: 16386 }]);
+    assert_eq!(bench.signal(&answer), [Grant::Relayed { port: 16386 }]);
+    assert_eq!(bench.commands(), []);
+    // Where none can be had the call goes on without the stream.
+    bench.table.no_socket(bench.now, Family::V4, 16386);
+    assert_eq!(bench.commands(), [Command::CloseStream { stream }]);
+    assert_eq!(bench.signal(&answer), [Grant::Refused]);
+    assert_eq!((bench.table.sessions(), bench.table.ports_in_use(Family::V6)), (1, 0));
 }
 
 #[test]

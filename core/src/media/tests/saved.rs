@@ -17,7 +17,14 @@ fn travelled(table: &Table) -> Saved {
 impl Bench {
     /// From now on in another process.
     fn hand_over(&mut self, config: &Config) {
+        self.open_all();
         self.table = Table::resume(config, travelled(&self.table)).unwrap();
+    }
+
+    /// All sockets are open.
+    fn open_all(&mut self) {
+        self.table.open_all();
+        assert!(self.commands().iter().all(|command| matches!(command, Command::OpenRest { .. })));
     }
 
     /// All commands; each question is answered at once: nothing was heard.
@@ -153,9 +160,10 @@ fn owner(table: &Table, side: Family, grant: &Grant) -> Option<(SessionId, usize
 /// Which ports they are is chance.
 fn without_ports(commands: Vec<Command>) -> Vec<Command> {
     let same = |command| match command {
-        Command::Open { session, stream, latch, .. } => {
-            Command::Open { session, stream, latch, ports: PerFamily::default() }
+        Command::Open { session, stream, side, latch, .. } => {
+            Command::Open { session, stream, ports: PerFamily::default(), side, latch }
         }
+        Command::OpenRest { stream, side, .. } => Command::OpenRest { stream, side, port: 0 },
         other => other,
     };
     commands.into_iter().map(same).collect()
@@ -171,6 +179,7 @@ proptest! {
         let (mut stays, mut moves) = (Bench::new(&one), Bench::new(&one));
         for (number, step) in steps.iter().enumerate() {
             if number % often == 0 {
+                stays.open_all();
                 moves.hand_over(&other);
             }
             same_step(step, &mut stays, &mut moves)?;
