@@ -33,8 +33,6 @@ pub struct End(u128);
 /// The ends that one message names.
 #[derive(Clone, Copy, Debug)]
 pub struct Named {
-    /// Call-ID alone.
-    pub call: u128,
     /// The sender on the arriving side; `None` in a response without To-tag.
     pub sender: Option<End>,
     /// The other party on the leaving side; `None` in a request without To-tag.
@@ -98,18 +96,31 @@ impl Ends {
         self.key
     }
 
-    /// The ends of a message. From has a tag always; where an old one has none
-    /// (RFC 2543), that stands for a tag.
-    pub fn name(&self, signal: &Signal<'_>) -> Named {
+    /// The Call-ID of a message alone, as its ends have it.
+    pub fn call(&self, signal: &Signal<'_>) -> u128 {
+        self.hash(signal).finish128()
+    }
+
+    fn end(&self, signal: &Signal<'_>, side: Family, tag: &[u8]) -> End {
+        let mut end = self.hash(signal);
+        end.byte(side as u8);
+        end.bytes(tag);
+        End(end.finish128())
+    }
+
+    /// One that has taken in the Call-ID.
+    #[inline]
+    fn hash(&self, signal: &Signal<'_>) -> SipHash<siphasher::sip128::SipHasher24> {
         let mut call = SipHash::new128(&self.key);
         call.word(signal.call_id.len() as u64);
         call.bytes(signal.call_id);
-        let end = |side: Family, tag: &[u8]| {
-            let mut end = call;
-            end.byte(side as u8);
-            end.bytes(tag);
-            End(end.finish128())
-        };
+        call
+    }
+
+    /// The ends of a message. From has a tag always; where an old one has none
+    /// (RFC 2543), that stands for a tag.
+    pub fn name(&self, signal: &Signal<'_>) -> Named {
+        let end = |side, tag| self.end(signal, side, tag);
         let (arriving, leaving) = (signal.arrival, signal.arrival.other());
         let from = signal.from_tag.unwrap_or_default();
         let to = match signal.method {
@@ -122,7 +133,7 @@ impl Ends {
             None => (Some(end(arriving, from)), to.map(|tag| end(leaving, tag))),
             Some(_) => (to.map(|tag| end(arriving, tag)), Some(end(leaving, from))),
         };
-        Named { call: call.finish128(), sender, other }
+        Named { sender, other }
     }
 
     /// The session that a message belongs to.

@@ -132,7 +132,7 @@ impl Reoffer {
 
 impl Session {
     /// The session that `signal`, with a description, begins.
-    pub fn new(now: Duration, signal: &Signal<'_>, named: &Named, asked_by: Option<IpAddr>) -> Self {
+    pub fn new(now: Duration, signal: &Signal<'_>, named: &Named, call: u128, asked_by: Option<IpAddr>) -> Self {
         let caller = requester(signal);
         let caller_end = if signal.status.is_none() { named.sender } else { named.other };
         let call_id = signal.call_id.get(..MAX_CALL_ID).unwrap_or(signal.call_id);
@@ -141,7 +141,7 @@ impl Session {
         parties[signal.arrival.other()] = Some(signal.destination);
         let mut session = Self {
             call_id: call_id.into(),
-            call: named.call,
+            call,
             caller,
             parties,
             asked_by,
@@ -295,7 +295,7 @@ impl Session {
 
     /// Keeps what a callee says of a line, for when its dialog gets the leg;
     /// whether it said so before, and another fork's word may be newer.
-    pub fn remember(&mut self, signal: &Signal<'_>, named: &Named, index: usize, leg: LegState) -> bool {
+    pub fn remember(&mut self, signal: &Signal<'_>, named: &Named, index: usize, leg: &LegState) -> bool {
         if signal.arrival == self.caller || index >= MAX_LINES {
             return false;
         }
@@ -304,14 +304,23 @@ impl Session {
         if dialog.legs.len() <= index {
             dialog.legs.resize(index + 1, None);
         }
-        let before = dialog.legs.get_mut(index).and_then(|slot| slot.replace(leg));
-        open && before == Some(leg)
+        let Some(said) = dialog.legs.get_mut(index) else { return false };
+        let repeated = said.as_ref() == Some(leg);
+        if !repeated {
+            *said = Some(*leg);
+        }
+        open && repeated
     }
 
     /// Before a description within a dialog changes anything: keeps what was,
     /// until the response says whether it holds (RFC 3261 §14.1, RFC 3311 §5.1).
     pub fn reoffered(&mut self, signal: &Signal<'_>, named: &Named) {
-        let said = named.sender.filter(|_| signal.arrival != self.caller).and_then(|end| self.said(end).cloned());
+        let callee = named.sender.filter(|_| signal.arrival != self.caller);
+        let said = || {
+            callee
+                .and_then(|end| self.dialogs.iter().find(|dialog| dialog.callee == end))
+                .map(|dialog| dialog.legs.clone())
+        };
         let legs = || self.lines.iter().map(|line| line.legs[signal.arrival]).collect();
         let changes = matches!(signal.method, Method::Invite | Method::Update) && signal.status.is_none();
         match &mut self.reoffers[requester(signal)] {
@@ -321,7 +330,7 @@ impl Session {
             slot if changes && signal.to_tag.is_some() => {
                 let mut before = PerFamily::default();
                 before[signal.arrival] = Some(legs());
-                *slot = Some(Reoffer { method: signal.method, cseq: signal.cseq, before, said });
+                *slot = Some(Reoffer { method: signal.method, cseq: signal.cseq, before, said: said() });
             }
             _ => {}
         }
@@ -349,11 +358,6 @@ impl Session {
 
     fn reoffer(&mut self, signal: &Signal<'_>) -> Option<Reoffer> {
         self.reoffers[requester(signal)].take_if(|reoffer| reoffer.is_of(signal))
-    }
-
-    /// What a callee has said of its legs.
-    fn said(&self, callee: End) -> Option<&Vec<Option<LegState>>> {
-        self.dialogs.iter().find(|dialog| dialog.callee == callee).map(|dialog| &dialog.legs)
     }
 
     /// Something new was said of the media at this time.

@@ -189,7 +189,7 @@ impl Table {
             }
             Some(wanted) => {
                 learn_ends(session, id, &named, &mut self.ends);
-                let owner = Owner { call: named.call, session: id, line: 0 };
+                let owner = Owner { call: session.call, session: id, line: 0 };
                 let (relays, limits, destinations) = (&mut self.relays, &mut self.limits, &self.destinations);
                 Description { now, signal, named: &named, owner, session, relays, limits, destinations }
                     .read(wanted, grants);
@@ -390,12 +390,13 @@ impl Table {
         let needed = wanted.iter().take(MAX_LINES).filter(|wanted| is_relayed(signal, wanted)).count();
         let asked_by = self.limits.admit(self.sessions.len(), signal.asked_by, needed)?;
         if self.relays.available(now) < needed {
-            self.limits.release(asked_by);
+            self.limits.release(asked_by, 0);
             return Err(Refusal::NoPorts);
         }
         self.last_session = self.last_session.saturating_add(1);
         let id = SessionId(self.last_session);
-        let session = Session::new(now, signal, named, asked_by);
+        let mut session = Session::new(now, signal, named, self.ends.call(signal), asked_by);
+        session.deadline = session.expires(&self.timeouts);
         self.deadlines.insert((session.deadline, id));
         self.sessions.insert(id, session);
         Ok(id)
@@ -407,11 +408,9 @@ impl Table {
         for end in &session.ends {
             self.ends.remove(*end);
         }
-        for relay in session.lines.iter().filter_map(|line| line.relay) {
-            self.relays.give_back(now, relay);
-            self.limits.release_stream(session.asked_by);
-        }
-        self.limits.release(session.asked_by);
+        let relays = session.lines.iter().filter_map(|line| line.relay);
+        self.limits.release(session.asked_by, relays.clone().count());
+        relays.for_each(|relay| self.relays.give_back(now, relay));
         self.relays.push(Command::Close { session: id, obituary: Box::new(session.obituary(now, end)) });
     }
 }
