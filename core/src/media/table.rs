@@ -116,6 +116,7 @@ impl Table {
         let (set_aside, last_stream) = self.relays.save();
         Saved {
             key: self.ends.key(),
+            over: self.ends.over(),
             sessions: self.sessions.iter().map(|(&id, session)| (id, session.clone())).collect(),
             last_session: self.last_session,
             last_stream,
@@ -130,7 +131,8 @@ impl Table {
     ///
     /// Where what was told cannot be.
     pub fn resume(config: &Config, saved: Saved) -> Result<Self, Unfit> {
-        let mut table = Self { ends: Ends::new(saved.key), last_session: saved.last_session, ..Self::new(config) };
+        let mut table =
+            Self { ends: Ends::after(saved.key, saved.over), last_session: saved.last_session, ..Self::new(config) };
         let mut streams = BTreeSet::new();
         for (id, session) in saved.sessions {
             if id.0 > saved.last_session || table.sessions.contains_key(&id) {
@@ -195,6 +197,9 @@ impl Table {
             None => {}
         }
         if let Some(end) = advance(now, session, signal, &named, &mut self.relays) {
+            if matches!(signal.method, Method::Bye | Method::Invite) {
+                session.callees().for_each(|callee| self.ends.is_over(now, callee, signal));
+            }
             self.end(now, id, end);
         } else {
             reschedule(id, session, &self.timeouts, &mut self.deadlines);
@@ -364,13 +369,12 @@ impl Table {
             return Ok(Some(id));
         }
         let Some(wanted) = description.filter(|wanted| relays(signal, wanted)) else { return Ok(None) };
-        let asks = signal.status.is_none() && signal.method != Method::Ack;
         // A 200 that is sent again, or its ACK: the call is over.
-        if !asks && self.ends.is_late(now, named) {
+        if self.ends.is_late(now, signal, named) {
             return Ok(None);
         }
         match self.begin(now, signal, named, wanted) {
-            Err(_) if !asks => Ok(None),
+            Err(_) if signal.status.is_some() || signal.method == Method::Ack => Ok(None),
             begun => begun.map(Some),
         }
     }
@@ -403,9 +407,6 @@ impl Table {
         self.deadlines.remove(&(session.deadline, id));
         for end in &session.ends {
             self.ends.remove(*end);
-        }
-        if let (End::Bye(_), Some(callee)) = (end, session.answered) {
-            self.ends.hang_up(now, callee);
         }
         let relays = session.lines.iter().filter_map(|line| line.relay);
         self.limits.release(session.asked_by, relays.clone().count());
