@@ -223,7 +223,7 @@ impl AsFd for Unbound {
 #[allow(clippy::disallowed_types, reason = "the shell owns sockets")]
 pub fn bind_media(address: SocketAddr, options: SocketOptions) -> Result<UdpSocket, BindError> {
     let failed = |cause| BindError { address, role: Role::Media, cause };
-    let socket = Unbound::new(Family::of(address.ip()), options).map_err(failed)?;
+    let socket = Unbound::new(Family::at(address), options).map_err(failed)?;
     socket.bind(address)?;
     Ok(socket.into())
 }
@@ -235,7 +235,7 @@ pub fn bind_media(address: SocketAddr, options: SocketOptions) -> Result<UdpSock
 #[allow(clippy::disallowed_types, reason = "the shell owns sockets")]
 pub fn bind_media_again(address: SocketAddr, options: SocketOptions) -> Result<UdpSocket, BindError> {
     let failed = |cause| BindError { address, role: Role::Media, cause };
-    let socket = Unbound::new(Family::of(address.ip()), options).map_err(failed)?;
+    let socket = Unbound::new(Family::at(address), options).map_err(failed)?;
     socket.0.set_reuse_port(true).map_err(failed)?;
     socket.bind(address)?;
     Ok(socket.into())
@@ -249,7 +249,7 @@ fn bind(
     prepare: impl FnOnce(&Socket) -> io::Result<()>,
 ) -> Result<UdpSocket, BindError> {
     let make = || {
-        let family = Family::of(address.ip());
+        let family = Family::at(address);
         let socket = new(domain(family))?;
         prepare_sip(&socket, family, freebind)?;
         prepare(&socket)?;

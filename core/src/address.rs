@@ -214,7 +214,7 @@ impl Directory {
 
     /// Whether `endpoint` is a listen address.
     pub fn is_listen(&self, endpoint: SocketAddr) -> bool {
-        self.listen(Family::of(endpoint.ip())) == endpoint
+        self.listen(Family::at(endpoint)) == endpoint
     }
 
     /// Whether `endpoint` is one of our sockets, address and port.
@@ -293,7 +293,7 @@ impl Directory {
     /// when rule 1 does not do: the fake of its phone, else the listen address.
     pub fn stand_in(&self, arrival: Family, host: IpAddr, port: Option<u16>) -> (SocketAddr, StandIn) {
         let endpoint = SocketAddr::new(canonical(host), port.unwrap_or(SIP_PORT));
-        let phone = (Family::of(endpoint.ip()) == arrival).then(|| self.phone(endpoint)).flatten();
+        let phone = (Family::at(endpoint) == arrival).then(|| self.phone(endpoint)).flatten();
         match phone.and_then(|index| self.map(index)) {
             Some(map) => (map.fake, StandIn::Fake),
             None => (self.listen(arrival.other()), StandIn::Listen),

@@ -85,7 +85,7 @@ impl Config {
     pub fn check(&self) -> Result<(), ConfigError> {
         for (family, &listen) in self.listen.iter() {
             check_endpoint(listen).map_err(|why| ConfigError::Listen { family, listen, why })?;
-            if Family::of(listen.ip()) != family {
+            if Family::at(listen) != family {
                 return Err(ConfigError::ListenFamily { family, listen });
             }
         }

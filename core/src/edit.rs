@@ -73,20 +73,19 @@ impl Edits {
                 return;
             }
         }
-        let edit = Edit { at, text: start..self.texts.len() };
         // Nearly all come in their order.
-        if self.edits.last().is_none_or(|last| key(&last.at) <= key(&edit.at)) {
-            self.edits.push(edit);
+        if self.edits.last().is_none_or(|last| key(&last.at) <= key(&at)) {
+            self.edits.push(Edit { at, text: start..self.texts.len() });
         } else {
-            self.put_in_order(edit);
+            self.put_in_order(at, start);
         }
     }
 
     /// Behind those that belong before it, or at the same place.
     #[cold]
-    fn put_in_order(&mut self, edit: Edit) {
-        let place = self.edits.partition_point(|before| key(&before.at) <= key(&edit.at));
-        self.edits.insert(place, edit);
+    fn put_in_order(&mut self, at: Range<usize>, start: usize) {
+        let place = self.edits.partition_point(|before| key(&before.at) <= key(&at));
+        self.edits.insert(place, Edit { at, text: start..self.texts.len() });
     }
 
     /// How many bytes longer (or shorter) the edits between `from` and the end

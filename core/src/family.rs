@@ -27,6 +27,11 @@ impl Family {
         }
     }
 
+    /// The family of an endpoint's address.
+    pub fn at(endpoint: SocketAddr) -> Self {
+        if endpoint.is_ipv4() { Self::V4 } else { Self::V6 }
+    }
+
     /// The other side of the bridge.
     pub fn other(self) -> Self {
         match self {

@@ -266,7 +266,7 @@ fn cross_media(
     let signal = signal(message, passage, method, described.is_some().then_some(room.wanted.as_slice()));
     room.grants.clear();
     state.signal(now, &signal, &mut room.grants).map_err(Hindrance::Refused)?;
-    let arrival = Family::of(passage.local.ip());
+    let arrival = Family::at(passage.local);
     let ours = directory.sdp_connection(arrival.other());
     for &part in others.unwrap_or_default() {
         let other = Description::parse(message.bytes, part, &mut room.alternative).map_err(Hindrance::Malformed)?;
@@ -284,7 +284,7 @@ fn signal<'a>(message: &Message<'a>, passage: &Passage, method: Method, wanted: 
         method,
         cseq: passage.cseq,
         status: message.status(),
-        arrival: Family::of(passage.local.ip()),
+        arrival: Family::at(passage.local),
         from_tag: passage.identities.from_tag(message),
         to_tag: passage.identities.to_tag(message),
         source: passage.source,

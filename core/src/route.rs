@@ -210,7 +210,7 @@ struct Router<'a> {
 /// Where `request` goes. `routes` says afterwards which Routes are popped.
 pub fn route(request: &Request<'_>, directory: &Directory, routes: &mut Routes) -> Result<Hop, Reason> {
     routes.read(request.message)?;
-    let arrival = Family::of(request.local.ip());
+    let arrival = Family::at(request.local);
     let from = own_address(request, directory, arrival.other());
     let mut router = Router { directory, request, arrival, leaving: arrival.other(), received: None, from };
     let uri = Uri::within(request.message.bytes, request.uri);
@@ -219,7 +219,7 @@ pub fn route(request: &Request<'_>, directory: &Directory, routes: &mut Routes) 
     let (span, uri) = last.map_or((request.uri, uri), |last| (last.span, Some(last.uri)));
     let target = Target::new(request, directory, span, uri)?;
     let hop = router.next_hop(routes, &target)?;
-    if !Directory::is_callable(hop.to) || Family::of(hop.to.ip()) != router.leaving {
+    if !Directory::is_callable(hop.to) || Family::at(hop.to) != router.leaving {
         return Err(Reason::Forbidden);
     }
     if request.source == Source::Ourselves && directory.is_ours(hop.to) {
@@ -235,7 +235,7 @@ fn own_address(request: &Request<'_>, directory: &Directory, leaving: Family) ->
 
 fn own_fake(request: &Request<'_>, directory: &Directory, leaving: Family) -> Option<SocketAddr> {
     let Source::Phone(index) = request.source else { return None };
-    directory.map(index).map(|map| map.fake).filter(|fake| Family::of(fake.ip()) == leaving)
+    directory.map(index).map(|map| map.fake).filter(|&fake| Family::at(fake) == leaving)
 }
 
 impl Router<'_> {
@@ -269,7 +269,7 @@ impl Router<'_> {
 
     fn names_us(&self, uri: &RouteUri, side: Family) -> bool {
         match uri.endpoint {
-            Some(endpoint) => Family::of(endpoint.ip()) == side && self.directory.is_ours(endpoint),
+            Some(endpoint) => Family::at(endpoint) == side && self.directory.is_ours(endpoint),
             None => side == self.arrival && self.is_own_name(uri),
         }
     }
@@ -288,7 +288,7 @@ impl Router<'_> {
         let received = Written::parse(uri.parameter(text, b"received")?.value.of(text))?.endpoint;
         let seal = Seal::parse(uri.parameter(text, b"sig")?.value.of(text))?;
         let proven = seal == seal_route(self.directory.key(), route, received);
-        (proven && Family::of(received.ip()) == self.leaving).then_some(received)
+        (proven && Family::at(received) == self.leaving).then_some(received)
     }
 
     fn next_hop(&self, routes: &mut Routes, target: &Target) -> Result<Hop, Reason> {
@@ -321,8 +321,8 @@ impl Router<'_> {
     /// What becomes of a Request-URI that did not decide where the request goes.
     fn leaving_uri(&self, target: &Target) -> RequestUri {
         match (target.led, target.numeric) {
-            (Some((to, _)), _) if Family::of(to.ip()) == self.leaving => RequestUri::Restored,
-            (_, Some(numeric)) if Family::of(numeric.endpoint().ip()) == self.leaving => RequestUri::AsItStands,
+            (Some((to, _)), _) if Family::at(to) == self.leaving => RequestUri::Restored,
+            (_, Some(numeric)) if Family::at(numeric.endpoint()) == self.leaving => RequestUri::AsItStands,
             _ => RequestUri::Mapped,
         }
     }
@@ -340,7 +340,7 @@ impl Router<'_> {
     /// A Route of others: numeric ones directly, names through the uplink.
     fn by_route(&self, next: &RouteUri) -> Result<SocketAddr, Reason> {
         let Some(endpoint) = next.endpoint else { return self.uplink(Reason::NoUplink) };
-        if Family::of(endpoint.ip()) == self.arrival {
+        if Family::at(endpoint) == self.arrival {
             return Err(Reason::BadRoute);
         }
         if self.directory.may_reach(self.request.rights, endpoint) {
@@ -381,7 +381,7 @@ impl Router<'_> {
     /// To a numeric address.
     fn to_numeric(&self, to: SocketAddr, target: &Target) -> Result<Hop, Reason> {
         let proven = target.led.is_some_and(|(_, proven)| proven);
-        if Family::of(to.ip()) == self.leaving {
+        if Family::at(to) == self.leaving {
             if !proven && !self.directory.may_reach(self.request.rights, to) {
                 return Err(Reason::Forbidden);
             }

@@ -103,16 +103,19 @@ impl Mac {
     /// Covers an address, as a number.
     #[inline]
     pub fn address(&mut self, address: IpAddr) -> &mut Self {
-        match address.to_canonical() {
-            IpAddr::V4(v4) => {
-                let [a, b, c, d] = v4.octets();
-                self.0.bytes(&[4, a, b, c, d]);
-            }
-            IpAddr::V6(v6) => {
-                self.0.byte(16);
-                self.0.bytes(&v6.octets());
-            }
+        // Each part as it lies: what is put together first has to wait for that.
+        match address {
+            IpAddr::V4(v4) => self.byte(4).octets(&v4.octets()),
+            IpAddr::V6(v6) => match v6.to_ipv4_mapped() {
+                Some(v4) => self.byte(4).octets(&v4.octets()),
+                None => self.byte(16).octets(&v6.octets()),
+            },
         }
+    }
+
+    #[inline]
+    fn octets(&mut self, octets: &[u8]) -> &mut Self {
+        self.0.bytes(octets);
         self
     }
 

@@ -50,7 +50,7 @@ impl OpenPair {
     /// # Errors
     /// A port that cannot be had.
     pub fn bind(address: SocketAddr, stock: &mut Stock) -> Result<Self, PortTaken> {
-        let (side, port) = (Family::of(address.ip()), address.port());
+        let (side, port) = (Family::at(address), address.port());
         let mut bind = |port| {
             let bound = stock.bind(SocketAddr::new(address.ip(), port));
             bound.map_err(|error| PortTaken { side, port: address.port(), error })

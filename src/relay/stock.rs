@@ -75,7 +75,7 @@ impl Stock {
     /// Where it cannot be had.
     #[allow(clippy::disallowed_types, reason = "the shell owns sockets")]
     pub(super) fn bind(&mut self, address: SocketAddr) -> Result<UdpSocket, BindError> {
-        let family = Family::of(address.ip());
+        let family = Family::at(address);
         // What went out may come back: files that calls had were closed.
         self.exhausted = false;
         let socket = match self.sockets[family].pop() {

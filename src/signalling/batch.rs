@@ -225,7 +225,7 @@ mod tests {
             let arrived = waiting(&mut inbox, &them);
             assert_eq!(arrived.iter().map(|(_, bytes)| bytes.len()).collect::<Vec<_>>(), lengths);
             assert!(arrived.iter().all(|(from, bytes)| *from == here && bytes.iter().all(|&byte| byte == b'x')));
-            assert_eq!(inbox.receive(them.as_raw_fd(), Family::of(there.ip())), 0);
+            assert_eq!(inbox.receive(them.as_raw_fd(), Family::at(there)), 0);
             assert!(inbox.get(0).is_none());
         }
     }

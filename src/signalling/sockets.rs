@@ -210,7 +210,7 @@ mod tests {
         let mut addresses = Vec::new();
         for address in ["127.0.0.1:0", "[::1]:0", "[::1]:0"] {
             let address: SocketAddr = address.parse().unwrap();
-            let role = Role::Listen(Family::of(address.ip()));
+            let role = Role::Listen(Family::at(address));
             let socket = bind_sip(address, role, SocketOptions::default(), 1).unwrap().remove(0);
             let address = socket.local_addr().unwrap();
             sockets.add(SipSocket { address, socket }).unwrap();

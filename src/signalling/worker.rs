@@ -211,7 +211,7 @@ impl Worker {
     fn receive(&mut self, key: usize, inbox: &mut Inbox, outbox: &mut Outbox) -> io::Result<()> {
         let Some(socket) = self.sockets.get(key) else { return Ok(()) };
         let (local, socket) = (socket.address, socket.socket.as_raw_fd());
-        let family = Family::of(local.ip());
+        let family = Family::at(local);
         let now = self.clock.now();
         // However much comes, what waits is worked off between.
         for _ in 0..ROUNDS {
@@ -345,7 +345,7 @@ impl Worker {
     /// its media ports are open before anybody hears of them.
     fn decide(&mut self, now: Duration, datagram: &Datagram<'_>, out: &mut Vec<u8>) -> io::Result<Outcome> {
         let outcome = self.proxy.handle(now, datagram, &mut self.shared.with(&mut self.stock), out);
-        self.heard.hear(now, self.proxy.sender(), Family::of(datagram.remote.ip()));
+        self.heard.hear(now, self.proxy.sender(), Family::at(datagram.remote));
         self.record(now, datagram, outcome, out)?;
         Ok(outcome)
     }

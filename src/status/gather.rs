@@ -238,7 +238,7 @@ fn parties(now: Duration, signalling: &Signalling) -> Vec<Party> {
     let phones = config.maps.iter().enumerate().map(|(index, map)| Party {
         kind: Kind::Phone,
         address: Plain(map.phone).to_string(),
-        family: name(Family::of(map.phone.ip())),
+        family: name(Family::at(map.phone)),
         stands_for: vec![Plain(map.fake).to_string()],
         last_heard: ago(signalling.phone_heard(index)),
     });

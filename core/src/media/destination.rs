@@ -87,7 +87,7 @@ impl Destinations {
     /// sent to `endpoint`.
     pub fn allows(&self, side: Family, from: (SocketAddr, Sender), endpoint: SocketAddr, relay: RelaySocket) -> bool {
         let (source, sender) = from;
-        if endpoint.port() == 0 || !is_unicast(endpoint.ip()) || Family::of(endpoint.ip()) != side {
+        if endpoint.port() == 0 || !is_unicast(endpoint.ip()) || Family::at(endpoint) != side {
             return false;
         }
         if relay != RelaySocket::No && self.listen[side] == endpoint.ip() {
@@ -137,7 +137,7 @@ mod tests {
     }
 
     fn allows_from(sender: Sender, source: &str, endpoint: SocketAddr, relay: RelaySocket) -> bool {
-        destinations().allows(Family::of(endpoint.ip()), (source.parse().unwrap(), sender), endpoint, relay)
+        destinations().allows(Family::at(endpoint), (source.parse().unwrap(), sender), endpoint, relay)
     }
 
     #[test]

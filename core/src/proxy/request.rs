@@ -111,7 +111,7 @@ impl Forwarding<'_> {
         let hop = route::route(&request, directory, &mut room.routes)?;
         let crossing = Crossing {
             directory,
-            arrival: Family::of(request.local.ip()),
+            arrival: Family::at(request.local),
             source: request.remote,
             rights: request.rights,
             destination: hop.to.ip(),

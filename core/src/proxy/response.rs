@@ -42,7 +42,7 @@ impl Decider {
         let cseq = validate(message)?;
         let from = via.branch.arrival;
         let to = via.below.response_address().filter(|&to| Directory::is_callable(to));
-        let to = to.filter(|to| Family::of(to.ip()) == Family::of(from.ip()) && from.is_ipv4() != local.is_ipv4());
+        let to = to.filter(|&to| Family::at(to) == Family::at(from) && from.is_ipv4() != local.is_ipv4());
         let to = to.ok_or(Reason::ForeignResponse)?;
         let source = directory.source(remote);
         *last_sender = source;
@@ -55,7 +55,7 @@ impl Decider {
         }
         let crossing = Crossing {
             directory,
-            arrival: Family::of(local.ip()),
+            arrival: Family::at(local),
             source: remote,
             rights: rights(source),
             destination: to.ip(),
@@ -83,7 +83,7 @@ impl Decider {
         }
         body::finish(message, edits);
         edits.apply(message.bytes, out);
-        if out.len() > largest_payload(Family::of(from.ip())) {
+        if out.len() > largest_payload(Family::at(from)) {
             return Err(Reason::TooLarge);
         }
         Ok(Outcome::Send { from, to, refused: None })

@@ -225,7 +225,7 @@ fn request_uri(text: &[u8], uri: Option<&Uri>, hop: &Hop, crossing: &Crossing<'_
 fn to_phone(text: &[u8], uri: &Uri, numeric: &Numeric, index: usize, crossing: &Crossing<'_>, edits: &mut Edits) {
     let Some(map) = crossing.directory.map(index) else { return };
     let plainly = (numeric.endpoint() == map.fake)
-        .then(|| crossing.directory.plain_counterpart(Family::of(map.fake.ip()), numeric.address, numeric.port));
+        .then(|| crossing.directory.plain_counterpart(Family::at(map.fake), numeric.address, numeric.port));
     let plainly = plainly.flatten().unwrap_or(Plainly::from(map.phone));
     put_host(uri, numeric, plainly, crossing.directory, edits);
     let token = token(text, uri).map(|(parameter, _)| parameter);

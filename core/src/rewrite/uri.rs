@@ -63,7 +63,7 @@ impl Crossing<'_> {
     pub fn map_uri(&self, text: &[u8], uri: &Uri, place: Place, bracketed: bool, edits: &mut Edits) {
         let Some(target) = Numeric::of(text, uri) else { return };
         let endpoint = SocketAddr::new(target.address, target.port.unwrap_or(SIP_PORT));
-        let ours = Family::of(endpoint.ip()) == self.arrival && self.directory.is_ours(endpoint);
+        let ours = Family::at(endpoint) == self.arrival && self.directory.is_ours(endpoint);
         if ours
             && place != Place::Bare
             && let Some((parameter, token)) = token(text, uri)
