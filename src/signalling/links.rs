@@ -4,16 +4,17 @@
 //! say on which. The kernel tells of each datagram; that is kept, so that what goes to
 //! its sender leaves by the same interface.
 
-use std::collections::VecDeque;
 use std::net::{SocketAddr, SocketAddrV6};
 
 /// How many addresses are kept.
 const KEPT: usize = 64;
 
-/// Those that were heard last, of all SIP threads.
+/// Those that were heard, by all SIP threads.
 #[derive(Debug, Default)]
 pub(super) struct Links {
-    heard: VecDeque<SocketAddrV6>,
+    heard: Vec<SocketAddrV6>,
+    /// Whose place the next one takes where all are taken.
+    oldest: usize,
 }
 
 /// `address`, if it is one of a link.
@@ -25,16 +26,21 @@ pub(super) fn link_local(address: SocketAddr) -> Option<SocketAddrV6> {
 }
 
 impl Links {
-    /// A datagram came from there.
+    /// A datagram came from there. Rare, and so out of the way of all others.
+    #[cold]
     pub(super) fn hear(&mut self, from: SocketAddrV6) {
-        self.heard.retain(|known| known.ip() != from.ip());
-        if self.heard.len() >= KEPT {
-            self.heard.pop_front();
+        if let Some(known) = self.heard.iter_mut().find(|known| known.ip() == from.ip()) {
+            *known = from;
+        } else if self.heard.len() < KEPT {
+            self.heard.push(from);
+        } else if let Some(oldest) = self.heard.get_mut(self.oldest) {
+            *oldest = from;
+            self.oldest = self.oldest.wrapping_add(1) % KEPT;
         }
-        self.heard.push_back(from);
     }
 
     /// Where to send what is for `to`.
+    #[cold]
     pub(super) fn reach(&self, mut to: SocketAddrV6) -> SocketAddrV6 {
         let heard = self.heard.iter().find(|known| known.ip() == to.ip());
         to.set_scope_id(heard.map_or(0, SocketAddrV6::scope_id));
