@@ -17,7 +17,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc::{Receiver, UnboundedReceiver, UnboundedSender};
 use tokio::sync::oneshot;
 use tokio::task::spawn_blocking;
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
 use tracing::{info, warn};
 
 use self::belongings::Belongings;
@@ -47,6 +47,9 @@ use crate::task;
 const FAR: Duration = Duration::from_secs(3600);
 /// How often what goes on is looked after.
 const MINUTE: Duration = Duration::from_secs(60);
+
+/// How long the end waits for what a relay thread has to tell.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Why the daemon does not start, or cannot go on. Each text is one clear line.
 #[derive(Debug, thiserror::Error)]
@@ -235,8 +238,20 @@ impl Daemon {
             }
         }
         self.service.stopping();
-        info!(calls_cut_off = self.signalling.relayed(), "stopped");
+        let calls_cut_off = self.signalling.relayed();
+        self.cut_off(&mut incoming.notices).await;
+        info!(calls_cut_off, "stopped");
         Ok(())
+    }
+
+    /// Ends all calls, so that the log has what was seen of each.
+    async fn cut_off(&mut self, notices: &mut UnboundedReceiver<Notice>) {
+        self.signalling.stop_listening();
+        self.signalling.end_calls();
+        while !self.signalling.is_idle() {
+            let Ok(Some(notice)) = timeout(PATIENCE, notices.recv()).await else { return };
+            self.notice(notice);
+        }
     }
 
     /// When the signalling wants to be called next.

@@ -225,6 +225,12 @@ impl Signalling {
         }
     }
 
+    /// Ends all calls: the process ends.
+    pub fn end_calls(&self) {
+        let now = self.clock.now();
+        self.shared.calls(now, |calls| calls.table.shut_down(now));
+    }
+
     /// A side's uplink was looked up.
     pub fn set_uplink(&mut self, side: Family, addresses: Vec<IpAddr>) {
         let mut directory = Directory::clone(&self.directory);

@@ -38,6 +38,24 @@ fn a_bye_ends_it_whatever_the_answer() {
     });
 }
 
+/// Whoever stops the proxy reads what became of the calls.
+#[test]
+fn the_end_of_the_proxy_is_told_of_each_call() {
+    isolated(|| {
+        for signal in ["TERM", "INT"] {
+            Scene::both_ways(|scene| {
+                let mut talk = scene.talk();
+                talk.assert_talks();
+                talk.daemon.signal(signal);
+                let ended = talk.daemon.await_line("call ended: this proxy was stopped");
+                assert!(ended.contains("both parties sent media"), "{ended}");
+                talk.daemon.await_line("stopped calls_cut_off=1");
+                assert!(talk.daemon.wait().success());
+            });
+        }
+    });
+}
+
 /// Nobody listens at the relay's ports any more.
 fn assert_closed(talk: &Talk) {
     for end in &talk.ends {
