@@ -128,10 +128,11 @@ impl Known {
     /// Takes in an answer; gives it back if it is another one. The order says
     /// nothing: name servers turn it round each time. So what was there before stays
     /// in front.
-    fn found(&mut self, mut addresses: Vec<IpAddr>) -> Option<Vec<IpAddr>> {
+    fn found(&mut self, addresses: Vec<IpAddr>) -> Option<Vec<IpAddr>> {
         self.failing = false;
-        let place = |address: &IpAddr| self.addresses.iter().position(|known| known == address);
-        addresses.sort_by_key(|address| place(address).unwrap_or(usize::MAX));
+        let stay = self.addresses.iter().filter(|known| addresses.contains(known));
+        let come = addresses.iter().filter(|address| !self.addresses.contains(address));
+        let addresses: Vec<IpAddr> = stay.chain(come).copied().collect();
         if addresses == self.addresses {
             return None;
         }

@@ -354,13 +354,6 @@ impl<'a> Scanner<'a> {
         self.text.get(self.at).copied()
     }
 
-    /// Steps over the next byte.
-    pub fn next_byte(&mut self) -> Option<u8> {
-        let byte = self.peek()?;
-        self.at += 1;
-        Some(byte)
-    }
-
     /// Steps over the next byte if it is `byte`.
     pub fn eat(&mut self, byte: u8) -> bool {
         let here = self.peek() == Some(byte);

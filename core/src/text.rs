@@ -267,12 +267,6 @@ pub fn write_endpoint(endpoint: SocketAddr, colon: u8, before_port: u8, out: &mu
     out.put(piece.as_bytes());
 }
 
-/// The digit of the lowest four bits.
-pub fn hex_digit(bits: u64) -> u8 {
-    let value = (bits & 15) as u8;
-    if value < 10 { b'0' + value } else { b'a' + value - 10 }
-}
-
 /// Sixteen hex digits.
 pub fn hex_digits(number: u64) -> [u8; 16] {
     let [front, back] = [(number >> 32) as u32, number as u32].map(|half| eight_hex_digits(half).to_be_bytes());

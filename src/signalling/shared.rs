@@ -119,11 +119,16 @@ impl Shared {
     pub(super) fn calls<R>(&self, now: Duration, act: impl FnOnce(&mut Calls) -> R) -> R {
         let mut calls = lock(&self.calls);
         let result = act(&mut calls);
+        self.carry_out(now, calls);
+        result
+    }
+
+    #[inline(never)] // Once for all that is done.
+    fn carry_out(&self, now: Duration, mut calls: MutexGuard<'_, Calls>) {
         let mut stock = Stock::none(calls.media.options);
         calls.carry_out(now, &mut stock, &mut (0..MOST_TRIES));
         self.leave(now, calls);
         self.wake_relay();
-        result
     }
 
     /// Wakes the relay threads where what they have to read is pressing; to be

@@ -281,21 +281,25 @@ fn troubles(signalling: &Signalling, before: Vec<Told>) -> Vec<Told> {
             Told { kind: kind.into(), reason, count }
         }))
         .collect();
-    sort(&mut told, |one, other| (&one.kind, &one.reason).cmp(&(&other.kind, &other.reason)));
+    sort(&mut told, by_name);
     told.dedup_by(|again, first| {
-        let same = (&again.kind, &again.reason) == (&first.kind, &first.reason);
+        let same = by_name(again, first).is_eq();
         if same {
             first.count = first.count.saturating_add(again.count);
         }
         same
     });
-    sort(&mut told, |one, other| other.count.cmp(&one.count));
+    sort(&mut told, |one, other| other.count.cmp(&one.count).then_with(|| by_name(one, other)));
     told
+}
+
+fn by_name(one: &Told, other: &Told) -> Ordering {
+    (&one.kind, &one.reason).cmp(&(&other.kind, &other.reason))
 }
 
 /// One for both orders, as it is large.
 fn sort(told: &mut [Told], order: fn(&Told, &Told) -> Ordering) {
-    told.sort_by(order);
+    told.sort_unstable_by(order);
 }
 
 fn call(now: Duration, view: &CallView, kinds: &PerFamily<Kind>, figures: Option<&SessionFigures>) -> Call {
