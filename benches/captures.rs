@@ -1,34 +1,44 @@
-//! What copies of messages cost: for Homer, in a file, on the web page.
+//! What copies cost: for Homer, in a file, on the web page.
 //!
 //! `cargo bench --bench captures` starts the program on loopback once for each kind,
-//! and lets MESSAGEs pass, some always under way. Told is the processor time of its
-//! threads for a message, of the SIP threads and of the one that writes, receiving
-//! and sending included. The kinds take turns, as a machine is never alone; the
-//! medians are told.
+//! and lets MESSAGEs pass, and media packets, some always under way. Told is the
+//! processor time of its threads for one, of the SIP or relay threads and of the one
+//! that writes, receiving and sending included. The kinds take turns, as a machine is
+//! never alone; the medians are told, and of the ratios to no copies in the same round.
 
 #![allow(clippy::disallowed_types, clippy::unwrap_used, clippy::indexing_slicing, missing_docs)]
 
 mod daemon;
+mod parties;
+mod streams;
 
 use std::fs;
 use std::net::UdpSocket;
 use std::time::Duration;
 
 use daemon::{Daemon, socket};
+use parties::{Pair, talk};
+use streams::{call, parties};
 
 /// Messages of a round.
 const MESSAGES: usize = 5000;
+/// Calls with media.
+const STREAMS: u16 = 64;
+/// Packets of a round, all streams and both ways together: no more than may wait for
+/// the one that writes, so that it writes them all.
+const PACKETS: u64 = 4096;
 /// Rounds.
-const ROUNDS: usize = 7;
+const ROUNDS: usize = 15;
 /// Messages under way.
 const WINDOW: usize = 32;
 /// How long the copies of the last messages may take.
 const SETTLE: Duration = Duration::from_millis(200);
 
-const KINDS: [(&str, &str); 4] = [
+const KINDS: [(&str, &str); 5] = [
     ("no copies", ""),
     ("--hep", " --hep 127.0.0.1:25090"),
     ("--pcap", " --pcap FILE"),
+    ("--pcap --pcap-rtp", " --pcap FILE-rtp --pcap-rtp"),
     ("--metrics, nobody looks", " --metrics 127.0.0.1:25064"),
 ];
 
@@ -52,43 +62,89 @@ fn pass(from: &UdpSocket, to: &UdpSocket, round: usize, port: u16) {
     }
 }
 
-/// Microseconds for a message, of the middle round.
-fn median(mut rounds: Vec<Duration>) -> f64 {
-    rounds.sort_unstable();
-    rounds[rounds.len() / 2].as_nanos() as f64 / MESSAGES as f64 / 1000.0
+/// What the program took on its threads of one kind, and to write, in each round.
+#[derive(Default)]
+struct Times {
+    work: Vec<Duration>,
+    writing: Vec<Duration>,
+}
+
+impl Times {
+    /// Measures a round.
+    fn take(&mut self, daemon: &Daemon, threads: &str, round: impl FnOnce()) {
+        let now = || [threads, "observer"].map(|name| daemon.processor_time(name));
+        let before = now();
+        round();
+        std::thread::sleep(SETTLE);
+        let [work, writing] = now();
+        self.work.push(work - before[0]);
+        self.writing.push(writing - before[1]);
+    }
+
+    /// Of one of so many, in words: what it took, how many times as much as without
+    /// copies in the same round, and what the copies took.
+    fn told(&self, without: &Self, count: u64) -> String {
+        let micros = |rounds: &[Duration]| {
+            median(rounds.iter().map(|time| time.as_nanos() as f64 / count as f64 / 1000.0).collect())
+        };
+        let ratio = |(one, other): (&Duration, &Duration)| one.as_secs_f64() / other.as_secs_f64();
+        let ratio = median(self.work.iter().zip(&without.work).map(ratio).collect());
+        format!("{:9.2} µs {ratio:5.2} {:5.2} µs", micros(&self.work), micros(&self.writing))
+    }
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_unstable_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+/// The program with copies of one kind, and calls through it.
+struct Kind {
+    daemon: Daemon,
+    /// Where the IPv6 phone is dialled.
+    stand_in: u16,
+    pairs: Vec<Pair>,
+    messages: Times,
+    packets: Times,
+}
+
+impl Kind {
+    fn start(number: u16, more: &str, four: &UdpSocket, six: &UdpSocket) -> Self {
+        let (port, stand_in, media) = (25100 + 4 * number, 25102 + 4 * number, 26000 + 1000 * number);
+        let arguments = format!(
+            "-l 127.0.0.1:{port} -L [::1]:{port} -m 127.0.0.1:25070=[::1]:{stand_in} \
+             -m [::1]:25072=127.0.0.1:{stand_in} -p {media}-{} --control none{more}",
+            media + 999
+        );
+        let daemon = Daemon::start(&arguments);
+        let pairs = parties(STREAMS, |number, pair| call(four, six, stand_in, number, pair));
+        // In which latches close and sockets are connected.
+        talk(&pairs, PACKETS);
+        Self { daemon, stand_in, pairs, messages: Times::default(), packets: Times::default() }
+    }
+
+    fn round(&mut self, number: usize, four: &UdpSocket, six: &UdpSocket) {
+        self.messages.take(&self.daemon, "sip", || pass(four, six, number, self.stand_in));
+        self.packets.take(&self.daemon, "relay", || talk(&self.pairs, PACKETS));
+    }
 }
 
 fn main() {
     let (four, six, _homer) = (socket("127.0.0.1:25070"), socket("[::1]:25072"), socket("127.0.0.1:25090"));
     let file = std::env::temp_dir().join(format!("sipproxy64-captures-{}.pcap", std::process::id()));
-    let daemons: Vec<(u16, Daemon)> = (25100..)
-        .step_by(4)
-        .zip(KINDS)
-        .map(|(port, (_, more))| {
-            let (stand_in, more) = (port + 2, more.replace("FILE", file.to_str().unwrap()));
-            let arguments = format!(
-                "-l 127.0.0.1:{port} -L [::1]:{port} -m 127.0.0.1:25070=[::1]:{stand_in} \
-                 -m [::1]:25072=127.0.0.1:{stand_in} --control none{more}"
-            );
-            (stand_in, Daemon::start(&arguments))
-        })
-        .collect();
-    let mut times = vec![[Vec::new(), Vec::new()]; KINDS.len()];
+    let file = file.to_str().unwrap();
+    let kinds =
+        (0..).zip(KINDS).map(|(number, (_, more))| Kind::start(number, &more.replace("FILE", file), &four, &six));
+    let mut kinds: Vec<Kind> = kinds.collect();
     for round in 0..ROUNDS {
-        for ((port, daemon), times) in daemons.iter().zip(&mut times) {
-            let now = || ["sip", "observer"].map(|name| daemon.processor_time(name));
-            let before = now();
-            pass(&four, &six, round, *port);
-            std::thread::sleep(SETTLE);
-            for (times, (after, before)) in times.iter_mut().zip(now().into_iter().zip(before)) {
-                times.push(after - before);
-            }
-        }
+        kinds.iter_mut().for_each(|kind| kind.round(round, &four, &six));
     }
-    println!("{:24} {:>12} {:>16}", "", "SIP threads", "who writes copies");
-    for ((name, _), [sip, observer]) in KINDS.into_iter().zip(times) {
-        println!("{name:24} {:9.2} µs {:14.2} µs", median(sip), median(observer));
+    println!("{:24} {:>27} {:>27}", "", "message: SIP, times, copies", "packet: relay, times, copies");
+    for ((name, _), kind) in KINDS.into_iter().zip(&kinds) {
+        let messages = kind.messages.told(&kinds[0].messages, MESSAGES as u64);
+        println!("{name:24} {messages:>27} {:>27}", kind.packets.told(&kinds[0].packets, PACKETS));
     }
-    drop(daemons);
-    fs::remove_file(file).unwrap();
+    for file in [file.to_owned(), format!("{file}-rtp")] {
+        fs::remove_file(file).unwrap();
+    }
 }

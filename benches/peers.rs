@@ -13,15 +13,17 @@
 
 mod daemon;
 mod parties;
+mod streams;
 
 use std::cell::Cell;
-use std::net::{SocketAddr, UdpSocket};
+use std::net::UdpSocket;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use daemon::{Daemon, answer, port, processor_time, socket, text};
-use parties::{LOOPBACK, Pair, Party, talk};
+use daemon::{Daemon, port, processor_time, socket};
+use parties::{Pair, Party, talk};
 use sipproxy64::family::{Family, PerFamily};
+use streams::{call, parties, sdp};
 
 const STREAMS: u16 = 256;
 /// Packets of each round, all streams and both ways together.
@@ -32,43 +34,6 @@ const CONTROL: &str = "127.0.0.1:25080";
 const RTPENGINE: &str = "--foreground --log-stderr --log-level=3 --table=-1 --num-threads=1 --pidfile=/dev/null \
                          --interface=127.0.0.1 --interface=::1 --listen-ng=127.0.0.1:25080 --port-min=40000 \
                          --port-max=50000 --endpoint-learning=immediate";
-
-fn sdp(party: &Party) -> String {
-    let address = party.socket.local_addr().unwrap();
-    let family = if address.is_ipv4() { "IP4" } else { "IP6" };
-    let (ip, port) = (address.ip(), address.port());
-    format!("v=0\r\no=- 1 1 IN {family} {ip}\r\ns=-\r\nc=IN {family} {ip}\r\nt=0 0\r\nm=audio {port} RTP/AVP 0\r\n")
-}
-
-/// The parties of all streams, each of which `call` makes known to a relay; it says
-/// which ports of the relay face the two.
-fn parties(mut call: impl FnMut(u16, &Pair) -> PerFamily<u16>) -> Vec<Pair> {
-    let pair = |number| {
-        let mut pair = PerFamily::from_fn(Party::new);
-        let ports = call(number, &pair);
-        Family::BOTH.into_iter().for_each(|side| pair[side].relay = SocketAddr::new(LOOPBACK[side], ports[side]));
-        pair
-    };
-    (0..STREAMS).map(pair).collect()
-}
-
-/// A call through this program.
-fn call(caller: &UdpSocket, callee: &UdpSocket, number: u16, pair: &Pair) -> PerFamily<u16> {
-    let offer = sdp(&pair[Family::V4]);
-    let invite = format!(
-        "INVITE sip:six@127.0.0.1:25066 SIP/2.0\r\nVia: SIP/2.0/UDP 127.0.0.1:25070;branch=z9hG4bK{number}\r\n\
-         Max-Forwards: 70\r\nFrom: <sip:four@127.0.0.1>;tag=f\r\nTo: <sip:six@127.0.0.1>\r\nCall-ID: {number}\r\n\
-         CSeq: 1 INVITE\r\nContact: <sip:four@127.0.0.1:25070>\r\nContent-Type: application/sdp\r\n\
-         Content-Length: {}\r\n\r\n{offer}",
-        offer.len()
-    );
-    caller.send_to(invite.as_bytes(), "127.0.0.1:25066").unwrap();
-    let (request, from) = text(callee);
-    callee.send_to(answer(&request, "sip:six@[::1]:25072", &sdp(&pair[Family::V6])).as_bytes(), from).unwrap();
-    let (ok, _) = text(caller);
-    assert!(ok.starts_with("SIP/2.0 200"), "{ok}");
-    PerFamily::new(port(&ok), port(&request))
-}
 
 /// rtpengine, until it is dropped.
 struct Rtpengine {
@@ -145,8 +110,8 @@ fn main() {
     let daemon = Daemon::start_on_one(
         "--control none -l 127.0.0.1:25060 -L [::1]:25060 -m 127.0.0.1:25070=[::1]:25064 -m [::1]:25072=127.0.0.1:25066",
     );
-    let ours = parties(|number, pair| call(&caller, &callee, number, pair));
-    let theirs = parties(|number, pair| rtpengine.call(number, pair));
+    let ours = parties(STREAMS, |number, pair| call(&caller, &callee, 25066, number, pair));
+    let theirs = parties(STREAMS, |number, pair| rtpengine.call(number, pair));
     let processes = [(daemon.process(), ours), (rtpengine.child.id(), theirs)];
     let mut times = [Vec::new(), Vec::new()];
     // A first round for each, in which it is learned where packets come from.

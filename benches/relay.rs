@@ -157,7 +157,7 @@ fn main() {
     let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
     setrlimit(Resource::RLIMIT_NOFILE, hard, hard).unwrap();
     let stop = Arc::new(AtomicBool::new(false));
-    let ((_one, relayed), (_two, spread)) = (relay(1, STREAMS), relay(2, STREAMS));
+    let ((_one, relayed), (_two, spread)) = (relay(1, STREAMS, None), relay(2, STREAMS, None));
     let ((one, passed), (two, parted)) = (bare("bare", 1, &stop), bare("both", 2, &stop));
     let mut contenders = [
         Contender::new(relayed, ["relay0", ""]),

@@ -312,9 +312,9 @@ impl Call {
         if !std::mem::take(&mut self.changed) {
             return Ok(());
         }
+        let input = fs::read(self.folder.join("input"))?;
         let mut printed = Vec::new();
-        let config = self.writer.config().clone();
-        if let Err(error) = transcript::run(config, &[self.folder.join("input")], &mut printed) {
+        if let Err(error) = transcript::play(self.writer.config().clone(), &input, &mut printed) {
             // What was recorded stays good to look at.
             printed = format!("{error}\n").into_bytes();
         }

@@ -13,10 +13,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use tracing::warn;
+
 use crate::config::Config;
 use crate::family::Family;
 use crate::paper;
 use crate::proxy::{Datagram, Outcome, Standalone};
+use crate::scan::{find, trim};
 
 /// What begins the line above a message.
 pub const RECORD: &str = ">> udp ";
@@ -49,6 +52,22 @@ pub enum TranscriptError {
     },
     /// What would be sent cannot be written.
     #[error("cannot write to stdout: {0}")]
+    Write(#[source] io::Error),
+}
+
+/// Why records were not played to their end.
+#[derive(Debug, thiserror::Error)]
+pub enum PlayError {
+    /// A line is not what it should be.
+    #[error("line {line}: {what}")]
+    Line {
+        /// The line, counted from 1.
+        line: usize,
+        /// What is wrong, and what would be right.
+        what: String,
+    },
+    /// What would be sent cannot be written.
+    #[error("cannot write what would be sent: {0}")]
     Write(#[from] io::Error),
 }
 
@@ -63,27 +82,43 @@ fn advice(error: &io::Error) -> &'static str {
 
 /// Reads the messages recorded in `files` (`-`: stdin) and writes to `out` what
 /// a proxy of this configuration would send.
+///
+/// # Errors
+/// A file that cannot be read, or holds something else; `out` takes nothing.
 pub fn run(config: Config, files: &[PathBuf], out: &mut dyn Write) -> Result<(), TranscriptError> {
-    let config = Arc::new(config);
-    let mut player =
-        Player { proxy: Standalone::new(Arc::clone(&config)), out, sent: Vec::new(), returning: Vec::new() };
+    let mut player = Player::new(config, out);
     for path in files {
         let text = read(path).map_err(|source| TranscriptError::Read { path: path.clone(), source })?;
-        let records =
-            records(&text).map_err(|(line, what)| TranscriptError::Line { path: path.clone(), line, what })?;
-        for record in records {
-            match record.what {
-                What::Message(message) if !config.is_ours(message.local) => {
-                    let local = message.local;
-                    let what = format!("{local} is no address of this proxy; see --listen4, --listen6 and --map");
-                    return Err(TranscriptError::Line { path: path.clone(), line: record.line, what });
-                }
-                What::Message(message) => player.play(&message)?,
-                What::Uplink(side, addresses) => player.proxy.set_uplink(side, addresses),
-            }
+        if let Some(line) = written_by_hand(&text) {
+            let file = path.display();
+            warn!(
+                "{file}, line {line}: the lines of this message end in LF alone; SIP has CRLF, as unix2dos(1) makes it"
+            );
         }
+        player.text(&text).map_err(|error| match error {
+            PlayError::Line { line, what } => TranscriptError::Line { path: path.clone(), line, what },
+            PlayError::Write(error) => TranscriptError::Write(error),
+        })?;
     }
     Ok(())
+}
+
+/// The same of recorded messages that are no file's.
+///
+/// # Errors
+/// As of [`run`].
+pub fn play(config: Config, records: &[u8], out: &mut dyn Write) -> Result<(), PlayError> {
+    Player::new(config, out).text(records)
+}
+
+/// The line of the first record whose message has no CR at all, as editors leave it. On
+/// the wire that is no SIP (RFC 3261 §7).
+fn written_by_hand(text: &[u8]) -> Option<usize> {
+    let by_hand = |record: &Record<'_>| match record.what {
+        What::Message(Datagram { bytes, .. }) => find(bytes, b'\r').is_none() && find(bytes, b'\n').is_some(),
+        What::Uplink(..) => false,
+    };
+    records(text).ok()?.iter().find(|record| by_hand(record)).map(|record| record.line)
 }
 
 fn read(path: &Path) -> io::Result<Vec<u8>> {
@@ -129,7 +164,7 @@ fn records(text: &[u8]) -> Result<Vec<Record<'_>>, (usize, String)> {
         } else if let Some(Record { what: What::Message(message), .. }) = records.last_mut() {
             let start = at.saturating_sub(message.bytes.len());
             message.bytes = text.get(start..behind).unwrap_or_default();
-        } else if !line.starts_with(b"#") && !crate::scan::trim(line).is_empty() {
+        } else if !line.starts_with(b"#") && !trim(line).is_empty() {
             return Err((number, "the first message needs a line >> udp SOURCE -> DESTINATION above it".to_string()));
         }
         at = behind;
@@ -159,13 +194,36 @@ fn addresses_of(text: &[u8]) -> Option<(SocketAddr, SocketAddr)> {
 }
 
 struct Player<'a> {
+    config: Arc<Config>,
     proxy: Standalone,
     out: &'a mut dyn Write,
     sent: Vec<u8>,
     returning: Vec<u8>,
 }
 
-impl Player<'_> {
+impl<'a> Player<'a> {
+    fn new(config: Config, out: &'a mut dyn Write) -> Self {
+        let config = Arc::new(config);
+        let proxy = Standalone::new(Arc::clone(&config));
+        Self { config, proxy, out, sent: Vec::new(), returning: Vec::new() }
+    }
+
+    /// Plays the records of a text.
+    fn text(&mut self, text: &[u8]) -> Result<(), PlayError> {
+        for record in records(text).map_err(|(line, what)| PlayError::Line { line, what })? {
+            match record.what {
+                What::Message(message) if !self.config.is_ours(message.local) => {
+                    let local = message.local;
+                    let what = format!("{local} is no address of this proxy; see --listen4, --listen6 and --map");
+                    return Err(PlayError::Line { line: record.line, what });
+                }
+                What::Message(message) => self.play(&message)?,
+                What::Uplink(side, addresses) => self.proxy.set_uplink(side, addresses),
+            }
+        }
+        Ok(())
+    }
+
     /// Shows what becomes of one message, and of what comes back to ourselves.
     fn play(&mut self, record: &Datagram<'_>) -> io::Result<()> {
         let (mut local, mut remote) = (record.local, record.remote);
@@ -217,6 +275,15 @@ mod tests {
         let told = vec!["2001:db8::12".parse().unwrap(), "2001:db8::13".parse().unwrap()];
         assert_eq!(records(line.as_bytes()).unwrap()[0].what, What::Uplink(Family::V6, told));
         assert_eq!(records(b">> uplink6 192.0.2.1\n").unwrap_err().0, 1);
+    }
+
+    #[test]
+    fn a_message_that_somebody_typed_is_told_from_one_of_the_wire() {
+        let record = |message: &str| format!("# why\n>> udp 192.0.2.9:1 -> 192.0.2.1:5060\n{message}");
+        assert_eq!(written_by_hand(record("BYE sip:a\nVia: b\n\n").as_bytes()), Some(2));
+        for of_the_wire in ["BYE sip:a\r\nVia: b\n\r\n", "BYE sip:a\r\n\r\nv=0\n", "\0", ""] {
+            assert_eq!(written_by_hand(record(of_the_wire).as_bytes()), None, "{of_the_wire:?}");
+        }
     }
 
     #[test]

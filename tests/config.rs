@@ -140,7 +140,7 @@ fn a_wrong_line_is_named_with_file_and_number() {
         ("-m 192.0.2.1=::1", "FILE, line 1: m: write the long name, map".to_owned()),
         ("LISTEN4 192.0.2.1", "FILE, line 1: LISTEN4: no such option; listen4 is one (try --help)".to_owned()),
         ("rtp_ports 1-2", "FILE, line 1: rtp_ports: no such option; rtp-ports is one (try --help)".to_owned()),
-        ("latch: off", "FILE, line 1: latch:: no ':' stands behind the name; write latch".to_owned()),
+        ("latch: off", "FILE, line 1: no ':' stands behind the name; write latch instead of latch:".to_owned()),
         ("; phones", "FILE, line 1: ;: no option; a comment begins with #".to_owned()),
         ("map 192.0.2.9=2001:db8::9 ; Alice", format!("{alice}; Alice: fake '2001:db8::9 ; Alice': {space}")),
         ("freebind no", format!("FILE, line 1: freebind no: {no_value}")),

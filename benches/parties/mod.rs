@@ -3,13 +3,14 @@
 #![allow(dead_code, reason = "not every bench needs all of it")]
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::sync::Arc;
 use std::time::Duration;
 
 use sipproxy64::clock::Clock;
 use sipproxy64::config::LatchMode;
 use sipproxy64::family::{Family, PerFamily};
 use sipproxy64::media::command::{LegDescription, SessionId, StreamId};
-use sipproxy64::relay::{Relay, RelayOptions, Stock, StreamSockets};
+use sipproxy64::relay::{Relay, RelayOptions, Stock, StreamSockets, Tap};
 use sipproxy64::socket::SocketOptions;
 use sipproxy64::streams::Transport;
 
@@ -75,9 +76,10 @@ pub(crate) fn processor_time(name: &str) -> Duration {
     Duration::from_nanos(threads.filter_map(of).sum())
 }
 
-/// The relay with so many threads, and the parties of so many streams.
-pub(crate) fn relay(threads: usize, streams: u16) -> (Relay, Vec<Pair>) {
-    let options = RelayOptions { threads, ..RelayOptions::default() };
+/// The relay with so many threads, whose packets are copied to `tap`, and the parties of
+/// so many streams.
+pub(crate) fn relay(threads: usize, streams: u16, tap: Option<Arc<dyn Tap>>) -> (Relay, Vec<Pair>) {
+    let options = RelayOptions { threads, tap, ..RelayOptions::default() };
     let (mut relay, _notices) = Relay::start(Clock::start(), &options).unwrap();
     let mut ports = (20_000..32_000).step_by(2);
     let pairs = (0..streams)

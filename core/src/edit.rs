@@ -93,12 +93,13 @@ impl Edits {
     /// of the original make it.
     pub fn growth_behind(&self, from: usize) -> isize {
         let length = |range: &Range<usize>| isize::try_from(range.len()).unwrap_or(isize::MAX);
-        self.edits.iter().filter(|edit| edit.at.start >= from).map(|edit| length(&edit.text) - length(&edit.at)).sum()
+        let behind = self.edits.iter().rev().take_while(|edit| edit.at.start >= from);
+        behind.map(|edit| length(&edit.text) - length(&edit.at)).sum()
     }
 
     /// Whether an edit touches what lies at or behind `from`.
     pub fn any_behind(&self, from: usize) -> bool {
-        self.edits.iter().any(|edit| edit.at.start >= from)
+        self.edits.last().is_some_and(|edit| edit.at.start >= from)
     }
 
     /// Writes `original` with the edits carried out behind what `out` holds.

@@ -52,7 +52,7 @@ pub enum FaultKind {
     #[error("no dashes are written here; write {1} instead of {0}")]
     Dashes(String, String),
     /// `listen4: 192.0.2.1`
-    #[error("{0}: no ':' stands behind the name; write {1}")]
+    #[error("no ':' stands behind the name; write {1} instead of {0}")]
     Colon(String, String),
     /// `; Alice`, `// Alice`
     #[error("{0}: no option; a comment begins with #")]

@@ -80,7 +80,7 @@ fn await_relayed(daemon: &Daemon, told: &[Described]) {
 #[test]
 fn a_spray_of_the_whole_range() {
     isolated(|| {
-        neighbour();
+        add_neighbour();
         for start in [Scene::six_to_four, Scene::four_to_six] {
             let scene = start(&RANGE);
             let sprayer = Sprayer::new();
@@ -128,8 +128,8 @@ fn a_spray_of_the_whole_range() {
     });
 }
 
-/// An address in the /64 of the IPv6 party.
-fn neighbour() {
+/// Adds an address in the /64 of the IPv6 party, for a sprayer.
+fn add_neighbour() {
     let status =
         std::process::Command::new("ip").args(["address", "add", "2001:db8:9::56/128", "dev", "lo", "nodad"]).status();
     assert!(status.unwrap().success());

@@ -70,20 +70,22 @@ impl Description<'_> {
             self.session.lines.resize(index + 1, Line::default());
         }
         let (side, out) = (self.signal.arrival, self.signal.arrival.other());
-        let Some(&line) = self.session.lines.get(index) else { return Grant::Refused };
+        let Some(&Line { relay, untouched_by, refused, .. }) = self.session.lines.get(index) else {
+            return Grant::Refused;
+        };
         if is_untouched(self.signal, wanted) {
             self.update(index, |line| line.untouched_by = Some(side));
             return Grant::Untouched;
         }
         if !is_relayed(self.signal, wanted) {
             let closed = LegState { description: None, described: true, held: false, closed: true };
-            self.set(index, line.relay, closed, heed);
+            self.set(index, relay, &closed, heed);
             return Grant::Refused;
         }
-        if answer && line.untouched_by == Some(out) {
+        if answer && untouched_by == Some(out) {
             return Grant::Untouched;
         }
-        let Some(mut relay) = line.relay.or_else(|| self.open(index, &line, out)) else { return Grant::Refused };
+        let Some(mut relay) = relay.or_else(|| self.open(index, refused, out)) else { return Grant::Refused };
         if relay.unnamed == Some(out) {
             self.relays.open_rest(&mut relay);
             self.update(index, |line| line.relay = Some(relay));
@@ -92,7 +94,8 @@ impl Description<'_> {
             self.update(index, |line| line.untouched_by = None);
         }
         let description = Some(self.leg(wanted, share));
-        self.set(index, Some(relay), LegState { description, described: true, held: wanted.held, closed: false }, heed);
+        let leg = LegState { description, described: true, held: wanted.held, closed: false };
+        self.set(index, Some(relay), &leg, heed);
         self.expect(index, relay, wanted.transport);
         Grant::Relayed { port: relay.ports[out] }
     }
@@ -104,9 +107,9 @@ impl Description<'_> {
     /// Ports for a line that has none, of which one side is `told`. Where there were
     /// none for a request, there are none for its retransmission, whatever was freed
     /// since.
-    fn open(&mut self, index: usize, line: &Line, told: Family) -> Option<Relay> {
+    fn open(&mut self, index: usize, refused: Option<(Family, u32)>, told: Family) -> Option<Relay> {
         let request = Some((requester(self.signal), self.signal.cseq));
-        if line.refused == request {
+        if refused == request {
             return None;
         }
         let asked_by = self.session.asked_by;
@@ -124,7 +127,7 @@ impl Description<'_> {
 
     /// The sender's leg is this, if its description counts; else it is kept for
     /// when its dialog is the answered one.
-    fn set(&mut self, index: usize, relay: Option<Relay>, leg: LegState, heed: Heed) {
+    fn set(&mut self, index: usize, relay: Option<Relay>, leg: &LegState, heed: Heed) {
         let repeated = heed != Heed::Outdated && self.session.remember(self.signal, self.named, index, leg);
         if heed == Heed::Current
             && !repeated
@@ -138,16 +141,17 @@ impl Description<'_> {
     /// SIP is; of a forked offer, from the last two such places.
     fn expect(&mut self, index: usize, relay: Relay, transport: Transport) {
         let out = self.signal.arrival.other();
-        let Some(leg) = self.session.lines.get(index).map(|line| line.legs[out]) else { return };
+        let Some(leg) = self.session.lines.get(index).map(|line| &line.legs[out]) else { return };
         let destination = Some(self.signal.destination.ip());
-        let before = leg.description.map_or([None; 2], |description| description.acceptable);
-        if leg.described || before.contains(&destination) {
+        let before = leg.description.as_ref().map(|description| &description.acceptable);
+        if leg.described || before.is_some_and(|before| before.contains(&destination)) {
             return;
         }
-        let [last, _] = before;
+        let last = before.and_then(|&[last, _]| last);
         let description =
             LegDescription { rtp: None, rtcp: None, acceptable: [destination, last], transport, budget: None };
-        self.session.set_leg(self.relays, index, Some(relay), out, LegState { description: Some(description), ..leg });
+        let leg = LegState { description: Some(description), ..*leg };
+        self.session.set_leg(self.relays, index, Some(relay), out, &leg);
     }
 
     /// What a line says of its sender's leg.
@@ -188,23 +192,29 @@ impl Session {
         index: usize,
         relay: Option<Relay>,
         side: Family,
-        leg: LegState,
+        leg: &LegState,
     ) -> bool {
         let Some(line) = self.lines.get_mut(index) else { return false };
-        let mut leg = leg;
         // A stream that leads to sockets of ours on both sides could be part of a
         // ring, in which a packet goes round for ever.
-        let leads_back = |side, leg: &LegState| leg.description.is_some_and(|leg| relays.leads_back(side, &leg));
-        if leads_back(side, &leg) && leads_back(side.other(), &line.legs[side.other()]) {
-            leg.description = leg.description.map(LegDescription::to_nobody);
+        let leads_back =
+            |side, leg: &LegState| leg.description.as_ref().is_some_and(|leg| relays.leads_back(side, leg));
+        let mut to_nobody = None;
+        if leads_back(side, leg) && leads_back(side.other(), &line.legs[side.other()]) {
+            to_nobody = Some(LegState { description: leg.description.map(LegDescription::to_nobody), ..*leg });
         }
-        let before = std::mem::replace(&mut line.legs[side], leg);
+        let leg = to_nobody.as_ref().unwrap_or(leg);
+        let before = &mut line.legs[side];
+        if before == leg {
+            return false;
+        }
         if before.description != leg.description
             && let (Some(relay), Some(description)) = (relay, leg.description)
         {
             relays.describe(relay, side, description);
         }
-        before != leg
+        *before = *leg;
+        true
     }
 
     /// Sets the legs of one side; a line that is not named stays as it is.
@@ -212,7 +222,7 @@ impl Session {
         for (index, leg) in legs.into_iter().enumerate() {
             let relay = self.lines.get(index).and_then(|line| line.relay);
             if let Some(leg) = leg {
-                self.set_leg(relays, index, relay, side, leg);
+                self.set_leg(relays, index, relay, side, &leg);
             }
         }
     }

@@ -18,12 +18,12 @@ use crate::family::Family;
 use crate::sip::method::Method;
 use crate::siphash::SipHash;
 
-/// How long what belonged to a dialog may still come when a BYE has ended it: so long a
-/// 200 is sent again (RFC 3261 §13.3.1.4, 64 times T1).
+/// How long what belonged to a dialog may still come when it has ended: so long a 200 is
+/// sent again (RFC 3261 §13.3.1.4, 64 times T1).
 pub const LATE: Duration = Duration::from_secs(32);
 
-/// How many dialogs that a BYE ended are remembered.
-const MAX_HUNG_UP: usize = 1024;
+/// How many dialogs that ended are remembered.
+const MAX_OVER: usize = 1024;
 
 /// A tag on a side of a Call-ID, as a keyed hash: nobody can make two that
 /// collide, and none costs more memory than another.
@@ -33,8 +33,6 @@ pub struct End(u128);
 /// The ends that one message names.
 #[derive(Clone, Copy, Debug)]
 pub struct Named {
-    /// Call-ID alone.
-    pub call: u128,
     /// The sender on the arriving side; `None` in a response without To-tag.
     pub sender: Option<End>,
     /// The other party on the leaving side; `None` in a request without To-tag.
@@ -46,8 +44,17 @@ pub struct Named {
 pub struct Ends {
     key: Key,
     sessions: HashMap<End, SessionId, BuildHasherDefault<OwnBits>>,
-    /// The callees of dialogs that a BYE ended, and when, oldest first.
-    hung_up: VecDeque<(Duration, End)>,
+    /// Dialogs that ended, oldest first.
+    over: VecDeque<Over>,
+}
+
+/// A dialog that ended.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct Over {
+    since: Duration,
+    callee: End,
+    /// The BYE that did it: who sent it, and its CSeq.
+    bye: Option<(Family, u32)>,
 }
 
 /// The hash of an [`End`], which is one already: no second one is needed.
@@ -71,7 +78,17 @@ impl Hasher for OwnBits {
 impl Ends {
     /// None yet.
     pub fn new(key: Key) -> Self {
-        Self { key, sessions: HashMap::default(), hung_up: VecDeque::new() }
+        Self { key, sessions: HashMap::default(), over: VecDeque::new() }
+    }
+
+    /// No session yet, but dialogs that ended: at most so many as another process tells.
+    pub fn after(key: Key, over: Vec<Over>) -> Self {
+        Self { over: over.into_iter().take(MAX_OVER).collect(), ..Self::new(key) }
+    }
+
+    /// The dialogs that ended.
+    pub fn over(&self) -> Vec<Over> {
+        self.over.iter().copied().collect()
     }
 
     /// The key of the hashes.
@@ -79,18 +96,31 @@ impl Ends {
         self.key
     }
 
-    /// The ends of a message. From has a tag always; where an old one has none
-    /// (RFC 2543), that stands for a tag.
-    pub fn name(&self, signal: &Signal<'_>) -> Named {
+    /// The Call-ID of a message alone, as its ends have it.
+    pub fn call(&self, signal: &Signal<'_>) -> u128 {
+        self.hash(signal).finish128()
+    }
+
+    fn end(&self, signal: &Signal<'_>, side: Family, tag: &[u8]) -> End {
+        let mut end = self.hash(signal);
+        end.byte(side as u8);
+        end.bytes(tag);
+        End(end.finish128())
+    }
+
+    /// One that has taken in the Call-ID.
+    #[inline]
+    fn hash(&self, signal: &Signal<'_>) -> SipHash<siphasher::sip128::SipHasher24> {
         let mut call = SipHash::new128(&self.key);
         call.word(signal.call_id.len() as u64);
         call.bytes(signal.call_id);
-        let end = |side: Family, tag: &[u8]| {
-            let mut end = call;
-            end.byte(side as u8);
-            end.bytes(tag);
-            End(end.finish128())
-        };
+        call
+    }
+
+    /// The ends of a message. From has a tag always; where an old one has none
+    /// (RFC 2543), that stands for a tag.
+    pub fn name(&self, signal: &Signal<'_>) -> Named {
+        let end = |side, tag| self.end(signal, side, tag);
         let (arriving, leaving) = (signal.arrival, signal.arrival.other());
         let from = signal.from_tag.unwrap_or_default();
         let to = match signal.method {
@@ -103,7 +133,7 @@ impl Ends {
             None => (Some(end(arriving, from)), to.map(|tag| end(leaving, tag))),
             Some(_) => (to.map(|tag| end(arriving, tag)), Some(end(leaving, from))),
         };
-        Named { call: call.finish128(), sender, other }
+        Named { sender, other }
     }
 
     /// The session that a message belongs to.
@@ -126,18 +156,22 @@ impl Ends {
         self.sessions.remove(&end);
     }
 
-    /// A BYE ended the dialog with this callee.
-    pub fn hang_up(&mut self, now: Duration, callee: End) {
-        if self.hung_up.len() >= MAX_HUNG_UP {
-            self.hung_up.pop_front();
+    /// `signal` ended the dialog with this callee: a BYE, or the failure of its INVITE.
+    pub fn is_over(&mut self, now: Duration, callee: End, signal: &Signal<'_>) {
+        if self.over.len() >= MAX_OVER {
+            self.over.pop_front();
         }
-        self.hung_up.push_back((now, callee));
+        let bye = (signal.method == Method::Bye).then_some((signal.arrival, signal.cseq));
+        self.over.push_back(Over { since: now, callee, bye });
     }
 
-    /// Whether a message is of a dialog that a BYE has just ended.
-    pub fn is_late(&self, now: Duration, named: &Named) -> bool {
-        let recent = self.hung_up.iter().rev().take_while(|(then, _)| now.saturating_sub(*then) < LATE);
-        recent.into_iter().any(|&(_, callee)| [named.sender, named.other].contains(&Some(callee)))
+    /// Whether a message is late: a response or an ACK of a dialog that has just ended, or
+    /// a request that was sent before the BYE.
+    pub fn is_late(&self, now: Duration, signal: &Signal<'_>, named: &Named) -> bool {
+        let asks = signal.status.is_none() && signal.method != Method::Ack;
+        let recent = self.over.iter().rev().take_while(|over| now.saturating_sub(over.since) < LATE);
+        let mut of_it = recent.filter(|over| [named.sender, named.other].contains(&Some(over.callee)));
+        of_it.any(|over| !asks || over.bye.is_some_and(|(side, cseq)| side == signal.arrival && signal.cseq < cseq))
     }
 
     /// Whether no session is left.

@@ -1,9 +1,9 @@
-//! Offers and answers (RFC 3264): whose turn it is.
+//! Offers and answers (RFC 3264): whose turn it is, and which is the last.
 
 use serde::{Deserialize, Serialize};
 
 use super::table::Signal;
-use crate::family::Family;
+use crate::family::{Family, PerFamily};
 use crate::sip::method::Method;
 
 /// Where offer and answer stand (RFC 3264, RFC 6337 §2).
@@ -44,6 +44,39 @@ impl Exchange {
         if self.invite != invite {
             *self = Self::new(invite.0, invite.1);
         }
+    }
+}
+
+/// In which order the descriptions of one party came. The last one is repeated in
+/// retransmissions; those before it may still be, and must change nothing.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+pub struct Order {
+    /// The highest CSeq, for the requests of each side.
+    highest: PerFamily<Option<u32>>,
+    /// The request of the last description, or that it answers, unless it was refused.
+    last: Option<(Family, u32)>,
+}
+
+impl Order {
+    /// Whether there is a description that was not refused.
+    pub fn has_any(&self) -> bool {
+        self.last.is_some()
+    }
+
+    /// Takes in a description; whether there was none after it.
+    pub fn admit(&mut self, (requester, cseq): (Family, u32)) -> bool {
+        let highest = &mut self.highest[requester];
+        let new = highest.is_none_or(|highest| highest < cseq);
+        if new {
+            *highest = Some(cseq);
+            self.last = Some((requester, cseq));
+        }
+        new || self.last == Some((requester, cseq))
+    }
+
+    /// The request of the last description was refused.
+    pub fn refuse(&mut self, request: (Family, u32)) {
+        self.last.take_if(|last| *last == request);
     }
 }
 

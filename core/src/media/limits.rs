@@ -9,6 +9,7 @@
 //! whatever strangers do.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::net::IpAddr;
 
 use super::table::Refusal;
@@ -82,7 +83,11 @@ impl Limits {
             return Err(Refusal::MaxCalls);
         }
         let Some(source) = asked_by.map(subscriber) else { return Ok(None) };
-        let count = self.by_source.get(&source).copied().unwrap_or_default();
+        let entry = self.by_source.entry(source);
+        let count = match &entry {
+            Entry::Occupied(occupied) => *occupied.get(),
+            Entry::Vacant(_) => Count::default(),
+        };
         if count.calls >= self.max_calls_per_source || count.streams + streams > self.max_streams_per_source {
             return Err(Refusal::MaxCallsPerSource);
         }
@@ -93,7 +98,7 @@ impl Limits {
             return Err(Refusal::MaxCalls);
         }
         self.all.calls += 1;
-        self.by_source.insert(source, Count { calls: count.calls + 1, ..count });
+        entry.insert_entry(Count { calls: count.calls + 1, ..count });
         Ok(Some(source))
     }
 
@@ -128,13 +133,18 @@ impl Limits {
         }
     }
 
-    /// A session has ended that was counted for this source, after its streams.
-    pub fn release(&mut self, source: Option<IpAddr>) {
+    /// A session has ended that was counted for this source, and so many streams with it.
+    pub fn release(&mut self, source: Option<IpAddr>, streams: usize) {
         let Some(source) = source else { return };
         self.all.calls = self.all.calls.saturating_sub(1);
-        match self.by_source.get_mut(&source) {
-            Some(count) if count.calls > 1 => count.calls -= 1,
-            _ => drop(self.by_source.remove(&source)),
+        let Entry::Occupied(mut entry) = self.by_source.entry(source) else { return };
+        self.all.streams = self.all.streams.saturating_sub(streams);
+        let count = entry.get_mut();
+        if count.calls > 1 {
+            count.calls -= 1;
+            count.streams = count.streams.saturating_sub(streams);
+        } else {
+            entry.remove();
         }
     }
 }

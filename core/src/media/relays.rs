@@ -1,6 +1,6 @@
 //! The sockets of all sessions: who has which ports, and what the shell is to do.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
@@ -13,6 +13,7 @@ use super::saved::{SetAside, Unfit};
 use super::usage::Usage;
 use crate::config::{Config, LatchMode};
 use crate::family::{Family, PerFamily};
+use crate::hashing::Hashing;
 
 /// The sockets of one stream.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
@@ -51,7 +52,8 @@ const SHUT: Duration = Duration::from_secs(1);
 pub struct Relays {
     listen: PerFamily<IpAddr>,
     pools: PerFamily<PortPool>,
-    owners: PerFamily<BTreeMap<u16, Owner>>,
+    /// By the even port of a pair.
+    owners: PerFamily<HashMap<u16, Owner, Hashing>>,
     commands: VecDeque<Command>,
     latch: LatchMode,
     /// How many streams there may be, whatever the ports.

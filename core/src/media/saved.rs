@@ -15,6 +15,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::command::SessionId;
+use super::ends::Over;
 use super::session::Session;
 use crate::config::Key;
 use crate::family::{Family, PerFamily};
@@ -26,6 +27,8 @@ pub struct Saved {
     /// the tags themselves.
     pub(super) key: Key,
     pub(super) sessions: Vec<(SessionId, Session)>,
+    /// Dialogs that ended.
+    pub(super) over: Vec<Over>,
     pub(super) last_session: u64,
     pub(super) last_stream: u64,
     pub(super) set_aside: PerFamily<SetAside>,

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::command::{self, LegDescription, Obituary, SessionId, Wish};
 use super::ends::{End, Named};
-use super::exchange::{Exchange, requester};
+use super::exchange::{Exchange, Order, requester};
 use super::relays::Relay;
 use super::table::Signal;
 use super::view::{CallState, CallView, StreamView};
@@ -70,8 +70,8 @@ pub struct Session {
     /// The last message that put the end off.
     active: Duration,
     reoffers: PerFamily<Option<Reoffer>>,
-    /// The highest CSeq of a description outside a dialog, of each side's requests.
-    latest: PerFamily<u32>,
+    /// Each side's descriptions outside a dialog.
+    order: PerFamily<Order>,
 }
 
 /// One `m=` line.
@@ -105,9 +105,12 @@ pub struct LegState {
 struct Dialog {
     callee: End,
     answered: bool,
+    /// A BYE ended it, and another goes on.
+    over: bool,
     /// The callee's description, by line.
     legs: Vec<Option<LegState>>,
-    latest: PerFamily<u32>,
+    /// Each side's descriptions.
+    order: PerFamily<Order>,
 }
 
 /// A description that is taken back if its request fails.
@@ -129,7 +132,7 @@ impl Reoffer {
 
 impl Session {
     /// The session that `signal`, with a description, begins.
-    pub fn new(now: Duration, signal: &Signal<'_>, named: &Named, asked_by: Option<IpAddr>) -> Self {
+    pub fn new(now: Duration, signal: &Signal<'_>, named: &Named, call: u128, asked_by: Option<IpAddr>) -> Self {
         let caller = requester(signal);
         let caller_end = if signal.status.is_none() { named.sender } else { named.other };
         let call_id = signal.call_id.get(..MAX_CALL_ID).unwrap_or(signal.call_id);
@@ -138,7 +141,7 @@ impl Session {
         parties[signal.arrival.other()] = Some(signal.destination);
         let mut session = Self {
             call_id: call_id.into(),
-            call: named.call,
+            call,
             caller,
             parties,
             asked_by,
@@ -156,7 +159,7 @@ impl Session {
             ringing: false,
             active: now,
             reoffers: PerFamily::default(),
-            latest: PerFamily::default(),
+            order: PerFamily::default(),
         };
         // In the middle of a call (we were restarted): it is answered already.
         if signal.method != Method::Invite {
@@ -238,7 +241,7 @@ impl Session {
         self.branches.retain(|branch| *branch != signal.branch);
         let end = self.callee_end(signal, named)?;
         let first = self.answered.is_none();
-        let dialog = self.dialog(end)?;
+        let dialog = self.dialog(end).filter(|dialog| !dialog.over)?;
         dialog.answered = true;
         let legs = first.then(|| dialog.legs.clone())?;
         self.answered = Some(end);
@@ -255,7 +258,9 @@ impl Session {
             return HungUp::Other;
         }
         let Some(gone) = tags.into_iter().flatten().find(|&end| end != caller) else { return HungUp::Other };
-        self.dialogs.retain(|dialog| dialog.callee != gone);
+        for dialog in self.dialogs.iter_mut().filter(|dialog| dialog.callee == gone) {
+            (dialog.answered, dialog.over) = (false, true);
+        }
         if gone != answered {
             return HungUp::Other;
         }
@@ -267,23 +272,30 @@ impl Session {
     /// How far a description counts: older ones do not, nor do the legs of a
     /// dialog that is not the answered one.
     pub fn heed(&mut self, signal: &Signal<'_>, named: &Named) -> Heed {
-        let side = requester(signal);
+        let request = (requester(signal), signal.cseq);
         let end = self.callee_end(signal, named);
         let answered = self.answered;
-        let latest = match end {
-            Some(end) => self.dialog(end).map(|dialog| &mut dialog.latest[side]),
-            // An INVITE outside a dialog says nothing of one that was answered.
-            None if answered.is_some() => None,
-            None => Some(&mut self.latest[side]),
+        let order = match end {
+            Some(end) => self.dialog(end).filter(|dialog| !dialog.over).map(|dialog| &mut dialog.order),
+            // An INVITE outside a dialog says nothing of one that was answered, nor
+            // anything that is newer than what was said within one.
+            None if answered.is_some() || (signal.status.is_none() && self.is_within(signal.arrival)) => None,
+            None => Some(&mut self.order),
         };
-        let Some(latest) = latest.filter(|latest| **latest <= signal.cseq) else { return Heed::Outdated };
-        *latest = signal.cseq;
+        if !order.is_some_and(|order| order[signal.arrival].admit(request)) {
+            return Heed::Outdated;
+        }
         if answered.is_none() || answered == end { Heed::Current } else { Heed::Aside }
+    }
+
+    /// Whether this side's party has described itself within a dialog.
+    fn is_within(&self, side: Family) -> bool {
+        self.dialogs.iter().any(|dialog| dialog.order[side].has_any())
     }
 
     /// Keeps what a callee says of a line, for when its dialog gets the leg;
     /// whether it said so before, and another fork's word may be newer.
-    pub fn remember(&mut self, signal: &Signal<'_>, named: &Named, index: usize, leg: LegState) -> bool {
+    pub fn remember(&mut self, signal: &Signal<'_>, named: &Named, index: usize, leg: &LegState) -> bool {
         if signal.arrival == self.caller || index >= MAX_LINES {
             return false;
         }
@@ -292,14 +304,23 @@ impl Session {
         if dialog.legs.len() <= index {
             dialog.legs.resize(index + 1, None);
         }
-        let before = dialog.legs.get_mut(index).and_then(|slot| slot.replace(leg));
-        open && before == Some(leg)
+        let Some(said) = dialog.legs.get_mut(index) else { return false };
+        let repeated = said.as_ref() == Some(leg);
+        if !repeated {
+            *said = Some(*leg);
+        }
+        open && repeated
     }
 
     /// Before a description within a dialog changes anything: keeps what was,
     /// until the response says whether it holds (RFC 3261 §14.1, RFC 3311 §5.1).
     pub fn reoffered(&mut self, signal: &Signal<'_>, named: &Named) {
-        let said = named.sender.filter(|_| signal.arrival != self.caller).and_then(|end| self.said(end).cloned());
+        let callee = named.sender.filter(|_| signal.arrival != self.caller);
+        let said = || {
+            callee
+                .and_then(|end| self.dialogs.iter().find(|dialog| dialog.callee == end))
+                .map(|dialog| dialog.legs.clone())
+        };
         let legs = || self.lines.iter().map(|line| line.legs[signal.arrival]).collect();
         let changes = matches!(signal.method, Method::Invite | Method::Update) && signal.status.is_none();
         match &mut self.reoffers[requester(signal)] {
@@ -309,7 +330,7 @@ impl Session {
             slot if changes && signal.to_tag.is_some() => {
                 let mut before = PerFamily::default();
                 before[signal.arrival] = Some(legs());
-                *slot = Some(Reoffer { method: signal.method, cseq: signal.cseq, before, said });
+                *slot = Some(Reoffer { method: signal.method, cseq: signal.cseq, before, said: said() });
             }
             _ => {}
         }
@@ -318,10 +339,14 @@ impl Session {
     /// The legs as they were before the request that `signal` refuses.
     pub fn taken_back(&mut self, signal: &Signal<'_>, named: &Named) -> PerFamily<Option<Vec<LegState>>> {
         let Some(Reoffer { before, said, .. }) = self.reoffer(signal) else { return PerFamily::default() };
-        if let (Some(said), Some(end)) = (said, self.callee_end(signal, named))
-            && let Some(dialog) = self.dialogs.iter_mut().find(|dialog| dialog.callee == end)
-        {
-            dialog.legs = said;
+        let callee = self.callee_end(signal, named);
+        if let Some(dialog) = self.dialogs.iter_mut().find(|dialog| Some(dialog.callee) == callee) {
+            for side in Family::BOTH {
+                dialog.order[side].refuse((requester(signal), signal.cseq));
+            }
+            if let Some(said) = said {
+                dialog.legs = said;
+            }
         }
         before
     }
@@ -333,11 +358,6 @@ impl Session {
 
     fn reoffer(&mut self, signal: &Signal<'_>) -> Option<Reoffer> {
         self.reoffers[requester(signal)].take_if(|reoffer| reoffer.is_of(signal))
-    }
-
-    /// What a callee has said of its legs.
-    fn said(&self, callee: End) -> Option<&Vec<Option<LegState>>> {
-        self.dialogs.iter().find(|dialog| dialog.callee == callee).map(|dialog| &dialog.legs)
     }
 
     /// Something new was said of the media at this time.
@@ -449,6 +469,11 @@ impl Session {
         self.lines.iter().filter(live).all(|line| line.legs.iter().any(|(_, leg)| leg.held))
     }
 
+    /// The callees of its dialogs.
+    pub fn callees(&self) -> impl Iterator<Item = End> {
+        self.dialogs.iter().map(|dialog| dialog.callee)
+    }
+
     /// The callee's tag in a message.
     fn callee_end(&self, signal: &Signal<'_>, named: &Named) -> Option<End> {
         if signal.arrival == self.caller { named.other } else { named.sender }
@@ -463,7 +488,13 @@ impl Session {
             let oldest = self.dialogs.iter().position(|dialog| !dialog.answered)?;
             self.dialogs.remove(oldest);
         }
-        self.dialogs.push(Dialog { callee, answered: false, legs: Vec::new(), latest: PerFamily::default() });
+        self.dialogs.push(Dialog {
+            callee,
+            answered: false,
+            over: false,
+            legs: Vec::new(),
+            order: PerFamily::default(),
+        });
         self.dialogs.last_mut()
     }
 }

@@ -116,6 +116,7 @@ impl Table {
         let (set_aside, last_stream) = self.relays.save();
         Saved {
             key: self.ends.key(),
+            over: self.ends.over(),
             sessions: self.sessions.iter().map(|(&id, session)| (id, session.clone())).collect(),
             last_session: self.last_session,
             last_stream,
@@ -130,7 +131,8 @@ impl Table {
     ///
     /// Where what was told cannot be.
     pub fn resume(config: &Config, saved: Saved) -> Result<Self, Unfit> {
-        let mut table = Self { ends: Ends::new(saved.key), last_session: saved.last_session, ..Self::new(config) };
+        let mut table =
+            Self { ends: Ends::after(saved.key, saved.over), last_session: saved.last_session, ..Self::new(config) };
         let mut streams = BTreeSet::new();
         for (id, session) in saved.sessions {
             if id.0 > saved.last_session || table.sessions.contains_key(&id) {
@@ -187,7 +189,7 @@ impl Table {
             }
             Some(wanted) => {
                 learn_ends(session, id, &named, &mut self.ends);
-                let owner = Owner { call: named.call, session: id, line: 0 };
+                let owner = Owner { call: session.call, session: id, line: 0 };
                 let (relays, limits, destinations) = (&mut self.relays, &mut self.limits, &self.destinations);
                 Description { now, signal, named: &named, owner, session, relays, limits, destinations }
                     .read(wanted, grants);
@@ -195,6 +197,9 @@ impl Table {
             None => {}
         }
         if let Some(end) = advance(now, session, signal, &named, &mut self.relays) {
+            if matches!(signal.method, Method::Bye | Method::Invite) {
+                session.callees().for_each(|callee| self.ends.is_over(now, callee, signal));
+            }
             self.end(now, id, end);
         } else {
             reschedule(id, session, &self.timeouts, &mut self.deadlines);
@@ -364,13 +369,12 @@ impl Table {
             return Ok(Some(id));
         }
         let Some(wanted) = description.filter(|wanted| relays(signal, wanted)) else { return Ok(None) };
-        let asks = signal.status.is_none() && signal.method != Method::Ack;
         // A 200 that is sent again, or its ACK: the call is over.
-        if !asks && self.ends.is_late(now, named) {
+        if self.ends.is_late(now, signal, named) {
             return Ok(None);
         }
         match self.begin(now, signal, named, wanted) {
-            Err(_) if !asks => Ok(None),
+            Err(_) if signal.status.is_some() || signal.method == Method::Ack => Ok(None),
             begun => begun.map(Some),
         }
     }
@@ -386,12 +390,13 @@ impl Table {
         let needed = wanted.iter().take(MAX_LINES).filter(|wanted| is_relayed(signal, wanted)).count();
         let asked_by = self.limits.admit(self.sessions.len(), signal.asked_by, needed)?;
         if self.relays.available(now) < needed {
-            self.limits.release(asked_by);
+            self.limits.release(asked_by, 0);
             return Err(Refusal::NoPorts);
         }
         self.last_session = self.last_session.saturating_add(1);
         let id = SessionId(self.last_session);
-        let session = Session::new(now, signal, named, asked_by);
+        let mut session = Session::new(now, signal, named, self.ends.call(signal), asked_by);
+        session.deadline = session.expires(&self.timeouts);
         self.deadlines.insert((session.deadline, id));
         self.sessions.insert(id, session);
         Ok(id)
@@ -403,14 +408,9 @@ impl Table {
         for end in &session.ends {
             self.ends.remove(*end);
         }
-        if let (End::Bye(_), Some(callee)) = (end, session.answered) {
-            self.ends.hang_up(now, callee);
-        }
-        for relay in session.lines.iter().filter_map(|line| line.relay) {
-            self.relays.give_back(now, relay);
-            self.limits.release_stream(session.asked_by);
-        }
-        self.limits.release(session.asked_by);
+        let relays = session.lines.iter().filter_map(|line| line.relay);
+        self.limits.release(session.asked_by, relays.clone().count());
+        relays.for_each(|relay| self.relays.give_back(now, relay));
         self.relays.push(Command::Close { session: id, obituary: Box::new(session.obituary(now, end)) });
     }
 }

@@ -51,6 +51,13 @@ impl Standalone {
         self.proxy.set_directory(Arc::new(directory));
     }
 
+    /// Goes by the maps, names and uplinks of another configuration from now on.
+    pub fn reconfigure(&mut self, config: Arc<Config>) {
+        self.memory.table.reconfigure(&config);
+        let directory = self.proxy.directory().reconfigured(config);
+        self.proxy.set_directory(Arc::new(directory));
+    }
+
     /// The addresses of this machine, beside those of the configuration.
     pub fn set_local_addresses(&mut self, addresses: Vec<IpAddr>) {
         self.memory.table.set_local_addresses(addresses, Vec::new());
@@ -60,6 +67,11 @@ impl Standalone {
     /// one was chosen; handle the same datagram again.
     pub fn port_taken(&mut self, now: Duration, side: Family, port: u16) -> bool {
         self.memory.table.port_taken(now, side, port)
+    }
+
+    /// Media came to a stream that is open on one side only; see [`Command::OpenRest`].
+    pub fn open_rest(&mut self, session: SessionId) {
+        self.memory.table.open_rest(session);
     }
 
     /// When a packet of a session last came: the answer to [`Command::Query`].

@@ -30,7 +30,8 @@ pub fn descriptions(message: &Message<'_>, parts: &mut Vec<Span>) {
 }
 
 fn is_description(content_type: &[u8]) -> bool {
-    is_media_type(content_type, "application", "sdp")
+    // As nearly all write it.
+    content_type == b"application/sdp" || is_media_type(content_type, "application", "sdp")
 }
 
 fn encodes(value: &[u8]) -> bool {

@@ -3,7 +3,7 @@
 use std::iter::successors;
 use std::net::IpAddr;
 
-use super::line::{fields, last_field};
+use super::line::{fields, is_blank, last_field};
 use super::malformed::{Fault, Malformed};
 use crate::scan::{HOSTNAME, Span, find, number, trim_span};
 use crate::sip::host::{ipv4, plain_ipv6};
@@ -75,6 +75,8 @@ pub struct Connection {
     pub count: u32,
     /// The value of the line without blanks around it.
     pub span: Span,
+    /// It is written as nearly all are: `IN IP4 192.0.2.1`, with a numeric address.
+    pub is_plain: bool,
 }
 
 impl Connection {
@@ -84,22 +86,21 @@ impl Connection {
         if span.len() > MAX_CONNECTION {
             return Err(Malformed::new(value.start, Fault::ConnectionAddress));
         }
-        // As nearly all are.
         if let [b'I', b'N', b' ', b'I', b'P', b'4' | b'6', b' ', address @ ..] = span.of(message)
             && let Some(address @ Address::Numeric(_)) = Address::read(address)
         {
-            return Ok(Self { address, count: 1, span });
+            return Ok(Self { address, count: 1, span, is_plain: true });
         }
         let mut fields = fields(message, span);
         let (Some(nettype), Some(addrtype), Some(address)) = (fields.next(), fields.next(), fields.next()) else {
             return Err(Malformed::new(value.start, Fault::ConnectionLine));
         };
         if !nettype.of(message).eq_ignore_ascii_case(b"IN") || !is_addrtype(addrtype.of(message)) {
-            return Ok(Self { address: Address::Foreign, count: 1, span });
+            return Ok(Self { address: Address::Foreign, count: 1, span, is_plain: false });
         }
         let (address, count) =
             read_with_count(address.of(message)).ok_or(Malformed::new(address.start, Fault::ConnectionAddress))?;
-        Ok(Self { address, count, span })
+        Ok(Self { address, count, span, is_plain: false })
     }
 
     /// Whether it names a group and not one host.
@@ -140,8 +141,24 @@ pub struct Origin {
 
 impl Origin {
     /// Reads the value of an `o=` line, from its end, since some user names
-    /// hold blanks. `None`: it holds no address of the internet.
-    pub fn read(message: &[u8], value: Span) -> Option<Self> {
+    /// hold blanks. Nearly all end like the `c=` line of the session, if that is
+    /// given. `None`: it holds no address of the internet.
+    pub fn read(message: &[u8], value: Span, session: Option<&Connection>) -> Option<Self> {
+        session.and_then(|connection| Self::like(connection, message, value)).or_else(|| Self::alone(message, value))
+    }
+
+    /// One that ends as a `c=` line reads.
+    fn like(connection: &Connection, message: &[u8], value: Span) -> Option<Self> {
+        let before = value.of(message).strip_suffix(connection.span.of(message)).filter(|_| connection.is_plain)?;
+        if !is_blank(*before.last()?) {
+            return None;
+        }
+        let start = value.start + before.len() + "IN ".len();
+        let (addrtype, span) = (Span::new(start, start + "IP4".len()), Span::new(start, value.end));
+        Some(Self { address: Some(connection.address), addrtype, span })
+    }
+
+    fn alone(message: &[u8], value: Span) -> Option<Self> {
         let last = last_field(message, value)?;
         let before = |field: &Span| last_field(message, Span::new(value.start, field.start));
         let addrtype = successors(Some(last), before).find(|field| is_addrtype(field.of(message)));
@@ -218,7 +235,7 @@ mod tests {
     }
 
     fn origin(text: &str) -> Option<(Option<Address>, &str)> {
-        Origin::read(text.as_bytes(), Span::new(0, text.len()))
+        Origin::read(text.as_bytes(), Span::new(0, text.len()), None)
             .map(|origin| (origin.address, &text[origin.span.range()]))
     }
 
@@ -236,5 +253,20 @@ mod tests {
         assert_eq!(origin("- 1 1 IN 192.0.2.1"), Some((v4, "192.0.2.1")));
         assert_eq!(origin("- 1 1 IN IP4"), None);
         assert_eq!(origin(""), None);
+    }
+
+    #[test]
+    fn origins_that_end_like_a_c_line_are_read_the_same() {
+        let origins =
+            ["IN IP4 192.0.2.1", "IN IP6 [2001:db8::1]", "IN IP6 fe80::1%eth0", "IN IP4 h.example", "192.0.2.1"];
+        for (line, origin) in origins.iter().flat_map(|line| origins.map(|origin| (line, origin))) {
+            for front in ["- 1 1 ", "-\t1\t1\t", "-", ""] {
+                let text = format!("{line}{front}{origin}");
+                let (line, value) = (Span::new(0, line.len()), Span::new(line.len(), text.len()));
+                let connection = Connection::read(text.as_bytes(), line).ok();
+                let alone = Origin::read(text.as_bytes(), value, None);
+                assert_eq!(Origin::read(text.as_bytes(), value, connection.as_ref()), alone, "{text}");
+            }
+        }
     }
 }

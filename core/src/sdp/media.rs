@@ -3,7 +3,7 @@
 use super::connection::{Address, Connection};
 use super::line::fields;
 use super::malformed::{Fault, Malformed};
-use crate::scan::{Span, find, number};
+use crate::scan::{Span, number, number_at_front};
 
 /// An `m=` line: `m=<media> <port>[/<number of ports>] <proto> <fmt> ...`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,11 +41,13 @@ impl MediaLine {
 
 /// `port[/count]`
 fn read_port(text: &[u8]) -> Option<(u16, u32)> {
-    let (port, count) = match find(text, b'/').and_then(|slash| text.split_at_checked(slash)) {
-        None => (text, 1),
-        Some((port, count)) => (port, count.get(1..).and_then(number).filter(|&count| count > 0)?),
+    let (port, digits) = number_at_front(text)?;
+    let count = match text.get(digits..)? {
+        [] => 1,
+        [b'/', count @ ..] => number(count).filter(|&count| count > 0)?,
+        _ => return None,
     };
-    Some((number(port)?.try_into().ok()?, count))
+    Some((port.try_into().ok()?, count))
 }
 
 /// `a=rtcp:<port> [<nettype> <addrtype> <connection-address>]` (RFC 3605 §2.1).

@@ -88,6 +88,43 @@ fn an_old_retransmission_does_not_undo_what_came_after() {
     assert_eq!(bench.aims().iter().filter(|(side, _)| *side == Family::V4).count(), 0);
 }
 
+/// The network may hold a datagram back until its exchange is over.
+#[test]
+fn a_late_copy_of_what_another_exchange_replaced_changes_nothing() {
+    let mut bench = Bench::answered();
+    let callees = |wanted| Signal { arrival: Family::V6, from_tag: B, to_tag: A, ..request(Method::Invite, 1, wanted) };
+    let (offer, theirs) = ([audio(P4)], [audio(P6)]);
+    bench.signal(&in_dialog(Method::Invite, 2, &offer));
+    bench.signal(&response(in_dialog(Method::Invite, 2, &[]), 200, &theirs));
+    bench.signal(&callees(&theirs));
+    let answer = [audio("192.0.2.101:4002")];
+    let answer = Signal { from_tag: B, to_tag: A, ..response(callees(&[]), 200, &answer) };
+    bench.signal(&answer);
+    assert_eq!(bench.aims().last(), Some(&(Family::V4, Some(at("192.0.2.101:4002")))));
+    bench.signal(&in_dialog(Method::Invite, 2, &offer));
+    assert_eq!(bench.aims(), []);
+    // What is refused is not there any more.
+    let moved = [audio("192.0.2.101:4004")];
+    bench.signal(&in_dialog(Method::Invite, 3, &moved));
+    bench.signal(&response(in_dialog(Method::Invite, 3, &[]), 488, &[]));
+    assert_eq!(bench.aims().last(), Some(&(Family::V4, Some(at("192.0.2.101:4002")))));
+    bench.signal(&in_dialog(Method::Invite, 3, &moved));
+    bench.signal(&answer);
+    assert_eq!(bench.aims(), []);
+}
+
+#[test]
+fn an_invite_that_is_sent_again_does_not_undo_an_update() {
+    let mut bench = Bench::new(&config());
+    let invite = [audio(P4)];
+    bench.signal(&request(Method::Invite, 1, &invite));
+    bench.signal(&response(request(Method::Invite, 1, &[]), 183, &[audio(P6)]));
+    bench.signal(&in_dialog(Method::Update, 2, &[audio("192.0.2.101:4002")]));
+    bench.commands();
+    bench.signal(&request(Method::Invite, 1, &invite));
+    assert_eq!(bench.aims(), []);
+}
+
 #[test]
 fn a_late_offer_is_the_callees() {
     let mut bench = Bench::new(&config());

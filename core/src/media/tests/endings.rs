@@ -13,6 +13,54 @@ fn another_answered_fork_takes_over() {
     assert_eq!(bench.table.sessions(), 0);
 }
 
+/// The 200 of a fork that was dropped is sent again, as its ACK was lost.
+#[test]
+fn a_fork_that_is_over_does_not_take_over() {
+    let mut bench = Bench::answered();
+    let two = [Wanted { held: true, ..audio("[2001:db8:9::66]:6000") }];
+    let other = Signal { to_tag: C, ..response(request(Method::Invite, 1, &[]), 200, &two) };
+    bench.signal(&other);
+    bench.signal(&Signal { to_tag: C, ..request(Method::Bye, 2, &[]) });
+    bench.signal(&other);
+    bench.signal(&in_dialog(Method::Bye, 2, &[]));
+    assert_eq!(bench.table.sessions(), 0);
+}
+
+/// A re-INVITE that the BYE overtook, and what answers it.
+#[test]
+fn a_request_from_before_the_bye_begins_nothing() {
+    let mut bench = Bench::answered();
+    let held = [Wanted { held: true, ..audio(P4) }];
+    bench.signal(&in_dialog(Method::Bye, 3, &[]));
+    assert_eq!(bench.signal(&in_dialog(Method::Invite, 2, &held)), [Grant::Refused]);
+    bench.signal(&response(in_dialog(Method::Invite, 2, &[]), 200, &held));
+    assert_eq!(bench.table.sessions(), 0);
+    // After it, or by the other party, it is asked for.
+    bench.signal(&in_dialog(Method::Invite, 4, &held));
+    assert_eq!(bench.table.sessions(), 1);
+}
+
+#[test]
+fn a_late_answer_within_an_invite_that_failed_begins_nothing() {
+    let mut bench = Bench::new(&config());
+    let invite = request(Method::Invite, 1, &[]);
+    let prack = in_dialog(Method::Prack, 2, &[]);
+    let held = [Wanted { held: true, ..audio(P6) }];
+    bench.signal(&request(Method::Invite, 1, &[audio(P4)]));
+    bench.signal(&response(invite, 183, &[audio(P6)]));
+    bench.signal(&response(prack, 200, &held));
+    bench.signal(&response(invite, 486, &[]));
+    assert_eq!(bench.table.sessions(), 0);
+    for _ in 0..2 {
+        bench.signal(&response(prack, 200, &held));
+        assert_eq!(bench.table.sessions(), 0);
+    }
+    // Another attempt is another call, even of a callee who keeps its tag.
+    bench.signal(&request(Method::Invite, 3, &[audio(P4)]));
+    let grants = bench.signal(&response(request(Method::Invite, 3, &[]), 200, &[audio(P6)]));
+    assert!(matches!(grants[..], [Grant::Relayed { .. }]), "{grants:?}");
+}
+
 #[test]
 fn bye_ends_from_either_side_with_the_right_tags_only() {
     let mut bench = Bench::answered();

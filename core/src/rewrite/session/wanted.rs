@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use crate::scan::Span;
 use crate::sdp::attribute::Direction;
-use crate::sdp::connection::{Address, Connection};
+use crate::sdp::connection::Address;
 use crate::sdp::description::{Description, MediaDescription, Section};
 use crate::streams::{Transport, Wanted};
 
@@ -19,61 +19,39 @@ pub const MAX_STREAMS: usize = 64;
 /// pseudo stream (`m=message ... sip`) is one with port 0.
 pub fn wanted(description: &Description<'_>, out: &mut Vec<Wanted>) {
     out.clear();
-    let session = Defaults {
-        connection: Layered::of(description.session()),
-        direction: description.session().direction,
-        message: description.message(),
-    };
-    out.extend(description.media().take(MAX_STREAMS).map(|media| session.stream(media)));
+    out.extend(description.media().take(MAX_STREAMS).map(|media| stream(description, media)));
 }
 
-/// What holds for a stream that does not say otherwise.
-struct Defaults<'a> {
-    connection: Option<Layered>,
-    direction: Option<Direction>,
-    message: &'a [u8],
-}
-
-impl Defaults<'_> {
-    fn stream(&self, media: &MediaDescription) -> Wanted {
-        let connection = Layered::of(&media.section).or(self.connection);
-        let address = connection.and_then(|connection| connection.first.address.canonical());
-        let direction = media.section.direction.or(self.direction);
-        let within_sip = media.line.is_within_sip(self.message);
-        let relayable = !within_sip && media.line.count == 1 && connection.is_none_or(Layered::is_one_host);
-        let transport = if relayable { transport(self.message, media.line.proto) } else { Transport::NotRelayable };
-        let rtcp = media.rtcp(self.message).filter(|rtcp| !rtcp.is_placeholder()).and_then(|rtcp| {
-            let own = rtcp.address.map(|address| address.canonical());
-            own.unwrap_or(address).map(|address| SocketAddr::new(address, rtcp.port))
-        });
-        Wanted {
-            address,
-            port: if within_sip { 0 } else { media.line.port },
-            rtcp,
-            rtcp_mux: media.section.is_rtcp_mux,
-            transport,
-            held: matches!(direction, Some(Direction::SendOnly | Direction::Inactive))
-                || address.is_some_and(|address| address.is_unspecified()),
-        }
+fn stream(description: &Description<'_>, media: &MediaDescription) -> Wanted {
+    let (message, session) = (description.message(), description.session());
+    // What holds for a stream that does not say otherwise.
+    let addressed = if media.section.connection.is_some() { &media.section } else { session };
+    let address = addressed.connection.as_ref().and_then(|connection| connection.address.canonical());
+    let direction = media.section.direction.or(session.direction);
+    let within_sip = media.line.is_within_sip(message);
+    let relayable = !within_sip && media.line.count == 1 && is_one_host(addressed);
+    let transport = if relayable { transport(message, media.line.proto) } else { Transport::NotRelayable };
+    let rtcp = media.rtcp(message).filter(|rtcp| !rtcp.is_placeholder()).and_then(|rtcp| {
+        let own = rtcp.address.map(|address| address.canonical());
+        own.unwrap_or(address).map(|address| SocketAddr::new(address, rtcp.port))
+    });
+    Wanted {
+        address,
+        port: if within_sip { 0 } else { media.line.port },
+        rtcp,
+        rtcp_mux: media.section.is_rtcp_mux,
+        transport,
+        held: matches!(direction, Some(Direction::SendOnly | Direction::Inactive))
+            || address.is_some_and(|address| address.is_unspecified()),
     }
 }
 
-/// The `c=` lines of a section.
-#[derive(Clone, Copy)]
-struct Layered {
-    first: Connection,
-    several: bool,
-}
-
-impl Layered {
-    fn of(section: &Section) -> Option<Self> {
-        section.connection.map(|first| Self { first, several: section.is_layered })
-    }
-
-    fn is_one_host(self) -> bool {
-        let foreign = self.first.address == Address::Foreign;
-        !self.several && !self.first.is_multicast() && !foreign
-    }
+/// Whether the `c=` lines of a section, if there are any, name one host of the internet.
+fn is_one_host(section: &Section) -> bool {
+    section
+        .connection
+        .as_ref()
+        .is_none_or(|first| !section.is_layered && !first.is_multicast() && first.address != Address::Foreign)
 }
 
 /// What travels in a stream of that proto (RFC 8866 §8.2.2). What is not known

@@ -217,7 +217,8 @@ impl<'a> Writer<'a> {
 
     /// An `o=` line. A name in it stays.
     fn origin(&mut self, line: &Line) {
-        let Some(origin) = Origin::read(self.description.message(), line.value) else { return };
+        let session = self.description.session().connection.as_ref();
+        let Some(origin) = Origin::read(self.description.message(), line.value, session) else { return };
         match origin.address {
             Some(Address::Name) => self.edits.replace(origin.addrtype.range(), self.outgoing.sdp_name()),
             Some(address) if is_of(address, self.outgoing) => {}
