@@ -95,6 +95,8 @@ pub struct Relay {
     sessions: HashMap<SessionId, Placement, Hashing>,
     /// The thread of each stream.
     streams: HashMap<StreamId, (SessionId, usize), Hashing>,
+    /// Streams of which no thread was told yet, and for which one each is meant.
+    beginning: Vec<(usize, Box<Relayed>)>,
     /// Sessions whose [`Notice::Ended`] is still under way.
     ending: usize,
 }
@@ -140,13 +142,15 @@ impl Relay {
         let threads = (0..options.threads.max(1))
             .map(|number| Thread::start(number, clock, notices.clone(), options))
             .collect::<io::Result<_>>()?;
-        Ok((Self { threads, sessions: HashMap::default(), streams: HashMap::default(), ending: 0 }, told))
+        let (sessions, streams) = (HashMap::default(), HashMap::default());
+        Ok((Self { threads, sessions, streams, beginning: Vec::new(), ending: 0 }, told))
     }
 
-    /// Relays a stream from now on. The first of a session chooses its thread.
+    /// Relays a stream, as soon as its thread is woken. The first of a session chooses
+    /// the thread.
     pub fn open(&mut self, session: SessionId, stream: StreamId, latch: LatchMode, sockets: StreamSockets) {
         let at = self.place(session, [stream]);
-        self.order(at, Order::Open(Box::new(Relayed::new(session, stream, latch, sockets))));
+        self.beginning.push((at, Box::new(Relayed::new(session, stream, latch, sockets))));
     }
 
     /// Gives a stream the sockets of its other side.
@@ -179,9 +183,16 @@ impl Relay {
         self.streams.contains_key(&stream)
     }
 
+    /// Whether no thread was told of a stream yet.
+    pub fn is_beginning(&self, stream: StreamId) -> bool {
+        self.beginning.iter().any(|(_, relayed)| relayed.id == stream)
+    }
+
     /// Describes a leg anew; of a stream that is not relayed nothing is kept.
     pub fn describe(&mut self, stream: StreamId, side: Family, leg: LegDescription) {
-        if let Some(&(_, at)) = self.streams.get(&stream) {
+        if let Some((_, relayed)) = self.beginning.iter_mut().rev().find(|(_, relayed)| relayed.id == stream) {
+            relayed.stream.describe(side, leg);
+        } else if let Some(&(_, at)) = self.streams.get(&stream) {
             self.order(at, Order::Describe { stream, side, leg });
         }
     }
@@ -269,12 +280,13 @@ impl Relay {
 
     /// Whether threads have orders to read for which they were not woken yet.
     pub fn has_unread(&self) -> bool {
-        self.threads.iter().any(|thread| thread.unread)
+        !self.beginning.is_empty() || self.threads.iter().any(|thread| thread.unread)
     }
 
     /// Wakes the threads that have orders to read. Several orders in a row
     /// cost one waking.
     pub fn wake(&mut self) {
+        self.begin();
         for thread in self.threads.iter_mut().filter(|thread| thread.unread) {
             thread.unread = false;
             // It fails only when it was written 2^64 times without a reading.
@@ -282,12 +294,19 @@ impl Relay {
         }
     }
 
+    /// Tells the threads of the streams that begin.
+    fn begin(&mut self) {
+        for (at, relayed) in self.beginning.drain(..) {
+            if let Some(thread) = self.threads.get_mut(at) {
+                thread.order(Order::Open(relayed));
+            }
+        }
+    }
+
     fn order(&mut self, at: usize, order: Order) {
-        if let Some(thread) = self.threads.get_mut(at)
-            && let Some(orders) = &thread.orders
-        {
-            // A thread that has ended has nothing left to order.
-            thread.unread |= orders.send(order).is_ok();
+        self.begin();
+        if let Some(thread) = self.threads.get_mut(at) {
+            thread.order(order);
         }
     }
 
@@ -323,5 +342,12 @@ impl Thread {
         let worker = Worker::new(Arc::clone(&wake), incoming, notices, clock, options)?;
         let handle = task::thread(format!("relay{number}"), move || worker.run())?;
         Ok(Self { orders: Some(orders), wake, unread: false, streams: 0, handle: Some(handle) })
+    }
+
+    fn order(&mut self, order: Order) {
+        if let Some(orders) = &self.orders {
+            // A thread that has ended has nothing left to order.
+            self.unread |= orders.send(order).is_ok();
+        }
     }
 }
