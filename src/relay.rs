@@ -320,7 +320,8 @@ impl Relay {
     }
 
     /// Tells the threads of the streams that begin. That wakes none: the first packet
-    /// does, or whatever else there is to do.
+    /// does, or whatever else there is to do. One that comes before the order makes the
+    /// thread look for it again.
     fn begin(&mut self) {
         for (Place { at, key, .. }, relayed) in self.beginning.drain(..) {
             let Some(thread) = self.threads.get_mut(at) else { continue };
