@@ -66,7 +66,7 @@ pub fn in_background() -> io::Result<()> {
     log.queue.open();
     // The process ends with it, and lines that wait would be gone.
     panic::set_hook(Box::new(|panic| {
-        tracing::error!("{panic}");
+        tracing::error!("{}", panic.to_string().replace('\n', " "));
         flush();
     }));
     Ok(())

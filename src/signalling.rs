@@ -21,6 +21,7 @@ mod batch;
 mod counters;
 mod endings;
 mod large;
+mod links;
 mod local;
 mod shared;
 mod sockets;

@@ -5,7 +5,7 @@
 
 use std::hash::Hasher;
 
-use siphasher::{sip, sip128, sip128::Hasher128};
+use siphasher::{sip, sip128};
 
 use crate::config::Key;
 
@@ -37,7 +37,7 @@ impl SipHash {
 
     /// The hash.
     pub fn finish(&self) -> u64 {
-        self.whole().finish()
+        self.hasher.hash(self.gathered())
     }
 }
 
@@ -49,7 +49,7 @@ impl SipHash<sip128::SipHasher24> {
 
     /// The hash.
     pub fn finish128(&self) -> u128 {
-        self.whole().finish128().as_u128()
+        self.hasher.hash(self.gathered()).as_u128()
     }
 }
 
@@ -90,10 +90,9 @@ impl<H: Hasher + Copy> SipHash<H> {
         self.length = 0;
     }
 
-    fn whole(&self) -> H {
-        let mut hasher = self.hasher;
-        hasher.write(self.run.get(..self.length).unwrap_or_default());
-        hasher
+    /// What is not taken in yet.
+    fn gathered(&self) -> &[u8] {
+        self.run.get(..self.length).unwrap_or_default()
     }
 }
 

@@ -24,7 +24,7 @@ pub enum Purpose {
     Source = 2,
     /// `s64=WRITTEN__SIG`: one IP address may send to WRITTEN.
     Recipient = 3,
-    /// `sig=` of a Record-Route: its `received=` was the source of a request.
+    /// `sig=` of a Record-Route: its `received=` was the source of a request, or where it went.
     Route = 4,
     /// Our branch: the request went through us, and how.
     Branch = 5,

@@ -17,6 +17,7 @@ use tracing::{debug, info, warn};
 
 use super::endings::Endings;
 use super::large::LargeMessages;
+use super::links::Links;
 use super::local;
 use super::tally::Tally;
 use super::trouble::{Last, Trouble};
@@ -41,6 +42,7 @@ pub(super) struct Shared {
     troubles: Mutex<Tally<Trouble>>,
     endings: Mutex<Endings>,
     large: Mutex<LargeMessages>,
+    links: Mutex<Links>,
     /// Relay threads have orders to read and were not woken yet.
     unwoken: AtomicBool,
     /// No message may leave before they have, as media may answer it.
@@ -96,6 +98,7 @@ impl Shared {
             troubles: Mutex::new(Tally::new()),
             endings: Mutex::new(Endings::default()),
             large: Mutex::new(LargeMessages::default()),
+            links: Mutex::new(Links::default()),
             unwoken: AtomicBool::new(false),
             pressing: AtomicBool::new(false),
             sooner: Notify::new(),
@@ -247,6 +250,11 @@ impl Shared {
     /// The last large messages.
     pub(super) fn large(&self) -> MutexGuard<'_, LargeMessages> {
         lock(&self.large)
+    }
+
+    /// Where link-local addresses are.
+    pub(super) fn links(&self) -> MutexGuard<'_, Links> {
+        lock(&self.links)
     }
 
     /// The addresses of this machine, read anew.

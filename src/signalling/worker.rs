@@ -24,6 +24,7 @@ use super::backlog::Backlog;
 use super::batch::{BATCH, Inbox, Leaving, Outbox};
 use super::counters::{Counters, LastHeard};
 use super::large::{ErrorReader, Sent, is_large};
+use super::links::link_local;
 use super::shared::Shared;
 use super::sockets::{Ready, SipSocket, SipSockets};
 use super::told::tell;
@@ -276,6 +277,9 @@ impl Worker {
         if self.proxy.is_ours(datagram.remote) {
             return self.record(now, datagram, Outcome::Drop(Reason::NotFromOurselves), &[]);
         }
+        if let Some(from) = link_local(datagram.remote) {
+            self.shared.links().hear(from);
+        }
         let mut out = outbox.room();
         let mut outcome = self.decide(now, datagram, &mut out)?;
         for _ in 0..MOST_PASSES {
@@ -314,7 +318,10 @@ impl Worker {
         }
     }
 
-    fn push(&self, leaving: Leaving, outbox: &mut Outbox) {
+    fn push(&self, mut leaving: Leaving, outbox: &mut Outbox) {
+        if let Some(to) = link_local(leaving.to) {
+            leaving.to = self.shared.links().reach(to).into();
+        }
         if outbox.push(leaving) {
             self.send(outbox);
         }

@@ -24,6 +24,7 @@ mod generic;
 mod hairpin;
 mod harness_itself;
 mod latching;
+mod links;
 mod log;
 mod metrics;
 mod offers;

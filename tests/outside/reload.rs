@@ -5,7 +5,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use crate::harness::agent::Agent;
-use crate::harness::call::{Call, establish};
+use crate::harness::call::{Call, establish, ring};
 use crate::harness::daemon::Daemon;
 use crate::harness::folder::Folder;
 use crate::harness::namespace::{isolated, isolated_with};
@@ -65,6 +65,19 @@ fn a_new_phone_is_reached_while_a_call_goes_on() {
         old.assert_talks(&bob, &alice, 3);
         new.end_by_callee(&bob, &carol);
         old.end_by_caller(&bob, &alice);
+    });
+}
+
+/// The way back of its responses stands in them.
+#[test]
+fn a_call_that_rings_is_answered_though_the_caller_is_somebody_else_now() {
+    isolated(|| {
+        let mut here = Reloaded::start(ALICE);
+        let (bob, alice) = (bob(), alice());
+        let ringing = ring(&bob, &alice, "sip:alice@[2001:db8::101]", F1);
+        here.reload(&[ALICE, "map 2001:db8:9::55=192.0.2.207\n"].concat(), "reloaded maps=2 added=1 removed=0");
+        alice.accept(&ringing.received, &ringing.to_tag);
+        bob.agent.receive_response(200, &ringing.invite);
     });
 }
 

@@ -1,11 +1,9 @@
 //! Messages up to what a datagram holds, over links that carry less.
 
-use std::process::{Child, Command, Stdio};
-
 use crate::harness::agent::Agent;
 use crate::harness::daemon::Daemon;
 use crate::harness::message::Message;
-use crate::harness::namespace::{isolated, isolated_with};
+use crate::harness::namespace::{Elsewhere, isolated, isolated_with, run};
 use crate::harness::party::Party;
 use crate::harness::picture::{LISTEN4, LISTEN6, P1, Q6, U6};
 
@@ -58,16 +56,11 @@ fn large_messages_leave_in_fragments_over_a_small_link() {
     });
 }
 
-fn run(script: &str) {
-    let status = Command::new("sh").args(["-ec", script]).status().unwrap();
-    assert!(status.success(), "{script}");
-}
-
 /// A namespace of its own for the daemon, behind a router whose link to the peers
 /// carries less than the daemon's own link.
 struct BehindRouter {
-    router: Child,
-    machine: Child,
+    _router: Elsewhere,
+    machine: Elsewhere,
 }
 
 /// The peers' namespace is this one; $R and $D are the router's and the daemon's.
@@ -111,31 +104,9 @@ for ours in 2001:db8:f::1 2001:db8:f::2; do until in_r ip -6 route get $ours | g
 
 impl BehindRouter {
     fn new() -> Self {
-        // Each says when its namespace is there, and keeps it until it is killed.
-        let namespace = || {
-            let mut child = Command::new("unshare")
-                .args(["-n", "sh", "-c", "echo; exec cat"])
-                .stdin(Stdio::piped())
-                .stdout(Stdio::piped())
-                .spawn()
-                .unwrap();
-            let mut line = [0];
-            std::io::Read::read_exact(child.stdout.as_mut().unwrap(), &mut line).unwrap();
-            child
-        };
-        let (router, machine) = (namespace(), namespace());
-        run(&format!("R={}; D={}\n{WIRES}", router.id(), machine.id()));
-        Self { router, machine }
-    }
-}
-
-impl Drop for BehindRouter {
-    fn drop(&mut self) {
-        for child in [&mut self.router, &mut self.machine] {
-            // Both fail only where it has ended already.
-            let _ = child.kill();
-            let _ = child.wait();
-        }
+        let (router, machine) = (Elsewhere::new(), Elsewhere::new());
+        run(&format!("R={}; D={}\n{WIRES}", router.process(), machine.process()));
+        Self { _router: router, machine }
     }
 }
 
@@ -144,7 +115,7 @@ impl Drop for BehindRouter {
 fn a_message_too_big_for_its_path_is_sent_again_and_told_once() {
     isolated_with(&["nsenter"], || {
         let wires = BehindRouter::new();
-        let mut daemon = Daemon::start_in(wires.machine.id());
+        let mut daemon = Daemon::start_in(wires.machine.process());
         let (alice, uplink) = (Party::new("alice", P1, 30000), Agent::bind("uplink", U6));
         for size in [3000, 1400, 20_000] {
             let large = padded(&alice, "sip:bob@provider.example", size);

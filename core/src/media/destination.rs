@@ -6,19 +6,20 @@
 //! pass of the same call: a hairpin, or a call that an uplink sends back to the
 //! side it came from. A stranger does not describe that.
 
-use std::collections::BinaryHeap;
+use std::collections::{BinaryHeap, HashMap};
 use std::net::{IpAddr, SocketAddr};
 
 use super::table::Sender;
 use crate::config::Config;
 use crate::family::{Family, PerFamily, is_unicast};
+use crate::hashing::Hashing;
 
 /// The addresses of this machine, by what the relay may send to them.
 #[derive(Debug)]
 pub struct Destinations {
     listen: PerFamily<IpAddr>,
-    /// Where our SIP sockets are: listen addresses and fakes.
-    sip: Vec<SocketAddr>,
+    /// Where our SIP sockets are: the ports of listen addresses and fakes.
+    sip: HashMap<IpAddr, Vec<u16>, Hashing>,
     local: Vec<IpAddr>,
     prefixes: Vec<Prefix>,
 }
@@ -59,7 +60,7 @@ impl Destinations {
     /// By the configuration, before anything is known of the interfaces.
     pub fn new(config: &Config) -> Self {
         let listen = PerFamily::from_fn(|family| config.listen[family].ip());
-        let mut destinations = Self { listen, sip: Vec::new(), local: Vec::new(), prefixes: Vec::new() };
+        let mut destinations = Self { listen, sip: HashMap::default(), local: Vec::new(), prefixes: Vec::new() };
         destinations.reconfigure(config);
         destinations
     }
@@ -67,7 +68,10 @@ impl Destinations {
     /// By another configuration with the same listen addresses.
     pub fn reconfigure(&mut self, config: &Config) {
         let fakes = config.maps.iter().map(|map| map.fake);
-        self.sip = config.listen.iter().map(|(_, &listen)| listen).chain(fakes).collect();
+        self.sip.clear();
+        for socket in config.listen.iter().map(|(_, &listen)| listen).chain(fakes) {
+            self.sip.entry(socket.ip()).or_default().push(socket.port());
+        }
     }
 
     /// The addresses of this machine, beside those of the configuration, and the
@@ -77,11 +81,6 @@ impl Destinations {
         let mut addresses = BinaryHeap::from(addresses).into_sorted_vec();
         addresses.dedup();
         (self.local, self.prefixes) = (addresses, prefixes);
-    }
-
-    /// Whether this endpoint is one of our SIP sockets.
-    pub fn is_ourselves(&self, endpoint: SocketAddr) -> bool {
-        self.sip.contains(&endpoint)
     }
 
     /// Whether a party on `side` whose SIP comes from `source` may have packets
@@ -94,23 +93,20 @@ impl Destinations {
         if relay != RelaySocket::No && self.listen[side] == endpoint.ip() {
             return relay == RelaySocket::SameCall && sender == Sender::Known;
         }
-        !self.is_ourselves(endpoint) && self.shares_machine(source.ip(), endpoint.ip())
+        self.shares_machine(source.ip(), endpoint)
     }
 
     /// An address of this machine is for a party on it: a loopback address or
-    /// one of our SIP sockets for whoever is there too, any other for all of them.
-    fn shares_machine(&self, source: IpAddr, address: IpAddr) -> bool {
-        if address.is_loopback() {
-            source.is_loopback()
-        } else if self.has_sip(address) {
-            source == address
-        } else {
-            !self.is_local(address) || self.is_local(source)
+    /// one of our SIP sockets for whoever is there too, but not the socket itself;
+    /// any other for all of them.
+    fn shares_machine(&self, source: IpAddr, endpoint: SocketAddr) -> bool {
+        let address = endpoint.ip();
+        match self.sip.get(&address) {
+            Some(ports) if ports.contains(&endpoint.port()) => false,
+            _ if address.is_loopback() => source.is_loopback(),
+            Some(_) => source == address,
+            None => !self.is_local(address) || self.is_local(source),
         }
-    }
-
-    fn has_sip(&self, address: IpAddr) -> bool {
-        self.sip.iter().any(|ours| ours.ip() == address)
     }
 
     fn is_local(&self, address: IpAddr) -> bool {

@@ -13,6 +13,7 @@ use crate::sip::fault::Fault;
 use crate::sip::header::{HeaderName, is_record_routed};
 use crate::sip::message::Message;
 use crate::sip::method::Method;
+use crate::sip::name_addr::{NameAddr, NameAddrs};
 use crate::sip::uri::Uri;
 use crate::sip::via::Via;
 use crate::target::{Numeric, token};
@@ -96,15 +97,32 @@ fn behind_vias(message: &Message<'_>, topmost: &Via) -> usize {
 /// Ours of the outgoing side, below it ours of the incoming one (RFC 5658), which
 /// for a generic sender says where its request came from.
 fn lay_routes(name: &str, at: usize, request: &Request<'_>, hop: &Hop, directory: &Directory, edits: &mut Edits) {
-    let local = directory.spelled_endpoint(request.local);
-    edits.insert(at, (name, ": <sip:", directory.spelled_endpoint(hop.from), ";lr>\r\n"));
-    if request.source == Source::Generic {
-        let seal = seal_route(directory.key(), request.local, request.remote);
-        let received = (";lr;received=", Tilde(request.remote), ";sig=", seal);
-        edits.insert(at, (name, ": <sip:", local, received, ">\r\n"));
-    } else {
-        edits.insert(at, (name, ": <sip:", local, ";lr>\r\n"));
+    let to = Some(hop.to).filter(|_| is_out_of_reach(request, hop, directory));
+    let from = Some(request.remote).filter(|_| request.source == Source::Generic);
+    for (ours, received) in [(hop.from, to), (request.local, from)] {
+        edits.insert(at, (name, ": <sip:", directory.spelled_endpoint(ours), ";lr"));
+        match received.map(|received| (received, seal_route(directory.key(), ours, received))) {
+            Some((received, seal)) => edits.insert(at, (";received=", Tilde(received), ";sig=", seal, ">\r\n")),
+            None => edits.insert(at, ">\r\n"),
+        }
     }
+}
+
+/// Whether a generic party is called by what a token proved, through others, from its
+/// own side. The Contact of its answer is on that side again what the party wrote: it
+/// proves nothing, and behind a NAT it leads nowhere. So the way back to it stands in
+/// the Record-Route, as it does for a generic sender.
+fn is_out_of_reach(request: &Request<'_>, hop: &Hop, directory: &Directory) -> bool {
+    let text = request.message.bytes;
+    let is_of_that_side = |value: NameAddr| {
+        let at = Uri::within(text, value.uri).and_then(|uri| Numeric::of(text, &uri)).map(|at| at.endpoint());
+        at.is_some_and(|at| at.is_ipv4() == hop.from.is_ipv4() && directory.is_ours(at))
+    };
+    let mut routes = request.message.all(HeaderName::RECORD_ROUTE);
+    hop.request_uri == RequestUri::Restored
+        && request.source != Source::Ourselves
+        && directory.source(hop.to) == Source::Generic
+        && routes.any(|field| NameAddrs::new(text, field.value, true).flatten().any(is_of_that_side))
 }
 
 /// The room that a Request-URI takes while it is changed apart from its message.

@@ -103,7 +103,10 @@ impl Name {
     pub fn of(name: &[u8]) -> Option<Self> {
         let name = if is_lws(*name.first()?) || is_lws(*name.last()?) { trim(name) } else { name };
         let first = name.first()?.to_ascii_lowercase();
-        let is = |known: &str| known.as_bytes().first() == Some(&first) && name.eq_ignore_ascii_case(known.as_bytes());
+        let is = |known: &str| {
+            let known = known.as_bytes();
+            known.first() == Some(&first) && (name == known || name.eq_ignore_ascii_case(known))
+        };
         match of_length(name.len()).iter().find(|(known, _)| is(known)) {
             Some(&(_, name)) => Some(name),
             None => (matches!(first, b'i' | b'x') && is_of_ice(name)).then_some(Self::Ice),

@@ -75,7 +75,7 @@ pub struct Connection {
     pub count: u32,
     /// The value of the line without blanks around it.
     pub span: Span,
-    /// It is written as nearly all are: `IN IP4 192.0.2.1`, with a numeric address.
+    /// It is written as nearly all are: `IN IP4 192.0.2.1`, an address and no more.
     pub is_plain: bool,
 }
 
@@ -87,9 +87,9 @@ impl Connection {
             return Err(Malformed::new(value.start, Fault::ConnectionAddress));
         }
         if let [b'I', b'N', b' ', b'I', b'P', b'4' | b'6', b' ', address @ ..] = span.of(message)
-            && let Some(address @ Address::Numeric(_)) = Address::read(address)
+            && let Some(address) = ipv4(address).map(IpAddr::V4).or_else(|| plain_ipv6(address).map(IpAddr::V6))
         {
-            return Ok(Self { address, count: 1, span, is_plain: true });
+            return Ok(Self { address: Address::Numeric(address), count: 1, span, is_plain: true });
         }
         let mut fields = fields(message, span);
         let (Some(nettype), Some(addrtype), Some(address)) = (fields.next(), fields.next(), fields.next()) else {
@@ -215,6 +215,7 @@ mod tests {
         assert_eq!(connection("IN IP4 233.252.0.1/127/3"), Ok((numeric("233.252.0.1"), 3)));
         assert_eq!(connection("IN IP6 ff15::101/3"), Ok((numeric("ff15::101"), 3)));
         assert_eq!(connection("IN IP6 ff15::101/x"), Err(Fault::ConnectionAddress));
+        assert_eq!(connection("IN IP6 fe80::1%eth0/x"), Err(Fault::ConnectionAddress));
         assert_eq!(connection("IN IP4 233.252.0.1/1/2/3"), Err(Fault::ConnectionAddress));
     }
 

@@ -38,8 +38,15 @@ impl<'a> Description<'a> {
         let mut reader =
             Reader { message, section: Section::new(part.start, 0), media: None, only_titles: false, room };
         let mut line_end = None;
-        for line in Lines::new(message, part) {
-            let line = line?;
+        let mut lines = Lines::new(message, part);
+        loop {
+            let line = match lines.next_plain() {
+                Some(line) => line,
+                None => match lines.next_odd() {
+                    Some(line) => line?,
+                    None => break,
+                },
+            };
             if line_end.is_none() {
                 line_end = Some(line.line_end());
                 if line.kind != b'v' {

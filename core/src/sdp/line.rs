@@ -26,6 +26,17 @@ pub struct Line {
 }
 
 impl Line {
+    /// The line that `text` is, which stands at `start`, and its line end up to `end`.
+    #[inline]
+    fn read(text: &[u8], start: usize, end: usize) -> Option<Self> {
+        match text {
+            [kind, b'=', ..] if kind.is_ascii_lowercase() => {
+                Some(Self { kind: *kind, value: Span::new(start + 2, start + text.len()), end })
+            }
+            _ => None,
+        }
+    }
+
     /// The line from its type to behind its line end.
     pub fn whole(&self) -> Span {
         Span::new(self.value.start.saturating_sub("v=".len()), self.end)
@@ -58,51 +69,50 @@ impl<'a> Lines<'a> {
     }
 }
 
-impl Iterator for Lines<'_> {
-    type Item = Result<Line, Malformed>;
-
+impl Lines<'_> {
+    /// The next line, if it ends in CRLF and holds no other control character: as
+    /// nearly all do.
     #[inline]
-    fn next(&mut self) -> Option<Self::Item> {
+    pub(super) fn next_plain(&mut self) -> Option<Line> {
+        let start = self.at;
+        let rest = self.text.get(start..)?;
+        let length = find_control(rest)?;
+        let (text, [b'\r', b'\n', ..]) = rest.split_at_checked(length)? else { return None };
+        let line = Line::read(text, start, start + length + 2)?;
+        self.at = line.end;
+        Some(line)
+    }
+
+    /// The next one, whatever it is.
+    #[cold]
+    pub(super) fn next_odd(&mut self) -> Option<Result<Line, Malformed>> {
         loop {
             let start = self.at;
             let rest = self.text.get(start..).filter(|rest| !rest.is_empty())?;
-            let length = find_control(rest).unwrap_or(rest.len());
-            let (length, end) = match rest.get(length..).unwrap_or_default() {
-                [b'\r', b'\n', ..] => (length, length + 2),
-                [b'\r' | b'\n', ..] => (length, length + 1),
-                [] => (length, length),
-                [..] => end_of_odd_line(rest),
-            };
-            self.at = start + end;
-            match rest.get(..length).unwrap_or_default() {
-                [kind, b'=', ..] if kind.is_ascii_lowercase() => {
-                    let value = Span::new(start + 2, start + length);
-                    return Some(Ok(Line { kind: *kind, value, end: self.at }));
-                }
-                text if is_padding(text) => {}
-                _ => return Some(Err(Malformed::new(start, Fault::NotALine))),
+            let length = find_any(rest, *b"\r\n").unwrap_or(rest.len());
+            let (text, line_end) = rest.split_at_checked(length)?;
+            self.at = start + length + if line_end.starts_with(b"\r\n") { 2 } else { line_end.len().min(1) };
+            if let Some(line) = Line::read(text, start, self.at) {
+                return Some(Ok(line));
+            }
+            // Some senders pad the body with blank lines or zero bytes.
+            if !text.iter().all(|&byte| is_blank(byte) || byte == 0) {
+                return Some(Err(Malformed::new(start, Fault::NotALine)));
             }
         }
     }
 }
 
-/// Where the text of a line and where the line ends in which another control
-/// character comes first.
-#[cold]
-fn end_of_odd_line(rest: &[u8]) -> (usize, usize) {
-    let length = find_any(rest, *b"\r\n").unwrap_or(rest.len());
-    let end = match rest.get(length..).unwrap_or_default() {
-        [] => length,
-        [b'\r', b'\n', ..] => length + 2,
-        [..] => length + 1,
-    };
-    (length, end)
-}
+impl Iterator for Lines<'_> {
+    type Item = Result<Line, Malformed>;
 
-/// Some senders pad the body with blank lines or zero bytes.
-#[cold]
-fn is_padding(text: &[u8]) -> bool {
-    text.iter().all(|&byte| is_blank(byte) || byte == 0)
+    #[inline]
+    fn next(&mut self) -> Option<Self::Item> {
+        match self.next_plain() {
+            Some(line) => Some(Ok(line)),
+            None => self.next_odd(),
+        }
+    }
 }
 
 /// The fields of `part`, which are set apart by blanks.

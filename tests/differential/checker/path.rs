@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 
 use super::Passage;
 use super::naive::{self, Field, Message};
+use super::uris;
 
 /// Header fields that this file judges.
 pub(crate) fn is_path(name: &str) -> bool {
@@ -123,15 +124,13 @@ fn record_routes(passage: &Passage<'_>, before: &Message, after: &Message) -> Re
         let (old, mut new) = (raws(before, name), raws(after, name));
         if let Some((_, spelled)) = laid.filter(|(laid, _)| *laid == name) {
             let ours: Vec<String> = new.drain(..2.min(new.len())).collect();
-            let outgoing = format!("{spelled}: <sip:{};lr>", passage.from);
+            let outgoing = format!("{spelled}: <sip:{};lr", passage.from);
             let incoming = format!("{spelled}: <sip:{};lr", passage.local);
-            let proven = format!(";received={};sig=", tilde(passage.remote));
-            let is_incoming = |rest: &str| {
-                let seal = rest.strip_prefix(&proven[..]).and_then(|rest| rest.strip_suffix('>'));
-                rest == ">" || seal.is_some_and(is_seal)
-            };
-            let good =
-                ours.len() == 2 && ours[0] == outgoing && ours[1].strip_prefix(&incoming[..]).is_some_and(is_incoming);
+            // Who is called from his own side has his place there too.
+            let called = Some(passage.to).filter(|_| old.iter().any(|raw| names_us(passage, raw)));
+            let good = ours.len() == 2
+                && ours[0].strip_prefix(&outgoing[..]).is_some_and(|rest| is_end(rest, called))
+                && ours[1].strip_prefix(&incoming[..]).is_some_and(|rest| is_end(rest, Some(passage.remote)));
             if !good {
                 return Err(format!("{ours:?} are not {outgoing} and {incoming}"));
             }
@@ -141,6 +140,20 @@ fn record_routes(passage: &Passage<'_>, before: &Message, after: &Message) -> Re
         }
     }
     Ok(())
+}
+
+/// Whether a Record-Route of ours ends so, perhaps with the place of a stranger.
+fn is_end(rest: &str, received: Option<SocketAddr>) -> bool {
+    let proven = received.map(|received| format!(";received={};sig=", tilde(received)));
+    let seal = proven.and_then(|proven| rest.strip_prefix(&proven[..])?.strip_suffix('>'));
+    rest == ">" || seal.is_some_and(is_seal)
+}
+
+/// Whether a Record-Route is ours, of the side on which the request leaves.
+fn names_us(passage: &Passage<'_>, raw: &str) -> bool {
+    let uris = raw.split('<').skip(1).filter_map(|rest| rest.split('>').next());
+    let mut ours = uris.filter_map(uris::endpoint).filter(|&endpoint| passage.config.is_ours(endpoint));
+    ours.any(|endpoint| endpoint.is_ipv4() == passage.from.is_ipv4())
 }
 
 fn service_route(passage: &Passage<'_>, before: &Message, after: &Message) -> Result<(), String> {

@@ -2,10 +2,10 @@
 
 use std::any::type_name;
 use std::env;
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::net::UdpSocket;
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -75,6 +75,40 @@ fn isolated_by<Test: FnOnce()>(ways: &[&'static str], programs: &[&str], test: T
     }
     assert!(output.status.success(), "{name}, {}:\n{out}\n{err}", output.status);
     assert!(out.contains("1 passed"), "{name} did not run in its namespace:\n{out}\n{err}");
+}
+
+/// Another network namespace, empty, until this is dropped.
+#[derive(Debug)]
+pub struct Elsewhere(Child);
+
+impl Elsewhere {
+    pub fn new() -> Self {
+        // It says when its namespace is there, and keeps it until it is killed.
+        let mut command = Command::new("unshare");
+        command.args(["-n", "sh", "-c", "echo; exec cat"]).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        child.stdout.as_mut().unwrap().read_exact(&mut [0]).unwrap();
+        Self(child)
+    }
+
+    /// A process in it.
+    pub fn process(&self) -> u32 {
+        self.0.id()
+    }
+}
+
+impl Drop for Elsewhere {
+    fn drop(&mut self) {
+        // Both fail only where it has ended already.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Runs a script of the shell, which must succeed.
+pub fn run(script: &str) {
+    let status = Command::new("sh").args(["-ec", script]).status().unwrap();
+    assert!(status.success(), "{script}");
 }
 
 /// Waits until datagrams arrive: Linux may swallow the first ones of a network
