@@ -114,9 +114,10 @@ impl Worker {
                     return;
                 }
             }
-            for &event in events.iter().filter(|event| event.data() != WAKE) {
-                if !self.packet(now, event) {
-                    return;
+            for &event in events {
+                match event.data() {
+                    WAKE => {}
+                    _ => self.packet(now, event),
                 }
             }
             // More come meanwhile, and are taken at one waking. A full list
@@ -127,28 +128,25 @@ impl Worker {
         }
     }
 
-    /// Relays one packet; `false`: the handle is gone.
-    fn packet(&mut self, now: Duration, event: EpollEvent) -> bool {
+    /// Relays one packet.
+    fn packet(&mut self, now: Duration, event: EpollEvent) {
         let key = SocketKey::from_datum(event.data());
-        let Some(relayed) = self.streams.find(key.stream) else { return self.unknown(now, event) };
+        let Some(relayed) = self.streams.find(key.stream) else { return self.unknown() };
         if !relayed.sockets.is_open(key.side.other()) {
-            self.hold_back(key);
-            return true;
+            return self.hold_back(key);
         }
         if event.events().contains(EpollFlags::EPOLLERR) {
             relayed.read_errors(key, &mut self.around.errors);
         }
         relayed.packet(now, key, &mut self.around);
-        true
     }
 
     /// An event of a socket that was closed since, or of a stream whose order was not
-    /// read yet, as it wakes nobody.
+    /// read yet, as it wakes nobody: what waits there is told again.
     #[cold]
-    fn unknown(&mut self, now: Duration, event: EpollEvent) -> bool {
-        let goes_on = self.carry_out();
-        let known = self.streams.find(SocketKey::from_datum(event.data()).stream).is_some();
-        goes_on && (!known || self.packet(now, event))
+    fn unknown(&mut self) {
+        // That the handle is gone is told by a waking, too.
+        self.carry_out();
     }
 
     /// Lets wait what comes before there are sockets that it could leave by.
