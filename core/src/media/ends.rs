@@ -165,13 +165,13 @@ impl Ends {
         self.over.push_back(Over { since: now, callee, bye });
     }
 
-    /// Whether a message is late: a response or an ACK of a dialog that has just ended, or
-    /// a request that was sent before the BYE.
+    /// Whether a message is late, of a dialog that has just ended: a response, an ACK, or a
+    /// request from before the BYE, or of an INVITE that failed.
     pub fn is_late(&self, now: Duration, signal: &Signal<'_>, named: &Named) -> bool {
         let asks = signal.status.is_none() && signal.method != Method::Ack;
         let recent = self.over.iter().rev().take_while(|over| now.saturating_sub(over.since) < LATE);
         let mut of_it = recent.filter(|over| [named.sender, named.other].contains(&Some(over.callee)));
-        of_it.any(|over| !asks || over.bye.is_some_and(|(side, cseq)| side == signal.arrival && signal.cseq < cseq))
+        of_it.any(|over| !asks || over.bye.is_none_or(|(side, cseq)| side == signal.arrival && signal.cseq < cseq))
     }
 
     /// Whether no session is left.

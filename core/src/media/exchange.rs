@@ -1,5 +1,7 @@
 //! Offers and answers (RFC 3264): whose turn it is, and which is the last.
 
+use std::cmp::Ordering;
+
 use serde::{Deserialize, Serialize};
 
 use super::table::Signal;
@@ -38,12 +40,15 @@ impl Exchange {
         self.offerer == Some(side)
     }
 
-    /// An INVITE that is not a retransmission begins anew.
-    pub fn begin(&mut self, signal: &Signal<'_>) {
-        let invite = (signal.arrival, signal.cseq);
-        if self.invite != invite {
-            *self = Self::new(invite.0, invite.1);
+    /// An INVITE that is newer than the last one, by the CSeq, begins anew. How it stands
+    /// to that.
+    pub fn begin(&mut self, signal: &Signal<'_>) -> Ordering {
+        let (side, last) = self.invite;
+        let order = if side == signal.arrival { signal.cseq.cmp(&last) } else { Ordering::Greater };
+        if order == Ordering::Greater {
+            *self = Self::new(signal.arrival, signal.cseq);
         }
+        order
     }
 }
 
@@ -63,6 +68,11 @@ impl Order {
         self.last.is_some()
     }
 
+    /// Whether the last description is of this request.
+    pub fn is_of(&self, request: (Family, u32)) -> bool {
+        self.last == Some(request)
+    }
+
     /// Takes in a description; whether there was none after it.
     pub fn admit(&mut self, (requester, cseq): (Family, u32)) -> bool {
         let highest = &mut self.highest[requester];
@@ -71,12 +81,12 @@ impl Order {
             *highest = Some(cseq);
             self.last = Some((requester, cseq));
         }
-        new || self.last == Some((requester, cseq))
+        new || self.is_of((requester, cseq))
     }
 
-    /// The request of the last description was refused.
-    pub fn refuse(&mut self, request: (Family, u32)) {
-        self.last.take_if(|last| *last == request);
+    /// A request was refused; whether the last description was of that.
+    pub fn refuse(&mut self, request: (Family, u32)) -> bool {
+        self.last.take_if(|last| *last == request).is_some()
     }
 }
 

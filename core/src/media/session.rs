@@ -1,5 +1,6 @@
 //! A session: what the messages of one call have said of its media.
 
+use std::cmp::Ordering;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
@@ -179,8 +180,15 @@ impl Session {
 
     /// An INVITE request is under way.
     pub fn invited(&mut self, now: Duration, signal: &Signal<'_>) {
-        self.exchange.begin(signal);
-        if self.answered.is_none() && signal.arrival == self.caller && self.add_branch(signal) {
+        let order = self.exchange.begin(signal);
+        if self.answered.is_some() || signal.arrival != self.caller || order == Ordering::Less {
+            return;
+        }
+        // Who asks again, with a password, has given up what he asked before.
+        if order == Ordering::Greater {
+            self.branches.clear();
+        }
+        if self.add_branch(signal) {
             self.active = now;
         }
     }
@@ -208,9 +216,13 @@ impl Session {
         self.active = now;
     }
 
-    /// Whoever is asked knows of the dialog.
-    pub fn confirmed(&mut self) {
-        self.ringing = true;
+    /// Whoever is asked knows of the dialog: what is answered is the last thing that was
+    /// said, no request from before.
+    pub fn confirmed(&mut self, signal: &Signal<'_>, named: &Named) {
+        let request = (requester(signal), signal.cseq);
+        let callee = self.callee_end(signal, named);
+        let mut dialogs = self.dialogs.iter().filter(|dialog| Some(dialog.callee) == callee);
+        self.ringing |= dialogs.any(|dialog| dialog.order[request.0].is_of(request));
     }
 
     /// Whether all that is known of it is a request within a dialog: it may be of a
@@ -234,7 +246,7 @@ impl Session {
     /// now on. The answer is the callee's description if it is another one's now.
     pub fn answered(&mut self, now: Duration, signal: &Signal<'_>, named: &Named) -> Option<Vec<Option<LegState>>> {
         self.reoffer_done(signal);
-        self.confirmed();
+        self.ringing = true;
         if signal.arrival == self.caller {
             return None;
         }
@@ -338,15 +350,20 @@ impl Session {
 
     /// The legs as they were before the request that `signal` refuses.
     pub fn taken_back(&mut self, signal: &Signal<'_>, named: &Named) -> PerFamily<Option<Vec<LegState>>> {
-        let Some(Reoffer { before, said, .. }) = self.reoffer(signal) else { return PerFamily::default() };
+        let Some(Reoffer { mut before, said, .. }) = self.reoffer(signal) else { return PerFamily::default() };
         let callee = self.callee_end(signal, named);
         if let Some(dialog) = self.dialogs.iter_mut().find(|dialog| Some(dialog.callee) == callee) {
             for side in Family::BOTH {
-                dialog.order[side].refuse((requester(signal), signal.cseq));
+                // What came after it, as the answer to another request, stays.
+                before[side].take_if(|_| !dialog.order[side].refuse((requester(signal), signal.cseq)));
             }
             if let Some(said) = said {
                 dialog.legs = said;
             }
+        }
+        // A line that it added was not there.
+        for side in Family::BOTH {
+            before[side].iter_mut().for_each(|legs| legs.resize(self.lines.len(), LegState::default()));
         }
         before
     }
@@ -465,7 +482,10 @@ impl Session {
     /// Whether any packets can be missed: none come where nothing is relayed,
     /// and none need to come where every stream is held back.
     pub fn is_quiet(&self) -> bool {
-        let live = |line: &&Line| line.relay.is_some() && !line.legs.iter().any(|(_, leg)| leg.closed);
+        let live = |line: &&Line| {
+            let legs = || line.legs.iter().map(|(_, leg)| leg);
+            line.relay.is_some() && legs().any(|leg| leg.described) && !legs().any(|leg| leg.closed)
+        };
         self.lines.iter().filter(live).all(|line| line.legs.iter().any(|(_, leg)| leg.held))
     }
 

@@ -454,7 +454,7 @@ fn advance(
         }
         (Method::Update | Method::Prack, Some(200..=299)) => {
             session.reoffer_done(signal);
-            session.confirmed();
+            session.confirmed(signal, named);
         }
         (Method::Update | Method::Prack, Some(status @ 300..)) if session.is_doubtful() => {
             return Some(End::Failed(status));

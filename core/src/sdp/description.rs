@@ -40,6 +40,7 @@ impl<'a> Description<'a> {
         let mut line_end = None;
         let mut lines = Lines::new(message, part);
         loop {
+            // Two steps, not one iterator of results, which would slow the loop down.
             let line = match lines.next_plain() {
                 Some(line) => line,
                 None => match lines.next_odd() {

@@ -113,6 +113,20 @@ fn a_late_copy_of_what_another_exchange_replaced_changes_nothing() {
     assert_eq!(bench.aims(), []);
 }
 
+/// Who has just answered asks himself, and that overtakes his answer.
+#[test]
+fn what_was_answered_stays_when_a_request_that_overtook_it_is_refused() {
+    let mut bench = Bench::answered();
+    let moved = [audio("[2001:db8:9::55]:6002")];
+    let theirs = Signal { arrival: Family::V6, from_tag: B, to_tag: A, ..request(Method::Update, 1, &moved) };
+    bench.signal(&in_dialog(Method::Update, 2, &[audio(P4)]));
+    bench.signal(&theirs);
+    bench.signal(&response(in_dialog(Method::Update, 2, &[]), 200, &moved));
+    bench.commands();
+    bench.signal(&Signal { from_tag: B, to_tag: A, ..response(Signal { wanted: None, ..theirs }, 491, &[]) });
+    assert_eq!(bench.aims(), []);
+}
+
 #[test]
 fn an_invite_that_is_sent_again_does_not_undo_an_update() {
     let mut bench = Bench::new(&config());

@@ -40,6 +40,18 @@ fn a_request_from_before_the_bye_begins_nothing() {
     assert_eq!(bench.table.sessions(), 1);
 }
 
+/// The UPDATE of whom the BYE had not reached yet, and the late answer to another one.
+#[test]
+fn the_answer_to_another_request_confirms_nothing() {
+    let mut bench = Bench::answered();
+    let held = [Wanted { held: true, ..audio(P6) }];
+    bench.signal(&in_dialog(Method::Bye, 4, &[]));
+    bench.commands();
+    bench.signal(&Signal { arrival: Family::V6, from_tag: B, to_tag: A, ..request(Method::Update, 1, &held) });
+    bench.signal(&response(in_dialog(Method::Update, 3, &[]), 200, &held));
+    assert_eq!(bench.pass(seconds(41), None), Some(End::Silence(seconds(40))));
+}
+
 #[test]
 fn a_late_answer_within_an_invite_that_failed_begins_nothing() {
     let mut bench = Bench::new(&config());
@@ -52,6 +64,7 @@ fn a_late_answer_within_an_invite_that_failed_begins_nothing() {
     bench.signal(&response(invite, 486, &[]));
     assert_eq!(bench.table.sessions(), 0);
     for _ in 0..2 {
+        bench.signal(&in_dialog(Method::Prack, 2, &[Wanted { held: true, ..audio(P4) }]));
         bench.signal(&response(prack, 200, &held));
         assert_eq!(bench.table.sessions(), 0);
     }
@@ -147,6 +160,23 @@ fn a_branch_that_failed_is_not_pending_again_when_it_rang_before() {
     assert_eq!(bench.table.sessions(), 1);
     bench.signal(&Signal { branch: 2, ..response(invite, 486, &[]) });
     assert_eq!(bench.end().unwrap().end, End::Failed(486));
+}
+
+/// A copy of an INVITE comes when that was asked for its password already.
+#[test]
+fn an_invite_from_before_the_password_is_no_branch() {
+    let mut bench = Bench::new(&config());
+    let wanted = [audio(P4)];
+    let (first, second) = (request(Method::Invite, 1, &[]), request(Method::Invite, 2, &[]));
+    bench.signal(&request(Method::Invite, 1, &wanted));
+    bench.signal(&response(first, 407, &[]));
+    bench.signal(&request(Method::Invite, 1, &wanted));
+    bench.signal(&request(Method::Invite, 2, &wanted));
+    bench.signal(&request(Method::Invite, 1, &wanted));
+    bench.signal(&response(second, 180, &[]));
+    assert_eq!(bench.table.sessions(), 1);
+    bench.signal(&response(second, 486, &[]));
+    assert_eq!(bench.table.sessions(), 0);
 }
 
 #[test]
@@ -249,6 +279,18 @@ fn a_call_on_hold_has_its_own_time_and_a_resumed_one_a_new_minute() {
     bench = Bench::answered();
     bench.signal(&in_dialog(Method::Invite, 2, &held));
     assert_eq!(bench.pass(seconds(3700), Some(seconds(1))), Some(End::Silence(seconds(3599 + 1))));
+}
+
+/// A fax or a video that was refused is no stream that could be missed.
+#[test]
+fn a_call_whose_added_line_was_refused_can_be_held() {
+    let mut bench = Bench::answered();
+    bench.signal(&in_dialog(Method::Invite, 2, &[audio(P4), audio("192.0.2.101:4002")]));
+    bench.signal(&response(in_dialog(Method::Invite, 2, &[]), 488, &[]));
+    let held = [Wanted { held: true, ..audio(P4) }];
+    bench.signal(&in_dialog(Method::Invite, 3, &held));
+    bench.signal(&response(in_dialog(Method::Invite, 3, &[]), 200, &[Wanted { held: true, ..audio(P6) }]));
+    assert_eq!(bench.pass(seconds(3000), None), None);
 }
 
 #[test]
