@@ -8,7 +8,8 @@
 //! of all threads of the daemon for a message, receiving and sending included.
 //!
 //! Then the same INVITEs come alone, with a pause between, as they do where nothing is
-//! under load: told is how long each takes from its sender to its receiver.
+//! under load: told is how long each takes from its sender to its receiver, and the
+//! processor time of it.
 //!
 //! Beside them stands what the kernel takes for four sockets that are made, bound,
 //! watched with epoll(7) and closed, and nothing else: the floor.
@@ -231,6 +232,12 @@ fn main() {
     let [open, close] = floor.map(median);
     println!("the kernel's part for four bare sockets: {open:.1} to open, {close:.1} to close");
     let invites: Vec<_> = (0..ALONE).map(|number| (invite(ROUNDS + 1, number), proxy)).collect();
-    let [new, known] = [(); 2].map(|()| alone(&caller, &callee, &invites).as_nanos() as f64 / 1000.0);
-    println!("alone, from sender to receiver: {new:.0} µs where it begins a call, {known:.0} µs its retransmission");
+    for name in &STEPS[..2] {
+        let before = times(&daemon);
+        let took = alone(&caller, &callee, &invites);
+        std::thread::sleep(SETTLE);
+        let mut after = times(&daemon).into_iter().zip(before).map(|(after, before)| after - before);
+        let [all, sip, relay, main] = [(); 4].map(|()| after.next().unwrap().as_nanos() as f64 / ALONE as f64 / 1000.0);
+        println!("{name:38}{all:8.1}{sip:8.1}{relay:8.1}{main:8.1}, alone: {} µs on its way", took.as_micros());
+    }
 }

@@ -30,6 +30,7 @@ use std::sync::mpsc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use nix::sys::epoll::{Epoll, EpollCreateFlags};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use nix::sys::resource::{Resource, getrlimit};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -37,8 +38,10 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 pub use self::ending::Ending;
 pub use self::figures::{Failures, SessionFigures, StreamFigures};
 pub use self::handover::{DetachedSession, SessionState, StreamState};
+use self::key::SocketKey;
 use self::order::{Answer, Order};
 use self::relayed::Relayed;
+use self::slab::{Key, Keys};
 pub use self::sockets::{OpenPair, PortTaken, StreamSockets};
 pub use self::stock::Stock;
 pub use self::tap::{Passage, Tap};
@@ -93,8 +96,10 @@ pub struct Relay {
     threads: Vec<Thread>,
     /// The thread of each session, and its streams.
     sessions: HashMap<SessionId, Placement, Hashing>,
-    /// The thread of each stream.
-    streams: HashMap<StreamId, (SessionId, usize), Hashing>,
+    /// Where each stream is.
+    streams: HashMap<StreamId, Place, Hashing>,
+    /// Streams of which no thread was told yet.
+    beginning: Vec<(Place, Box<Relayed>)>,
     /// Sessions whose [`Notice::Ended`] is still under way.
     ending: usize,
 }
@@ -105,14 +110,28 @@ struct Placement {
     streams: Vec<StreamId>,
 }
 
+/// Where a stream is.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    session: SessionId,
+    /// Its thread.
+    at: usize,
+    /// What that knows it by.
+    key: Key,
+}
+
 #[derive(Debug)]
 struct Thread {
     /// `None` only while it is being ended.
     orders: Option<mpsc::Sender<Order>>,
     wake: Arc<EventFd>,
-    /// Orders were sent since it was last woken.
+    /// What tells it of packets.
+    epoll: Arc<Epoll>,
+    /// Orders were sent since it was last woken that do not wait for a packet.
     unread: bool,
-    /// How many streams it has.
+    /// The keys of the streams it has.
+    keys: Keys,
+    /// How many they are.
     streams: usize,
     handle: Option<JoinHandle<()>>,
 }
@@ -140,38 +159,48 @@ impl Relay {
         let threads = (0..options.threads.max(1))
             .map(|number| Thread::start(number, clock, notices.clone(), options))
             .collect::<io::Result<_>>()?;
-        Ok((Self { threads, sessions: HashMap::default(), streams: HashMap::default(), ending: 0 }, told))
+        let (sessions, streams) = (HashMap::default(), HashMap::default());
+        Ok((Self { threads, sessions, streams, beginning: Vec::new(), ending: 0 }, told))
     }
 
-    /// Relays a stream from now on. The first of a session chooses its thread.
+    /// Relays a stream, as soon as its thread is woken. The first of a session chooses
+    /// the thread.
     pub fn open(&mut self, session: SessionId, stream: StreamId, latch: LatchMode, sockets: StreamSockets) {
-        let at = self.place(session, [stream]);
-        self.order(at, Order::Open(Box::new(Relayed::new(session, stream, latch, sockets))));
+        let place = self.place(session, stream);
+        self.beginning.push((place, Box::new(Relayed::new(session, stream, latch, sockets))));
     }
 
     /// Gives a stream the sockets of its other side.
     pub fn open_rest(&mut self, stream: StreamId, side: Family, sockets: OpenPair) {
-        if let Some(&(_, at)) = self.streams.get(&stream) {
-            self.order(at, Order::OpenRest { stream, side, sockets });
+        if let Some(&Place { at, key, .. }) = self.streams.get(&stream) {
+            self.order(at, Order::OpenRest { key, side, sockets });
         }
     }
 
-    /// Finds the thread of a session, and notes that these streams of it are there.
-    fn place(&mut self, session: SessionId, streams: impl IntoIterator<Item = StreamId>) -> usize {
+    /// The thread of a session, and its streams; the idlest one where it has none yet.
+    fn placement(&mut self, session: SessionId) -> &mut Placement {
         let idlest = (0..self.threads.len()).min_by_key(|&at| self.threads.get(at).map_or(0, |thread| thread.streams));
-        let placement = self
-            .sessions
-            .entry(session)
-            .or_insert_with(|| Placement { thread: idlest.unwrap_or(0), streams: Vec::new() });
+        self.sessions.entry(session).or_insert_with(|| Placement { thread: idlest.unwrap_or(0), streams: Vec::new() })
+    }
+
+    /// Finds a place for a stream, on the thread of its session.
+    fn place(&mut self, session: SessionId, stream: StreamId) -> Place {
+        let placement = self.placement(session);
+        placement.streams.push(stream);
         let at = placement.thread;
-        for stream in streams {
-            placement.streams.push(stream);
-            self.streams.insert(stream, (session, at));
-            if let Some(thread) = self.threads.get_mut(at) {
-                thread.streams = thread.streams.saturating_add(1);
-            }
+        let key = self.threads.get_mut(at).map(Thread::take_key).unwrap_or_default();
+        let place = Place { session, at, key };
+        self.streams.insert(stream, place);
+        place
+    }
+
+    /// Gives up the place of a stream.
+    fn leave(&mut self, stream: StreamId) -> Option<Place> {
+        let place = self.streams.remove(&stream)?;
+        if let Some(thread) = self.threads.get_mut(place.at) {
+            thread.give_back_key(place.key);
         }
-        at
+        Some(place)
     }
 
     /// Whether a stream is relayed.
@@ -179,10 +208,17 @@ impl Relay {
         self.streams.contains_key(&stream)
     }
 
+    /// Whether no thread was told of a stream yet.
+    pub fn is_beginning(&self, stream: StreamId) -> bool {
+        self.beginning.iter().any(|(_, relayed)| relayed.id == stream)
+    }
+
     /// Describes a leg anew; of a stream that is not relayed nothing is kept.
     pub fn describe(&mut self, stream: StreamId, side: Family, leg: LegDescription) {
-        if let Some(&(_, at)) = self.streams.get(&stream) {
-            self.order(at, Order::Describe { stream, side, leg });
+        if let Some((_, relayed)) = self.beginning.iter_mut().rev().find(|(_, relayed)| relayed.id == stream) {
+            relayed.stream.describe(side, leg);
+        } else if let Some(&Place { at, key, .. }) = self.streams.get(&stream) {
+            self.order(at, Order::Describe { key, side, leg });
         }
     }
 
@@ -194,21 +230,19 @@ impl Relay {
 
     /// Ends one stream; what it counted is kept for the end of its session.
     pub fn close_stream(&mut self, stream: StreamId) {
-        let Some((session, at)) = self.streams.remove(&stream) else { return };
+        let Some(Place { session, at, key }) = self.leave(stream) else { return };
         if let Some(placement) = self.sessions.get_mut(&session) {
             placement.streams.retain(|&other| other != stream);
         }
-        self.forget(at, 1);
-        self.order(at, Order::CloseStream { stream });
+        self.order(at, Order::CloseStream { key });
     }
 
     /// Ends all streams of a session: [`Notice::Ended`].
     pub fn close(&mut self, session: SessionId, obituary: Box<Obituary>) {
         let placement = self.sessions.remove(&session).unwrap_or(Placement { thread: 0, streams: Vec::new() });
-        for stream in &placement.streams {
-            self.streams.remove(stream);
+        for &stream in &placement.streams {
+            self.leave(stream);
         }
-        self.forget(placement.thread, placement.streams.len());
         self.ending = self.ending.saturating_add(1);
         self.order(placement.thread, Order::Close { session, obituary });
     }
@@ -224,17 +258,19 @@ impl Relay {
     /// all have, the channel ends. To be taken back with [`Relay::attach`].
     pub fn detach(&mut self) -> UnboundedReceiver<Vec<DetachedSession>> {
         self.sessions.clear();
-        self.streams.clear();
-        for thread in &mut self.threads {
-            thread.streams = 0;
+        let streams: Vec<_> = self.streams.keys().copied().collect();
+        for stream in streams {
+            self.leave(stream);
         }
         self.ask_all(Order::Detach)
     }
 
     /// Relays a session that was given out. To be followed by [`Relay::wake`].
     pub fn attach(&mut self, session: DetachedSession) {
-        let at = self.place(session.state.session, session.state.streams.iter().map(|stream| stream.id));
-        self.order(at, Order::Attach(Box::new(session)));
+        let SessionState { session: id, streams, .. } = &session.state;
+        let at = self.placement(*id).thread;
+        let keys = streams.iter().map(|stream| self.place(*id, stream.id).key).collect();
+        self.order(at, Order::Attach(Box::new(session), keys));
     }
 
     /// Gives all threads an order at once, and the end where their answers come out.
@@ -269,12 +305,13 @@ impl Relay {
 
     /// Whether threads have orders to read for which they were not woken yet.
     pub fn has_unread(&self) -> bool {
-        self.threads.iter().any(|thread| thread.unread)
+        !self.beginning.is_empty() || self.threads.iter().any(|thread| thread.unread)
     }
 
     /// Wakes the threads that have orders to read. Several orders in a row
     /// cost one waking.
     pub fn wake(&mut self) {
+        self.begin();
         for thread in self.threads.iter_mut().filter(|thread| thread.unread) {
             thread.unread = false;
             // It fails only when it was written 2^64 times without a reading.
@@ -282,18 +319,21 @@ impl Relay {
         }
     }
 
-    fn order(&mut self, at: usize, order: Order) {
-        if let Some(thread) = self.threads.get_mut(at)
-            && let Some(orders) = &thread.orders
-        {
-            // A thread that has ended has nothing left to order.
-            thread.unread |= orders.send(order).is_ok();
+    /// Tells the threads of the streams that begin. That wakes none: the first packet
+    /// does, or whatever else there is to do. One that comes before the order makes the
+    /// thread look for it again.
+    fn begin(&mut self) {
+        for (Place { at, key, .. }, relayed) in self.beginning.drain(..) {
+            let Some(thread) = self.threads.get_mut(at) else { continue };
+            SocketKey::open(key).for_each(|socket| relayed.watch(socket, &thread.epoll));
+            thread.send(Order::Open(key, relayed));
         }
     }
 
-    fn forget(&mut self, at: usize, streams: usize) {
+    fn order(&mut self, at: usize, order: Order) {
+        self.begin();
         if let Some(thread) = self.threads.get_mut(at) {
-            thread.streams = thread.streams.saturating_sub(streams);
+            thread.unread |= thread.send(order);
         }
     }
 }
@@ -319,9 +359,26 @@ impl Thread {
         options: &RelayOptions,
     ) -> io::Result<Self> {
         let wake = Arc::new(EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?);
+        let epoll = Arc::new(Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?);
         let (orders, incoming) = mpsc::channel();
-        let worker = Worker::new(Arc::clone(&wake), incoming, notices, clock, options)?;
+        let worker = Worker::new(Arc::clone(&epoll), Arc::clone(&wake), incoming, notices, clock, options)?;
         let handle = task::thread(format!("relay{number}"), move || worker.run())?;
-        Ok(Self { orders: Some(orders), wake, unread: false, streams: 0, handle: Some(handle) })
+        let (orders, keys) = (Some(orders), Keys::default());
+        Ok(Self { orders, wake, epoll, unread: false, keys, streams: 0, handle: Some(handle) })
+    }
+
+    /// A thread that has ended has nothing left to order.
+    fn send(&self, order: Order) -> bool {
+        self.orders.as_ref().is_some_and(|orders| orders.send(order).is_ok())
+    }
+
+    fn take_key(&mut self) -> Key {
+        self.streams = self.streams.saturating_add(1);
+        self.keys.take()
+    }
+
+    fn give_back_key(&mut self, key: Key) {
+        self.streams = self.streams.saturating_sub(1);
+        self.keys.give_back(key);
     }
 }

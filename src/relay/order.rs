@@ -7,32 +7,33 @@ use tokio::sync::mpsc::UnboundedSender;
 use super::figures::SessionFigures;
 use super::handover::DetachedSession;
 use super::relayed::Relayed;
+use super::slab::Key;
 use super::sockets::OpenPair;
 use crate::family::Family;
-use crate::media::command::{LegDescription, Obituary, SessionId, StreamId};
+use crate::media::command::{LegDescription, Obituary, SessionId};
 
 /// One order; they are carried out in turn.
 #[derive(Debug)]
 pub(super) enum Order {
-    /// Relay this stream. It is made ready where the order is given, and stays where
-    /// it is.
-    Open(Box<Relayed>),
+    /// Relay this stream. It is made ready, and its sockets are watched already, where
+    /// the order is given, and stays where it is.
+    Open(Key, Box<Relayed>),
     /// Relay it with these sockets on its other side too.
-    OpenRest { stream: StreamId, side: Family, sockets: OpenPair },
+    OpenRest { key: Key, side: Family, sockets: OpenPair },
     /// A leg is described anew.
-    Describe { stream: StreamId, side: Family, leg: LegDescription },
+    Describe { key: Key, side: Family, leg: LegDescription },
     /// Say when the session was last heard.
     Query { session: SessionId },
     /// End one stream.
-    CloseStream { stream: StreamId },
+    CloseStream { key: Key },
     /// End all streams of a session.
     Close { session: SessionId, obituary: Box<Obituary> },
     /// Tell what was counted so far.
     Snapshot(Answer<SessionFigures>),
     /// Give all sessions out.
     Detach(Answer<DetachedSession>),
-    /// Relay a session that was given out.
-    Attach(Box<DetachedSession>),
+    /// Relay a session that was given out, its streams under these keys.
+    Attach(Box<DetachedSession>, Vec<Key>),
 }
 
 /// Where the answer of one thread goes, which the answers of all the others join.

@@ -4,7 +4,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollEvent, EpollFlags};
+use tracing::error;
 
 use super::figures::{Failures, StreamFigures};
 use super::handover::StreamState;
@@ -31,7 +33,7 @@ const CHANGES: usize = 3;
 /// What a thread has for all its streams.
 #[derive(Debug)]
 pub(super) struct Around {
-    pub(super) epoll: Epoll,
+    pub(super) epoll: Arc<Epoll>,
     pub(super) buffer: Box<[u8]>,
     pub(super) errors: ErrorReader,
     pub(super) tap: Option<Arc<dyn Tap>>,
@@ -60,6 +62,15 @@ impl Relayed {
     pub(super) fn new(session: SessionId, id: StreamId, latch: LatchMode, sockets: StreamSockets) -> Self {
         let stream = Stream::new(latch);
         Self { stream, sockets, id, session, failures: PerFamily::default(), shared: false, early: false }
+    }
+
+    /// Lets an epoll tell of one of the open sockets, if it is there.
+    pub(super) fn watch(&self, key: SocketKey, epoll: &Epoll) {
+        let Some(socket) = self.sockets.open(key.side, key.component) else { return };
+        match epoll.add(socket, EpollEvent::new(EpollFlags::EPOLLIN, key.datum())) {
+            Ok(()) | Err(Errno::EEXIST) => {}
+            Err(errno) => error!(%errno, "a media port cannot be watched; see fs.epoll.max_user_watches"),
+        }
     }
 
     /// Relays one packet of a socket, if one waits.

@@ -14,7 +14,7 @@ use std::thread;
 use std::time::Duration;
 
 use nix::errno::Errno;
-use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
+use nix::sys::epoll::{Epoll, EpollEvent, EpollFlags, EpollTimeout};
 use nix::sys::eventfd::EventFd;
 use tokio::sync::mpsc::UnboundedSender;
 use tracing::error;
@@ -31,7 +31,7 @@ use super::{Ending, Notice, RelayOptions, most_files};
 use crate::clock::Clock;
 use crate::family::Family;
 use crate::hashing::Hashing;
-use crate::media::command::{Obituary, SessionId, StreamId};
+use crate::media::command::{Obituary, SessionId};
 
 /// Ready sockets taken at a waking.
 const EVENTS: usize = 256;
@@ -57,7 +57,6 @@ pub(super) struct Worker {
     notices: UnboundedSender<Notice>,
     clock: Clock,
     streams: Slab<Relayed>,
-    keys: HashMap<StreamId, Key, Hashing>,
     sessions: HashMap<SessionId, Session, Hashing>,
     /// Legs that were described anew and whose lines are to be looked at.
     described: Vec<SocketKey>,
@@ -68,13 +67,13 @@ pub(super) struct Worker {
 impl Worker {
     /// A thread's belongings, before it starts.
     pub(super) fn new(
+        epoll: Arc<Epoll>,
         wake: Arc<EventFd>,
         orders: Receiver<Order>,
         notices: UnboundedSender<Notice>,
         clock: Clock,
         options: &RelayOptions,
     ) -> io::Result<Self> {
-        let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
         epoll.add(&*wake, EpollEvent::new(EpollFlags::EPOLLIN, WAKE))?;
         Ok(Self {
             wake,
@@ -82,7 +81,6 @@ impl Worker {
             notices,
             clock,
             streams: Slab::new(),
-            keys: HashMap::default(),
             sessions: HashMap::default(),
             described: Vec::new(),
             around: Around {
@@ -130,10 +128,10 @@ impl Worker {
         }
     }
 
-    /// Relays one packet. An event of a socket that was closed since is ignored.
+    /// Relays one packet.
     fn packet(&mut self, now: Duration, event: EpollEvent) {
         let key = SocketKey::from_datum(event.data());
-        let Some(relayed) = self.streams.find(key.stream) else { return };
+        let Some(relayed) = self.streams.find(key.stream) else { return self.unknown() };
         if !relayed.sockets.is_open(key.side.other()) {
             return self.hold_back(key);
         }
@@ -141,6 +139,14 @@ impl Worker {
             relayed.read_errors(key, &mut self.around.errors);
         }
         relayed.packet(now, key, &mut self.around);
+    }
+
+    /// An event of a socket that was closed since, or of a stream whose order was not
+    /// read yet, as it wakes nobody: what waits there is told again.
+    #[cold]
+    fn unknown(&mut self) {
+        // That the handle is gone is told by a waking, too.
+        self.carry_out();
     }
 
     /// Lets wait what comes before there are sockets that it could leave by.
@@ -183,16 +189,15 @@ impl Worker {
 
     fn obey(&mut self, order: Order) {
         match order {
-            Order::Open(relayed) => self.watch(relayed),
-            Order::OpenRest { stream, side, sockets } => self.open_rest(stream, side, sockets),
-            Order::Describe { stream, side, leg } => {
-                let Some(&key) = self.keys.get(&stream) else { return };
+            Order::Open(key, relayed) => self.take_in(key, relayed),
+            Order::OpenRest { key, side, sockets } => self.open_rest(key, side, sockets),
+            Order::Describe { key, side, leg } => {
                 let Some(relayed) = self.streams.find(key) else { return };
                 relayed.stream.describe(side, leg);
                 self.described.push(SocketKey::line(key, side));
             }
             Order::Query { session } => self.answer(session),
-            Order::CloseStream { stream } => self.close_stream(stream),
+            Order::CloseStream { key } => self.close_stream(key),
             Order::Close { session, obituary } => self.close(session, *obituary),
             Order::Snapshot(answer) => {
                 // Nobody waits for it any more, where it is refused.
@@ -202,32 +207,24 @@ impl Worker {
                 // Where it is refused there is nobody to relay for, either.
                 let _ = answer.give(self.detach());
             }
-            Order::Attach(session) => self.attach(*session),
+            Order::Attach(session, keys) => self.attach(*session, keys),
         }
     }
 
     /// Takes a stream in.
-    fn watch(&mut self, relayed: Box<Relayed>) {
-        let (id, session) = (relayed.id, relayed.session);
-        let key = self.streams.insert(relayed);
-        self.keys.insert(id, key);
-        self.sessions.entry(session).or_default().open.push(key);
-        SocketKey::open(key).for_each(|socket| self.watch_socket(socket));
+    fn take_in(&mut self, key: Key, relayed: Box<Relayed>) {
+        self.sessions.entry(relayed.session).or_default().open.push(key);
+        self.streams.put(key, relayed);
     }
 
     /// Watches one of the open sockets, if it is there.
     fn watch_socket(&mut self, key: SocketKey) {
         let Some(relayed) = self.streams.find(key.stream) else { return };
-        let Some(socket) = relayed.sockets.open(key.side, key.component) else { return };
-        match self.around.epoll.add(socket, EpollEvent::new(EpollFlags::EPOLLIN, key.datum())) {
-            Ok(()) | Err(Errno::EEXIST) => {}
-            Err(errno) => error!(%errno, "a media port cannot be watched; see fs.epoll.max_user_watches"),
-        }
+        relayed.watch(key, &self.around.epoll);
     }
 
     /// Takes in the sockets of a stream's other side; what waited for them goes on.
-    fn open_rest(&mut self, stream: StreamId, side: Family, sockets: OpenPair) {
-        let Some(&key) = self.keys.get(&stream) else { return };
+    fn open_rest(&mut self, key: Key, side: Family, sockets: OpenPair) {
         let Some(relayed) = self.streams.find(key) else { return };
         relayed.sockets.set(side, sockets);
         let early = std::mem::take(&mut relayed.early);
@@ -247,8 +244,7 @@ impl Worker {
         let _ = self.notices.send(Notice::Heard { session, last });
     }
 
-    fn close_stream(&mut self, stream: StreamId) {
-        let Some(key) = self.keys.get(&stream).copied() else { return };
+    fn close_stream(&mut self, key: Key) {
         let Some(relayed) = self.release(key) else { return };
         if let Some(session) = self.sessions.get_mut(&relayed.session) {
             session.open.retain(|&other| other != key);
@@ -269,7 +265,6 @@ impl Worker {
     /// Takes a stream out; its sockets close when it is dropped.
     fn release(&mut self, key: Key) -> Option<Box<Relayed>> {
         let mut relayed = self.streams.remove(key)?;
-        self.keys.remove(&relayed.id);
         relayed.hang_up_both(self.clock.now(), key, &mut self.around);
         for socket in SocketKey::open(key) {
             // Only what was sent there can have come back.
@@ -311,12 +306,13 @@ impl Worker {
         sessions.into_iter().map(detached).collect()
     }
 
-    fn attach(&mut self, DetachedSession { state, sockets }: DetachedSession) {
+    fn attach(&mut self, DetachedSession { state, sockets }: DetachedSession, keys: Vec<Key>) {
         let SessionState { session, streams, closed, heard } = state;
         let entry = self.sessions.entry(session).or_default();
         (entry.closed, entry.heard) = (closed, heard);
-        for (state, sockets) in streams.into_iter().zip(sockets) {
-            self.watch(Box::new(Relayed::attach(session, state, sockets)));
+        for (key, (state, sockets)) in keys.into_iter().zip(streams.into_iter().zip(sockets)) {
+            self.take_in(key, Box::new(Relayed::attach(session, state, sockets)));
+            SocketKey::open(key).for_each(|socket| self.watch_socket(socket));
         }
     }
 }

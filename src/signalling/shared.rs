@@ -59,8 +59,6 @@ pub(super) struct Calls {
     media: MediaSockets,
     /// Descriptions of streams whose ports could not be had at the first try.
     undelivered: Vec<(StreamId, Family, LegDescription)>,
-    /// Streams that were opened behind this lock: nobody knows of their ports yet.
-    opened: Vec<StreamId>,
     /// A relay thread was told something of a stream that others know.
     pressing: bool,
     /// The `errno` of each port that could not be bound, until it is told.
@@ -90,7 +88,6 @@ impl Shared {
             relay,
             media,
             undelivered: Vec::new(),
-            opened: Vec::new(),
             pressing: false,
             unbound: Vec::new(),
             armed: None,
@@ -161,7 +158,6 @@ impl Shared {
     /// What is done after the commands are carried out.
     fn leave(&self, now: Duration, mut calls: MutexGuard<'_, Calls>) {
         calls.undelivered.clear();
-        calls.opened.clear();
         let unbound = std::mem::take(&mut calls.unbound);
         if calls.relay.has_unread() {
             self.unwoken.store(true, Ordering::Release);
@@ -338,7 +334,7 @@ impl Calls {
         while let Some(command) = self.table.next_command() {
             self.pressing |= match &command {
                 Command::Open { .. } | Command::OpenRest { .. } => false,
-                Command::Describe { stream, .. } => self.relay.knows(*stream) && !self.opened.contains(stream),
+                Command::Describe { stream, .. } => self.relay.knows(*stream) && !self.relay.is_beginning(*stream),
                 Command::Query { .. } | Command::CloseStream { .. } | Command::Close { .. } => true,
             };
             match command {
@@ -366,7 +362,6 @@ impl Calls {
 
     fn open(&mut self, session: SessionId, stream: StreamId, latch: LatchMode, sockets: StreamSockets) {
         self.relay.open(session, stream, latch, sockets);
-        self.opened.push(stream);
         for (_, side, leg) in self.undelivered.extract_if(.., |(of, ..)| *of == stream) {
             self.relay.describe(stream, side, leg);
         }
