@@ -102,7 +102,7 @@ impl Sockets {
 
     fn bind(&mut self, side: Family, port: u16, open: bool) {
         let (low, high) = self.range.bounds();
-        assert!(port % 2 == 0 && (low..high).contains(&port), "{port} is no RTP port of {low}-{high}");
+        assert!(port.is_multiple_of(2) && (low..high).contains(&port), "{port} is no RTP port of {low}-{high}");
         assert!(self.bound[side].insert(port, open).is_none(), "{port} is in use already");
     }
 
