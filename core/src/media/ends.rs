@@ -20,7 +20,7 @@ use crate::siphash::SipHash;
 
 /// How long what belonged to a dialog may still come when it has ended: so long a 200 is
 /// sent again (RFC 3261 §13.3.1.4, 64 times T1).
-pub const LATE: Duration = Duration::from_secs(32);
+const LATE: Duration = Duration::from_secs(32);
 
 /// How many dialogs that ended are remembered.
 const MAX_OVER: usize = 1024;

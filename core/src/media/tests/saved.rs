@@ -4,7 +4,6 @@ use super::limits::{Step, steps};
 use super::*;
 use crate::config::{Key, PortOrder};
 use crate::media::command::StreamId;
-use crate::media::ends::LATE;
 use crate::media::ports::REST;
 use crate::media::relays::Relay;
 use crate::media::session::Line;
@@ -182,9 +181,6 @@ proptest! {
             if number % often == 0 {
                 stays.open_all();
                 moves.hand_over(&other);
-                // Which calls have just ended the next process does not know.
-                stays.now += LATE;
-                moves.now += LATE;
             }
             same_step(step, &mut stays, &mut moves)?;
         }
