@@ -18,16 +18,13 @@ use tracing::warn;
 use crate::config::Config;
 use crate::family::Family;
 use crate::paper;
-use crate::proxy::{Datagram, Outcome, Standalone};
+use crate::proxy::{Datagram, MOST_PASSES, Outcome, Standalone};
 use crate::scan::{find, trim};
 
 /// What begins the line above a message.
 pub const RECORD: &str = ">> udp ";
 /// What begins a line with the addresses of an uplink.
 const UPLINKS: [(Family, &str); 2] = [(Family::V4, ">> uplink4 "), (Family::V6, ">> uplink6 ")];
-
-/// How often one datagram may come in at a socket of ours again.
-const MOST_PASSES: usize = 8;
 
 /// Why a transcript ended before its end.
 #[derive(Debug, thiserror::Error)]

@@ -36,6 +36,9 @@ use crate::sip::message::{Fields, Message, StartLine};
 use crate::sip::method::Method;
 use crate::streams::{Grant, Wanted};
 
+/// How often one datagram may come in at a socket of ours again.
+pub const MOST_PASSES: usize = 8;
+
 /// A datagram as it arrived.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Datagram<'a> {
@@ -225,15 +228,9 @@ impl From<Hindrance> for Reason {
     }
 }
 
-/// Whether messages of this method, or responses to them, can hold a description
-/// that counts. Elsewhere they are left alone.
-fn describes_media(method: Method) -> bool {
-    matches!(method, Method::Invite | Method::Ack | Method::Prack | Method::Update)
-}
-
 /// Whether the media sessions want to know of them.
 fn concerns_media(method: Method) -> bool {
-    describes_media(method) || matches!(method, Method::Bye | Method::Cancel)
+    method.describes_media() || matches!(method, Method::Bye | Method::Cancel)
 }
 
 /// Tells the media sessions about a message that concerns them, and writes what they
@@ -247,7 +244,7 @@ fn cross_media(
     edits: &mut Edits,
 ) -> Result<(), Hindrance> {
     let method = message.method();
-    let describes = describes_media(method);
+    let describes = method.describes_media();
     room.parts.clear();
     if describes {
         body::descriptions(message, &mut room.parts);

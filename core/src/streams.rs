@@ -7,6 +7,10 @@ use std::net::{IpAddr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
 
+/// How many streams of one description, and of a session, are relayed at most. Those
+/// behind are not asked for and leave with port 0.
+pub const MAX_STREAMS: usize = 64;
+
 /// One `m=` line, as far as the relay cares.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Wanted {

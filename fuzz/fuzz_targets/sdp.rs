@@ -11,7 +11,7 @@ use sipproxy64::family::{Family, PerFamily};
 use sipproxy64::rewrite::session;
 use sipproxy64::scan::Span;
 use sipproxy64::sdp::description::{Description, Room};
-use sipproxy64::streams::{Grant, Transport, Wanted};
+use sipproxy64::streams::{Grant, MAX_STREAMS, Transport, Wanted};
 
 fuzz_target!(|bytes: &[u8]| {
     let Some((&choice, sdp)) = bytes.split_first() else { return };
@@ -24,7 +24,7 @@ fuzz_target!(|bytes: &[u8]| {
     let arrival = if choice & 1 == 0 { Family::V4 } else { Family::V6 };
     let mut wanted = Vec::new();
     session::wanted(&description, &mut wanted);
-    assert!(wanted.len() <= session::MAX_STREAMS);
+    assert!(wanted.len() <= MAX_STREAMS);
     let grants: Vec<Grant> = wanted.iter().enumerate().map(|(index, wanted)| grant(choice, index, wanted)).collect();
     let out = rewritten(sdp, &description, &grants, arrival);
     if grants.len() == description.media().count() && grants.iter().all(|grant| *grant == Grant::Untouched) {

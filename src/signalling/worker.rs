@@ -35,7 +35,7 @@ use crate::clock::Clock;
 use crate::family::Family;
 use crate::observer::{Crossed, Fate, Observer, time_of_day};
 use crate::paper;
-use crate::proxy::{Datagram, Outcome, Proxy, Reason};
+use crate::proxy::{Datagram, MOST_PASSES, Outcome, Proxy, Reason};
 use crate::relay::Stock;
 use crate::socket::SocketOptions;
 
@@ -49,9 +49,6 @@ const BACK: i32 = 5;
 /// Streams for which a thread has sockets in stock: as many calls as may begin
 /// between two moments without work.
 pub(super) const STOCK: usize = 8;
-/// How often one datagram may come in at a socket of ours again.
-const MOST_PASSES: usize = 8;
-
 /// What the main thread tells a SIP thread. Orders are carried out in order,
 /// between datagrams.
 #[derive(Debug)]

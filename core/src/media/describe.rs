@@ -9,11 +9,11 @@ use super::ends::Named;
 use super::exchange::requester;
 use super::limits::Limits;
 use super::relays::{Owner, Relay, Relays};
-use super::session::{Heed, LegState, Line, MAX_LINES, Session};
+use super::session::{Heed, LegState, Line, Session};
 use super::table::{Sender, Signal, is_relayed, is_untouched};
 use crate::family::Family;
 use crate::sip::method::Method;
-use crate::streams::{Grant, Transport, Wanted};
+use crate::streams::{Grant, MAX_STREAMS, Transport, Wanted};
 
 /// How many packets go to a generic sender's word for an address until one comes back.
 const BUDGET: u16 = 200;
@@ -53,7 +53,8 @@ impl Description<'_> {
         }
         let share = self.share(wanted);
         for (index, wanted) in wanted.iter().enumerate() {
-            let grant = if index < MAX_LINES { self.line(index, wanted, answer, heed, share) } else { Grant::Refused };
+            let grant =
+                if index < MAX_STREAMS { self.line(index, wanted, answer, heed, share) } else { Grant::Refused };
             grants.push(grant);
         }
     }
@@ -61,7 +62,7 @@ impl Description<'_> {
     /// The packets that each line may send to an address that has not answered:
     /// all lines together have one budget, whomever they name.
     fn share(&self, wanted: &[Wanted]) -> u16 {
-        let named = wanted.iter().filter(|wanted| is_relayed(self.signal, wanted)).take(MAX_LINES).count();
+        let named = wanted.iter().filter(|wanted| is_relayed(self.signal, wanted)).take(MAX_STREAMS).count();
         BUDGET / u16::try_from(named.max(1)).unwrap_or(BUDGET)
     }
 

@@ -15,9 +15,7 @@ use super::view::{CallState, CallView, StreamView};
 use crate::config::Timeouts;
 use crate::family::{Family, PerFamily};
 use crate::sip::method::Method;
-
-/// How many `m=` lines of a session are relayed.
-pub const MAX_LINES: usize = 64;
+use crate::streams::MAX_STREAMS;
 
 /// How many dialogs of a forked call are remembered.
 const MAX_DIALOGS: usize = 8;
@@ -308,7 +306,7 @@ impl Session {
     /// Keeps what a callee says of a line, for when its dialog gets the leg;
     /// whether it said so before, and another fork's word may be newer.
     pub fn remember(&mut self, signal: &Signal<'_>, named: &Named, index: usize, leg: &LegState) -> bool {
-        if signal.arrival == self.caller || index >= MAX_LINES {
+        if signal.arrival == self.caller || index >= MAX_STREAMS {
             return false;
         }
         let open = self.answered.is_none();
@@ -385,16 +383,16 @@ impl Session {
     /// Whether nothing of it is more than there can be: what another process tells
     /// must not make this one grow.
     pub fn is_sound(&self) -> bool {
-        let legs = |legs: &[LegState]| legs.len() <= MAX_LINES;
+        let legs = |legs: &[LegState]| legs.len() <= MAX_STREAMS;
         let before = || self.reoffers.iter().filter_map(|(_, reoffer)| reoffer.as_ref());
         self.call_id.len() <= MAX_CALL_ID
             && self.ends.len() <= MAX_ENDS
-            && self.lines.len() <= MAX_LINES
+            && self.lines.len() <= MAX_STREAMS
             && self.branches.len() <= MAX_BRANCHES
             && self.dialogs.len() <= MAX_DIALOGS
-            && self.dialogs.iter().all(|dialog| dialog.legs.len() <= MAX_LINES)
+            && self.dialogs.iter().all(|dialog| dialog.legs.len() <= MAX_STREAMS)
             && before().flat_map(|reoffer| reoffer.before.iter()).all(|(_, before)| before.as_deref().is_none_or(legs))
-            && before().filter_map(|reoffer| reoffer.said.as_ref()).all(|said| said.len() <= MAX_LINES)
+            && before().filter_map(|reoffer| reoffer.said.as_ref()).all(|said| said.len() <= MAX_STREAMS)
     }
 
     /// Goes on in another process: a question that was open is asked again.

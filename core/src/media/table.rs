@@ -12,13 +12,13 @@ use super::ends::{Ends, Named};
 use super::limits::Limits;
 use super::relays::{Owner, Relay, Relays};
 use super::saved::{Saved, Unfit};
-use super::session::{HungUp, MAX_LINES, Session};
+use super::session::{HungUp, Session};
 use super::usage::Usage;
 use super::view::{CallView, LimitView};
 use crate::config::{Config, Timeouts};
 use crate::family::{Family, PerFamily};
 use crate::sip::method::Method;
-use crate::streams::{Grant, Wanted};
+use crate::streams::{Grant, MAX_STREAMS, Wanted};
 
 /// How long the shell may take to say when a session was last heard.
 const QUERY: Duration = Duration::from_secs(10);
@@ -176,7 +176,7 @@ impl Table {
     pub fn signal(&mut self, now: Duration, signal: &Signal<'_>, grants: &mut Vec<Grant>) -> Result<(), Refusal> {
         grants.clear();
         let named = self.ends.name(signal);
-        let description = signal.wanted.filter(|_| describes(signal.method));
+        let description = signal.wanted.filter(|_| signal.method.describes_media());
         let found = self.find_or_begin(now, signal, &named, description)?;
         let Some((id, session)) = found.and_then(|id| Some((id, self.sessions.get_mut(&id)?))) else {
             grants.extend(description.into_iter().flatten().map(|wanted| without_relay(signal, wanted)));
@@ -387,7 +387,7 @@ impl Table {
         named: &Named,
         wanted: &[Wanted],
     ) -> Result<SessionId, Refusal> {
-        let needed = wanted.iter().take(MAX_LINES).filter(|wanted| is_relayed(signal, wanted)).count();
+        let needed = wanted.iter().take(MAX_STREAMS).filter(|wanted| is_relayed(signal, wanted)).count();
         let asked_by = self.limits.admit(self.sessions.len(), signal.asked_by, needed)?;
         if self.relays.available(now) < needed {
             self.limits.release(asked_by, 0);
@@ -498,11 +498,6 @@ fn set_deadline(
         deadlines.insert((deadline, id));
         session.deadline = deadline;
     }
-}
-
-/// Whether a description in such a message, or a response to it, counts.
-fn describes(method: Method) -> bool {
-    matches!(method, Method::Invite | Method::Ack | Method::Prack | Method::Update)
 }
 
 /// Whether a message says no to a request.

@@ -42,5 +42,5 @@ pub mod attributes;
 mod wanted;
 mod writer;
 
-pub use wanted::{MAX_STREAMS, wanted};
+pub use wanted::wanted;
 pub use writer::edits;

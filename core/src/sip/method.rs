@@ -29,6 +29,12 @@ pub enum Method {
 }
 
 impl Method {
+    /// Whether requests of this method, or responses to them, can hold a description
+    /// that counts (RFC 3264, RFC 3262, RFC 3311). Elsewhere they are left alone.
+    pub fn describes_media(self) -> bool {
+        matches!(self, Self::Invite | Self::Ack | Self::Prack | Self::Update)
+    }
+
     /// The method of that name.
     pub fn from_name(name: &[u8]) -> Self {
         match name {

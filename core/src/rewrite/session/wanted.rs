@@ -6,11 +6,7 @@ use crate::scan::Span;
 use crate::sdp::attribute::Direction;
 use crate::sdp::connection::Address;
 use crate::sdp::description::{Description, MediaDescription, Section};
-use crate::streams::{Transport, Wanted};
-
-/// How many streams of one description are relayed at most. Those behind are
-/// not asked for and leave with port 0.
-pub const MAX_STREAMS: usize = 64;
+use crate::streams::{MAX_STREAMS, Transport, Wanted};
 
 /// Puts one entry for each `m=` line into `out`, in order, up to
 /// [`MAX_STREAMS`]; `out` is cleared first.

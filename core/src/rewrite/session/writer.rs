@@ -1,7 +1,6 @@
 //! What was granted, written into a description.
 
 use super::attributes::{Disposition, cut_connection_capability, cut_option, disposition};
-use super::wanted::MAX_STREAMS;
 use crate::edit::Edits;
 use crate::family::Family;
 use crate::sdp::attribute::Attribute;
@@ -9,7 +8,7 @@ use crate::sdp::connection::{Address, Connection, Origin};
 use crate::sdp::description::{Description, MediaDescription, Section, Statement};
 use crate::sdp::line::Line;
 use crate::sdp::media::Rtcp;
-use crate::streams::Grant;
+use crate::streams::{Grant, MAX_STREAMS};
 
 /// Adds to `edits` what makes `description` leave on the other side than
 /// `arrival`: the granted ports, and our address of that side, by the value of a `c=`
