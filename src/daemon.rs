@@ -249,9 +249,11 @@ impl Daemon {
         self.signalling.stop_listening();
         self.signalling.end_calls();
         while !self.signalling.is_idle() {
-            let Ok(Some(notice)) = timeout(PATIENCE, notices.recv()).await else { return };
+            let Ok(Some(notice)) = timeout(PATIENCE, notices.recv()).await else { break };
             self.notice(notice);
         }
+        // There is no later time to tell it.
+        self.signalling.log_held_back();
     }
 
     /// When the signalling wants to be called next.

@@ -316,6 +316,11 @@ impl Signalling {
     /// and tells what was held back from the log.
     pub fn every_minute(&self) {
         self.shared.read_local_addresses();
+        self.log_held_back();
+    }
+
+    /// Tells what was held back from the log.
+    pub fn log_held_back(&self) {
         self.shared.log_held_back(self.clock.now());
     }
 

@@ -49,6 +49,7 @@ const BACK: i32 = 5;
 /// Streams for which a thread has sockets in stock: as many calls as may begin
 /// between two moments without work.
 pub(super) const STOCK: usize = 8;
+
 /// What the main thread tells a SIP thread. Orders are carried out in order,
 /// between datagrams.
 #[derive(Debug)]

@@ -157,7 +157,7 @@ impl Ends {
     }
 
     /// `signal` ended the dialog with this callee: a BYE, or the failure of its INVITE.
-    pub fn is_over(&mut self, now: Duration, callee: End, signal: &Signal<'_>) {
+    pub fn note_over(&mut self, now: Duration, callee: End, signal: &Signal<'_>) {
         if self.over.len() >= MAX_OVER {
             self.over.pop_front();
         }

@@ -198,7 +198,7 @@ impl Table {
         }
         if let Some(end) = advance(now, session, signal, &named, &mut self.relays) {
             if matches!(signal.method, Method::Bye | Method::Invite) {
-                session.callees().for_each(|callee| self.ends.is_over(now, callee, signal));
+                session.callees().for_each(|callee| self.ends.note_over(now, callee, signal));
             }
             self.end(now, id, end);
         } else {
@@ -369,7 +369,7 @@ impl Table {
             return Ok(Some(id));
         }
         let Some(wanted) = description.filter(|wanted| relays(signal, wanted)) else { return Ok(None) };
-        // A 200 that is sent again, or its ACK: the call is over.
+        // A 200 that is sent again, its ACK, or what the BYE has overtaken: the call is over.
         if self.ends.is_late(now, signal, named) {
             return Ok(None);
         }
