@@ -92,6 +92,12 @@ fn received_and_rport_in_our_via_are_no_matter() {
         sent.response("200 OK").replacen("192.0.2.1:5060;", "192.0.2.1:5060;received=203.0.113.77;rport=61234;", 1);
     assert!(marked.contains("61234;branch"), "{marked}");
     assert!(bridge.handle(P1, LISTEN4, &marked).is_ok());
+    // Open IMS Core writes it twice.
+    let twice = marked.replacen(";received=203.0.113.77", ";received=203.0.113.77;received=203.0.113.77", 1);
+    assert!(bridge.handle(P1, LISTEN4, &twice).is_ok());
+    // In the Via below it says where the response goes.
+    let below = sent.response("200 OK").replacen("received=", "received=203.0.113.77;received=", 1);
+    assert_eq!(bridge.handle(P1, LISTEN4, &below), Err(Reason::ForeignResponse));
 }
 
 #[test]

@@ -40,6 +40,7 @@ impl Decider {
         let via = match Vias::new(message).next() {
             None => return Outcome::Drop(Reason::NotSip(Fault::Missing("Via"))),
             Some(Err(NotAVia(fault))) => return Outcome::Drop(Reason::NotSip(fault)),
+            Some(Ok(via)) if via.is_ambiguous => return Outcome::Drop(Reason::NotSip(Fault::Value("Via"))),
             Some(Ok(via)) => via,
         };
         let source = self.directory.source(remote);

@@ -48,7 +48,7 @@ impl<'a> OurVia<'a> {
         let text = message.bytes;
         let mut vias = Vias::new(message);
         let topmost = vias.next()?.ok()?;
-        let next = vias.next()?.ok()?;
+        let next = vias.next()?.ok().filter(|next| !next.is_ambiguous)?;
         if topmost.other_version || !topmost.transport.of(text).eq_ignore_ascii_case(b"UDP") {
             return None;
         }

@@ -29,6 +29,9 @@ pub struct Via {
     pub received: Option<(Parameter, Option<IpAddr>)>,
     /// `rport`, with its value where it has one.
     pub rport: Option<(Parameter, Option<u16>)>,
+    /// One of these two stands twice, as some servers write them: which of them
+    /// counts, others may read in another way.
+    pub is_ambiguous: bool,
 }
 
 impl Via {
@@ -62,7 +65,9 @@ impl Via {
         }
         let parameters = Span::new(scanner.offset(), span.end);
         let (branch, received, rport) = (None, None, None);
-        let mut via = Self { whole: span, field, transport, sent_by, other_version, branch, received, rport };
+        let whole = span;
+        let is_ambiguous = false;
+        let mut via = Self { whole, field, transport, sent_by, other_version, branch, received, rport, is_ambiguous };
         let mut end = parameters.start;
         for parameter in Parameters::new(text, parameters) {
             // What stands between two parameters, others may take for one.
@@ -75,21 +80,23 @@ impl Via {
         (end == parameters.end || trim(Span::new(end, parameters.end).of(text)).is_empty()).then_some(via)
     }
 
-    /// Keeps what we read; one that stands twice could be read in two ways.
+    /// Keeps what we read; a branch that stands twice could be read in two ways.
     fn take(&mut self, text: &[u8], parameter: Parameter) -> Option<()> {
         let value = parameter.value.of(text);
         match parameter.name.of(text) {
-            name if name.eq_ignore_ascii_case(b"branch") => self.branch.replace(parameter.value).is_none(),
+            name if name.eq_ignore_ascii_case(b"branch") => {
+                return self.branch.replace(parameter.value).is_none().then_some(());
+            }
             name if name.eq_ignore_ascii_case(b"received") => {
-                self.received.replace((parameter, address(value))).is_none()
+                self.is_ambiguous |= self.received.replace((parameter, address(value))).is_some();
             }
             name if name.eq_ignore_ascii_case(b"rport") => {
                 let port = number(value).and_then(|port| u16::try_from(port).ok()).filter(|&port| port > 0);
-                self.rport.replace((parameter, port)).is_none()
+                self.is_ambiguous |= self.rport.replace((parameter, port)).is_some();
             }
-            _ => true,
+            _ => {}
         }
-        .then_some(())
+        Some(())
     }
 }
 
