@@ -55,8 +55,15 @@ fn lines(before: &str, after: &str) -> Result<(), String> {
     let split = |text: &str| text.split_inclusive(['\r', '\n']).map(str::to_owned).collect::<Vec<_>>();
     let (before, after) = (split(before), split(after));
     let mut new = after.iter().peekable();
+    // Of several connections of a section the first one stays.
+    let mut connections = 0;
     for line in &before {
         let lower = line.to_lowercase();
+        match lower.get(..2) {
+            Some("m=") => connections = 0,
+            Some("c=") => connections += 1,
+            _ => {}
+        }
         let is_any = |kinds: &[&str]| kinds.iter().any(|kind| lower.starts_with(kind));
         if new.next_if_eq(&line).is_some() {
             continue;
@@ -71,7 +78,7 @@ fn lines(before: &str, after: &str) -> Result<(), String> {
         let rewritten = REWRITTEN.iter().find(|kind| lower.starts_with(**kind));
         if let Some(found) = new.next_if(|found| rewritten.is_some_and(|kind| found.to_lowercase().starts_with(kind))) {
             rewritten_line(line, found)?;
-        } else if !is_any(&CUT) && !line.trim().is_empty() {
+        } else if !(is_any(&CUT) || (lower.starts_with("c=") && connections > 1) || line.trim().is_empty()) {
             return Err(format!("{line:?} became {:?}", new.peek()));
         }
     }
@@ -83,15 +90,15 @@ fn lines(before: &str, after: &str) -> Result<(), String> {
 fn rewritten_line(before: &str, after: &str) -> Result<(), String> {
     let fields = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
     let (old, new) = (fields(before), fields(after));
-    let may = |at: usize| match before.get(..2) {
-        // The last two, also where one before them is missing.
-        Some("o=") => at + 2 >= old.len(),
-        Some("m=") => at == 1,
-        _ => true,
+    let same = match before.get(..2) {
+        // The last two, of however many they were: who wrote a type of address that is
+        // none gets one in addition, and an address may hold a blank.
+        Some("o=") => new.len().checked_sub(2).is_some_and(|front| old.get(..front) == new.get(..front)),
+        Some("m=") => {
+            old.len() == new.len() && old.iter().zip(&new).enumerate().all(|(at, (old, new))| at == 1 || old == new)
+        }
+        _ => false,
     };
-    // Who wrote a type of address that is none gets one in addition.
-    let as_many = old.len() == new.len() || (before.starts_with("o=") && old.len() + 1 == new.len());
-    let same = as_many && old.iter().zip(&new).enumerate().all(|(at, (old, new))| may(at) || old == new);
     if same || matches!(before.get(..2), Some("a=" | "c=")) {
         Ok(())
     } else {
