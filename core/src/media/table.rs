@@ -511,13 +511,15 @@ fn relays(signal: &Signal<'_>, wanted: &[Wanted]) -> bool {
     !is_refusal(signal) && wanted.iter().any(|wanted| is_relayed(signal, wanted) || is_untouched(signal, wanted))
 }
 
-fn is_open(wanted: &Wanted) -> bool {
+pub(super) fn is_open(wanted: &Wanted) -> bool {
     wanted.port != 0 && wanted.transport != crate::streams::Transport::NotRelayable
 }
 
-/// Whether a line's address is in the outgoing family already.
+/// Whether a line's address is in the outgoing family already. The unspecified one of a
+/// hold is no address: some write that of IPv4 in IPv6, too.
 pub(super) fn is_untouched(signal: &Signal<'_>, wanted: &Wanted) -> bool {
-    is_open(wanted) && wanted.address.is_some_and(|address| Family::of(address) != signal.arrival)
+    let is_there = |address: IpAddr| Family::of(address) != signal.arrival && !address.is_unspecified();
+    is_open(wanted) && wanted.address.is_some_and(is_there)
 }
 
 /// Whether a line needs ports of ours.

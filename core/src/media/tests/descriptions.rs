@@ -253,6 +253,26 @@ fn an_address_of_the_outgoing_family_passes_untouched_and_so_does_its_answer() {
     assert_eq!(bench.signal(&offer), [Grant::Relayed { port: 16386 }, Grant::Relayed { port: 16384 }]);
 }
 
+/// `c=IN IP6 0.0.0.0` is how PJSIP writes the hold of RFC 2543 where it has IPv6.
+#[test]
+fn the_unspecified_address_is_of_neither_family() {
+    let mut bench = Bench::answered();
+    let held = [Wanted { held: true, ..audio("[::]:4000") }];
+    assert_eq!(bench.signal(&in_dialog(Method::Invite, 2, &held)), [Grant::Relayed { port: 16384 }]);
+    let answer = response(in_dialog(Method::Invite, 2, &[]), 200, &[]);
+    let grants = bench.signal(&Signal { wanted: Some(&[audio(P6)]), ..answer });
+    assert_eq!(grants, [Grant::Relayed { port: 16384 }]);
+    assert_eq!(bench.pass(seconds(3000), None), None, "it is on hold");
+    // A stream that passes by this proxy is held like that, too.
+    let mut bench = Bench::new(&config());
+    for (cseq, offer) in [(1, audio("[2001:db8:5::5]:4000")), (2, audio("[::]:4000"))] {
+        assert_eq!(bench.signal(&request(Method::Invite, cseq, &[offer])), [Grant::Untouched]);
+    }
+    let over_tcp = Wanted { transport: Transport::NotRelayable, ..audio("[::]:4000") };
+    assert_eq!(bench.signal(&request(Method::Invite, 3, &[over_tcp])), [Grant::Refused]);
+    assert_eq!(bench.table.ports_in_use(Family::V4), 0);
+}
+
 #[test]
 fn port_zero_stays_and_the_stream_keeps_its_ports() {
     let mut bench = Bench::answered();
