@@ -346,6 +346,11 @@ impl Session {
         }
     }
 
+    /// Whether the last description within a dialog is of the request that `signal` answers.
+    pub fn is_reoffer(&self, signal: &Signal<'_>) -> bool {
+        self.reoffers[requester(signal)].as_ref().is_some_and(|reoffer| reoffer.is_of(signal))
+    }
+
     /// The legs as they were before the request that `signal` refuses.
     pub fn taken_back(&mut self, signal: &Signal<'_>, named: &Named) -> PerFamily<Option<Vec<LegState>>> {
         let Some(Reoffer { mut before, said, .. }) = self.reoffer(signal) else { return PerFamily::default() };

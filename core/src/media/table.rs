@@ -196,8 +196,10 @@ impl Table {
             }
             None => {}
         }
+        // One that is refused ends no dialog that was there before.
+        let is_re_invite = is_refusal(signal) && session.is_reoffer(signal);
         if let Some(end) = advance(now, session, signal, &named, &mut self.relays) {
-            if matches!(signal.method, Method::Bye | Method::Invite) {
+            if matches!(signal.method, Method::Bye | Method::Invite) && !is_re_invite {
                 session.callees().for_each(|callee| self.ends.note_over(now, callee, signal));
             }
             self.end(now, id, end);

@@ -52,6 +52,19 @@ fn the_answer_to_another_request_confirms_nothing() {
     assert_eq!(bench.pass(seconds(41), None), Some(End::Silence(seconds(40))));
 }
 
+/// It is the first that is heard of the call after a restart, and is to be sent again with a
+/// password.
+#[test]
+fn a_re_invite_that_is_refused_ends_no_dialog() {
+    let mut bench = Bench::new(&config());
+    bench.signal(&in_dialog(Method::Invite, 2, &[audio(P4)]));
+    bench.signal(&response(in_dialog(Method::Invite, 2, &[]), 407, &[]));
+    assert_eq!(bench.table.sessions(), 0);
+    assert_eq!(bench.signal(&in_dialog(Method::Invite, 3, &[audio(P4)])), [Grant::Relayed { port: 16386 }]);
+    let answer = response(in_dialog(Method::Invite, 3, &[]), 200, &[]);
+    assert_eq!(bench.signal(&Signal { wanted: Some(&[audio(P6)]), ..answer }), [Grant::Relayed { port: 16386 }]);
+}
+
 #[test]
 fn a_late_answer_within_an_invite_that_failed_begins_nothing() {
     let mut bench = Bench::new(&config());
