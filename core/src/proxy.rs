@@ -160,8 +160,9 @@ impl Proxy {
             decider.sender = decider.directory.source(datagram.remote);
             return Outcome::Drop(Reason::KeepAlive);
         }
-        let bytes = if decider.directory.config().lenient {
-            lenient::repaired(datagram.bytes, fields, &mut decider.room.edits, repaired)
+        let config = decider.directory.config();
+        let bytes = if config.lenient {
+            lenient::repaired(datagram.bytes, config.wrapper, fields, &mut decider.room.edits, repaired)
         } else {
             datagram.bytes
         };

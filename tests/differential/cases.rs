@@ -80,7 +80,7 @@ fn passes(
         let outcome = proxy.handle(Duration::ZERO, &Datagram { local, remote, bytes: &input }, &mut output);
         while proxy.next_command().is_some() {}
         let Outcome::Send { from, to, refused } = outcome else { break };
-        let input_read = if config.lenient { lenient::repaired(&input) } else { input.clone() };
+        let input_read = if config.lenient { lenient::repaired(&input, config.wrapper) } else { input.clone() };
         if refused.is_none() {
             let input = &input_read;
             checked.push(checker::check(&Passage {

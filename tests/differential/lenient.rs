@@ -5,8 +5,8 @@
 
 use std::net::Ipv6Addr;
 
-/// A message as it is read with `--lenient`.
-pub(crate) fn repaired(message: &[u8]) -> Vec<u8> {
+/// A message as it is read with `--lenient`; a `wrapper` has the Contact to itself.
+pub(crate) fn repaired(message: &[u8], wrapper: bool) -> Vec<u8> {
     let end = message.windows(4).position(|window| window == b"\r\n\r\n").unwrap_or(message.len());
     let Ok(head) = std::str::from_utf8(&message[..end]) else { return message.to_vec() };
     let mut vias = 0;
@@ -14,7 +14,7 @@ pub(crate) fn repaired(message: &[u8]) -> Vec<u8> {
         let name = line.split(':').next().unwrap_or_default();
         vias += usize::from(name == "Via");
         let looked_at = index == 0 || matches!(name, "From" | "To" | "Contact") || (name == "Via" && vias == 1);
-        if looked_at { line_repaired(line) } else { line.to_string() }
+        if looked_at && !(wrapper && name == "Contact") { line_repaired(line) } else { line.to_string() }
     });
     let head = lines.collect::<Vec<_>>().join("\r\n");
     [head.as_bytes(), &message[end..]].concat()

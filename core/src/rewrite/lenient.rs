@@ -9,11 +9,18 @@ use crate::sip::name_addr::NameAddrs;
 use crate::sip::uri::Uri;
 
 /// The message in `datagram` with brackets where they can be put, written into
-/// `out`; the datagram itself where there is nothing to repair.
-pub fn repaired<'a>(datagram: &'a [u8], fields: &mut Fields, edits: &mut Edits, out: &'a mut Vec<u8>) -> &'a [u8] {
+/// `out`; the datagram itself where there is nothing to repair. A `wrapper` has the
+/// Contact to itself.
+pub fn repaired<'a>(
+    datagram: &'a [u8],
+    wrapper: bool,
+    fields: &mut Fields,
+    edits: &mut Edits,
+    out: &'a mut Vec<u8>,
+) -> &'a [u8] {
     let Ok(message) = Message::parse(datagram, fields) else { return datagram };
     edits.clear();
-    put_brackets(&message, edits);
+    put_brackets(&message, wrapper, edits);
     if edits.is_empty() {
         return datagram;
     }
@@ -25,7 +32,7 @@ pub fn repaired<'a>(datagram: &'a [u8], fields: &mut Fields, edits: &mut Edits, 
 /// Puts brackets where they are missing and the text can only be an IPv6 address:
 /// in the Request-URI, the sent-by of the topmost Via, and the header fields of
 /// the table that carry URIs.
-fn put_brackets(message: &Message<'_>, edits: &mut Edits) {
+fn put_brackets(message: &Message<'_>, wrapper: bool, edits: &mut Edits) {
     let text = message.bytes;
     if let StartLine::Request { uri, .. } = message.start_line {
         put_in_uri(text, uri, edits);
@@ -36,8 +43,10 @@ fn put_brackets(message: &Message<'_>, edits: &mut Edits) {
         put(text, sent_by.shifted(via.value.start), edits);
     }
     for field in message.fields {
-        if matches!(field.name.kind(), Kind::Left | Kind::Path) {
-            continue;
+        match field.name.kind() {
+            Kind::Left | Kind::Path => continue,
+            Kind::Contact if wrapper => continue,
+            Kind::Uris | Kind::Identity | Kind::Contact | Kind::Bare => {}
         }
         let values = NameAddrs::new(text, field.value, field.name.is_list());
         for value in values.map_while(Result::ok) {
