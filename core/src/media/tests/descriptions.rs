@@ -253,7 +253,7 @@ fn an_address_of_the_outgoing_family_passes_untouched_and_so_does_its_answer() {
     assert_eq!(bench.signal(&offer), [Grant::Relayed { port: 16386 }, Grant::Relayed { port: 16384 }]);
 }
 
-/// `c=IN IP6 0.0.0.0` is how PJSIP writes the hold of RFC 2543 where it has IPv6.
+/// `c=IN IP6 0.0.0.0` is how some write the hold of RFC 2543 where they have IPv6.
 #[test]
 fn the_unspecified_address_is_of_neither_family() {
     let mut bench = Bench::answered();
