@@ -160,9 +160,7 @@ fn an_address_without_a_route() {
         let answer = talk.description(CALLER);
         talk.reinvite(CALLEE, &offer, &answer);
         send(&talk.parties[CALLER].media, 0..4, talk.ends[CALLER].told);
-        let words = [
-            "4 packets for the callee could not be sent from here, the last to 203.0.113.200:30000: Network is unreachable",
-        ];
+        let words = ["4 packets for the callee could not be sent from here, the last to 203.0.113.200:30000: Network"];
         assert_verdict(talk, &words);
     });
 }
