@@ -20,8 +20,8 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use parties::{LOOPBACK, Pair, Party, processor_time, relay, talk};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use sipproxy64::family::PerFamily;
 
 /// Streams side by side.
@@ -154,8 +154,8 @@ fn median(mut values: Vec<f64>) -> f64 {
 }
 
 fn main() {
-    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
-    setrlimit(Resource::RLIMIT_NOFILE, hard, hard).unwrap();
+    let most = getrlimit(Resource::Nofile).maximum;
+    setrlimit(Resource::Nofile, Rlimit { current: most, maximum: most }).unwrap();
     let stop = Arc::new(AtomicBool::new(false));
     let ((_one, relayed), (_two, spread)) = (relay(1, STREAMS, None), relay(2, STREAMS, None));
     let ((one, passed), (two, parted)) = (bare("bare", 1, &stop), bare("both", 2, &stop));

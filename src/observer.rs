@@ -12,7 +12,7 @@ pub mod settings;
 use std::io;
 use std::mem;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -144,12 +144,19 @@ pub struct Observer {
 struct Shared {
     /// Bytes that wait in the queue.
     waiting: AtomicUsize,
-    lost: AtomicU64,
+    lost: AtomicUsize,
     media: bool,
     /// Where nobody wants all messages.
     pace: Option<Pace>,
     /// What is never lost.
     changes: Mutex<Vec<Change>>,
+}
+
+impl Shared {
+    /// How many copies were lost.
+    fn lost(&self) -> u64 {
+        self.lost.load(Ordering::Relaxed) as u64
+    }
 }
 
 /// What the queue holds. The bytes of a message that left stand behind those of
@@ -195,7 +202,7 @@ impl Observer {
         // One that wants all gets all, and then so do the others.
         let enough: Option<Vec<u32>> = sinks.iter().map(|sink| sink.enough()).collect();
         let pace = enough.and_then(|enough| enough.into_iter().max()).map(Pace::new);
-        let (waiting, lost) = (AtomicUsize::new(0), AtomicU64::new(0));
+        let (waiting, lost) = (AtomicUsize::new(0), AtomicUsize::new(0));
         let shared = Arc::new(Shared { waiting, lost, media, pace, changes: Mutex::default() });
         let losses = Losses { clock, told: Bucket::default(), count: 0 };
         let watcher = Watcher { copies, shared: Arc::clone(&shared), sinks, losses };
@@ -235,7 +242,7 @@ impl Observer {
 
     /// How many copies were lost for want of room, since the start.
     pub fn lost(&self) -> u64 {
-        self.shared.lost.load(Ordering::Relaxed)
+        self.shared.lost()
     }
 
     fn hand_over(&self, length: usize, copy: impl FnOnce() -> Copied) {
@@ -304,7 +311,7 @@ impl Watcher {
 
     fn settle(&mut self) {
         self.sinks.iter_mut().for_each(|sink| sink.settle());
-        self.losses.tell(self.shared.lost.load(Ordering::Relaxed));
+        self.losses.tell(self.shared.lost());
     }
 
     fn take_in_changes(&mut self) {

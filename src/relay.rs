@@ -32,7 +32,7 @@ use std::time::Duration;
 
 use nix::sys::epoll::{Epoll, EpollCreateFlags};
 use nix::sys::eventfd::{EfdFlags, EventFd};
-use nix::sys::resource::{Resource, getrlimit};
+use rustix::process::{Resource, getrlimit};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 pub use self::ending::Ending;
@@ -144,7 +144,7 @@ pub fn line_files(limit: u64) -> u64 {
 }
 
 fn most_files() -> u64 {
-    getrlimit(Resource::RLIMIT_NOFILE).map_or(u64::MAX, |(soft, _)| line_files(soft))
+    getrlimit(Resource::Nofile).current.map_or(u64::MAX, line_files)
 }
 
 /// How many threads do for this machine: one for each core, at most eight.

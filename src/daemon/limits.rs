@@ -1,6 +1,7 @@
 //! What the system lets one process have.
 
-use nix::sys::resource::{Resource, getrlimit, rlim_t, setrlimit};
+use rustix::io;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tracing::warn;
 
 use crate::config::Config;
@@ -38,14 +39,14 @@ fn files_beside(config: &Config, threads: usize) -> u64 {
 /// says so if that is too low. The answer is how many streams there can be then.
 pub(super) fn raise_files(config: &Config) -> Option<usize> {
     let needed = files_needed(config, Output::Network.threads());
-    match getrlimit(Resource::RLIMIT_NOFILE).and_then(|(soft, hard)| raise(soft, hard, needed)) {
+    match raise(getrlimit(Resource::Nofile), needed) {
         Ok(limit) => {
             let advice = too_few_files(config, limit)?;
             warn!(limit, needed, "{advice}");
             usize::try_from(streams(config, limit, Output::Network.threads())).ok()
         }
         Err(error) => {
-            warn!(%error, needed, "cannot read or raise the limit of open files");
+            warn!(%error, needed, "cannot raise the limit of open files");
             None
         }
     }
@@ -53,7 +54,7 @@ pub(super) fn raise_files(config: &Config) -> Option<usize> {
 
 /// How many streams there are files for, also where those that came first have lines:
 /// whoever asks for the status, and a process that takes over, find some left.
-fn streams(config: &Config, limit: rlim_t, threads: usize) -> u64 {
+fn streams(config: &Config, limit: u64, threads: usize) -> u64 {
     let shared = line_files(limit);
     let with_lines = shared.saturating_sub(files_beside(config, threads)) / WITH_LINES;
     with_lines.saturating_add(limit.saturating_sub(shared) / OF_A_STREAM).max(1)
@@ -61,11 +62,10 @@ fn streams(config: &Config, limit: rlim_t, threads: usize) -> u64 {
 
 /// What to say about the limit of open files that a start would have.
 pub(crate) fn files_advice(config: &Config) -> Option<String> {
-    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).ok()?;
-    too_few_files(config, hard)
+    too_few_files(config, most_files(getrlimit(Resource::Nofile)))
 }
 
-fn too_few_files(config: &Config, limit: rlim_t) -> Option<String> {
+fn too_few_files(config: &Config, limit: u64) -> Option<String> {
     let streams = streams(config, limit, Output::Network.threads());
     (streams < u64::from(config.rtp_ports.pairs())).then(|| {
         format!(
@@ -75,13 +75,20 @@ fn too_few_files(config: &Config, limit: rlim_t) -> Option<String> {
     })
 }
 
+/// The hard limit.
+fn most_files(limit: Rlimit) -> u64 {
+    limit.maximum.unwrap_or(u64::MAX)
+}
+
 /// Up to the hard limit, and beyond it where root may and it is not enough.
-fn raise(soft: rlim_t, hard: rlim_t, needed: u64) -> nix::Result<rlim_t> {
-    if hard < needed && setrlimit(Resource::RLIMIT_NOFILE, needed, needed).is_ok() {
+fn raise(before: Rlimit, needed: u64) -> io::Result<u64> {
+    let set = |most| setrlimit(Resource::Nofile, Rlimit { current: most, maximum: most });
+    let hard = most_files(before);
+    if hard < needed && set(Some(needed)).is_ok() {
         return Ok(needed);
     }
-    if soft < hard {
-        setrlimit(Resource::RLIMIT_NOFILE, hard, hard)?;
+    if before.current != before.maximum {
+        set(before.maximum)?;
     }
     Ok(hard)
 }
@@ -113,6 +120,6 @@ mod tests {
     fn there_is_one_stream_at_least() {
         let config = Config::new("192.0.2.1:5060".parse().unwrap(), "[2001:db8::1]:5060".parse().unwrap());
         assert_eq!(streams(&config, 0, 4), 1);
-        assert!(streams(&config, rlim_t::MAX, 4) > 1 << 40);
+        assert!(streams(&config, u64::MAX, 4) > 1 << 40);
     }
 }

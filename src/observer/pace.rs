@@ -2,33 +2,36 @@
 //! for long: under load a copy costs as much as the message itself, and nobody
 //! can read that many.
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// So many a second.
 #[derive(Debug)]
 pub(super) struct Pace {
-    most: u64,
-    /// The second, in the upper half, and how many came in it.
-    seen: AtomicU64,
+    most: u32,
+    second: AtomicU32,
+    /// How many came in it.
+    count: AtomicU32,
 }
 
 impl Pace {
     pub(super) fn new(most: u32) -> Self {
-        Self { most: most.into(), seen: AtomicU64::new(0) }
+        Self { most, second: AtomicU32::new(0), count: AtomicU32::new(0) }
     }
 
     /// Whether one more may be copied. Threads that ask at the same moment may be
     /// let through as one: it is no limit to rely on, and costs no more than a look.
     pub(super) fn admits(&self, at: SystemTime) -> bool {
-        let second = at.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs() & 0xffff_ffff;
-        let seen = self.seen.load(Relaxed);
-        let next = match (seen >> 32 == second, seen & 0xffff_ffff) {
-            (true, count) if count >= self.most => return false,
-            (true, _) => seen.wrapping_add(1),
-            (false, _) => second << 32 | 1,
-        };
-        self.seen.store(next, Relaxed);
+        let second = at.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs() as u32;
+        if self.second.load(Relaxed) != second {
+            self.second.store(second, Relaxed);
+            self.count.store(0, Relaxed);
+        }
+        let count = self.count.load(Relaxed);
+        if count >= self.most {
+            return false;
+        }
+        self.count.store(count.wrapping_add(1), Relaxed);
         true
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -13,16 +13,18 @@ use crate::family::{Family, PerFamily};
 use crate::proxy::{Outcome, Reason};
 
 /// What one SIP thread counted since the start. It alone writes, anybody reads;
-/// the alignment keeps it off the cache lines of others.
+/// the alignment keeps it off the cache lines of others. The processors of small
+/// routers have no atomics of 64 bits: where a word has 32, a count begins anew after
+/// four thousand million.
 #[derive(Debug, Default)]
 #[repr(align(128))]
 pub(super) struct Counters {
-    received: AtomicU64,
-    forwarded: AtomicU64,
-    answered: AtomicU64,
-    dropped: AtomicU64,
-    keep_alives: AtomicU64,
-    shed: AtomicU64,
+    received: AtomicUsize,
+    forwarded: AtomicUsize,
+    answered: AtomicUsize,
+    dropped: AtomicUsize,
+    keep_alives: AtomicUsize,
+    shed: AtomicUsize,
 }
 
 /// What all SIP threads counted since the start.
@@ -56,7 +58,7 @@ impl Counters {
     }
 
     /// Counts requests that were dropped unread.
-    pub(super) fn shed(&self, requests: u64) {
+    pub(super) fn shed(&self, requests: usize) {
         add(&self.shed, requests);
     }
 
@@ -70,13 +72,13 @@ impl Counters {
             (&mut figures.keep_alives, &self.keep_alives),
             (&mut figures.shed, &self.shed),
         ] {
-            *sum = sum.saturating_add(counter.load(Relaxed));
+            *sum = sum.saturating_add(counter.load(Relaxed) as u64);
         }
     }
 }
 
 /// So many more. The thread is the only writer, so that this needs no locked instruction.
-fn add(counter: &AtomicU64, more: u64) {
+fn add(counter: &AtomicUsize, more: usize) {
     counter.store(counter.load(Relaxed).wrapping_add(more), Relaxed);
 }
 
@@ -91,32 +93,32 @@ pub struct Heard {
 /// one; 0: never. All SIP threads write.
 #[derive(Debug, Default)]
 pub(super) struct LastHeard {
-    phones: Box<[AtomicU64]>,
-    uplinks: PerFamily<AtomicU64>,
+    phones: Box<[AtomicUsize]>,
+    uplinks: PerFamily<AtomicUsize>,
 }
 
 impl LastHeard {
     /// Nobody was heard yet.
     pub(super) fn new(config: &Config) -> Self {
-        Self { phones: config.maps.iter().map(|_| AtomicU64::new(0)).collect(), uplinks: PerFamily::default() }
+        Self { phones: config.maps.iter().map(|_| AtomicUsize::new(0)).collect(), uplinks: PerFamily::default() }
     }
 
     /// The same for another configuration: phones by their addresses, uplinks
     /// where they stayed.
     pub(super) fn carried_over(&self, old: &Config, new: &Config) -> Self {
-        let known: HashMap<SocketAddr, u64> =
+        let known: HashMap<SocketAddr, usize> =
             old.maps.iter().zip(&self.phones).map(|(map, heard)| (map.phone, heard.load(Relaxed))).collect();
-        let phone = |map: &Map| AtomicU64::new(known.get(&map.phone).copied().unwrap_or(0));
+        let phone = |map: &Map| AtomicUsize::new(known.get(&map.phone).copied().unwrap_or(0));
         let uplink = |side| if old.uplinks[side] == new.uplinks[side] { self.uplinks[side].load(Relaxed) } else { 0 };
         Self {
             phones: new.maps.iter().map(phone).collect(),
-            uplinks: PerFamily::from_fn(|side| AtomicU64::new(uplink(side))),
+            uplinks: PerFamily::from_fn(|side| AtomicUsize::new(uplink(side))),
         }
     }
 
     /// The same, as another process is told it.
     pub(super) fn save(&self, config: &Config) -> Heard {
-        let phone = |(map, heard): (&Map, &AtomicU64)| Some((map.phone, time(heard)?));
+        let phone = |(map, heard): (&Map, &AtomicUsize)| Some((map.phone, time(heard)?));
         Heard {
             phones: config.maps.iter().zip(&self.phones).filter_map(phone).collect(),
             uplinks: PerFamily::from_fn(|side| self.uplink(side)),
@@ -125,12 +127,12 @@ impl LastHeard {
 
     /// What another process has heard, as far as it is of this configuration.
     pub(super) fn resumed(config: &Config, heard: &Heard) -> Self {
-        let stamp = |time: Duration| AtomicU64::new(time.as_secs().saturating_add(1));
+        let stamp = |time: Duration| AtomicUsize::new(stamp(time));
         let known: HashMap<SocketAddr, Duration> = heard.phones.iter().copied().collect();
-        let phone = |map: &Map| known.get(&map.phone).copied().map_or_else(AtomicU64::default, stamp);
+        let phone = |map: &Map| known.get(&map.phone).copied().map_or_else(AtomicUsize::default, stamp);
         Self {
             phones: config.maps.iter().map(phone).collect(),
-            uplinks: PerFamily::from_fn(|side| heard.uplinks[side].map_or_else(AtomicU64::default, stamp)),
+            uplinks: PerFamily::from_fn(|side| heard.uplinks[side].map_or_else(AtomicUsize::default, stamp)),
         }
     }
 
@@ -141,7 +143,7 @@ impl LastHeard {
             Source::Uplink => Some(&self.uplinks[side]),
             Source::Ourselves | Source::Generic => None,
         };
-        let stamp = now.as_secs().saturating_add(1);
+        let stamp = stamp(now);
         // Most of the time it is there already, and the line stays shared.
         if let Some(entry) = entry.filter(|entry| entry.load(Relaxed) != stamp) {
             entry.store(stamp, Relaxed);
@@ -159,8 +161,12 @@ impl LastHeard {
     }
 }
 
-fn time(stamp: &AtomicU64) -> Option<Duration> {
-    stamp.load(Relaxed).checked_sub(1).map(Duration::from_secs)
+fn stamp(time: Duration) -> usize {
+    usize::try_from(time.as_secs()).unwrap_or(usize::MAX).saturating_add(1)
+}
+
+fn time(stamp: &AtomicUsize) -> Option<Duration> {
+    stamp.load(Relaxed).checked_sub(1).map(|seconds| Duration::from_secs(seconds as u64))
 }
 
 #[cfg(test)]

@@ -233,8 +233,8 @@ impl Worker {
     fn shed(&mut self) {
         let dropped = self.backlog.shed();
         if dropped > 0 {
-            let dropped = u64::try_from(dropped).unwrap_or(u64::MAX);
             self.counters.shed(dropped);
+            let dropped = u64::try_from(dropped).unwrap_or(u64::MAX);
             self.shared.troubles_of(self.clock.now(), Trouble::Overload, dropped);
         }
     }
