@@ -99,7 +99,7 @@ fn sngrep_draws_the_ladder_of_both_families() {
 fn tshark(file: &str, filter: &str, fields: &[&str]) -> Vec<String> {
     let mut command = Command::new("tshark");
     // RTP is found by the descriptions in the SIP messages, as in Wireshark.
-    command.args(["-r", file, "-2", "-Y", filter, "-T", "fields", "-E", "separator=/s"]);
+    command.args(["-r", file, "-2", "-Y", filter, "-T", "fields"]);
     command.args(["-o", "ip.check_checksum:TRUE", "-o", "udp.check_checksum:TRUE"]);
     command.args(fields.iter().flat_map(|field| ["-e", field]));
     let output = command.output().unwrap();
