@@ -25,9 +25,9 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use sipproxy64::family::PerFamily;
 
 /// Streams side by side.
-const STREAMS: u16 = 256;
+const STREAMS: u16 = 600;
 /// Packets of each round, all streams and both ways together.
-const PACKETS: u64 = STREAMS as u64 * 2 * 100;
+const PACKETS: u64 = STREAMS as u64 * 2 * 50;
 /// Rounds of each contender.
 const ROUNDS: usize = 25;
 

@@ -73,6 +73,11 @@ impl Relayed {
         }
     }
 
+    /// Reads a value of each line of the cache that a packet from `side` needs.
+    pub(super) fn touch(&self, side: Family) -> u64 {
+        self.stream.touch(side) ^ self.sockets.touch()
+    }
+
     /// Relays one packet of a socket, if one waits.
     pub(super) fn packet(&mut self, now: Duration, key: SocketKey, around: &mut Around) {
         let from = self.carry(now, key, around);

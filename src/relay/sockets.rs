@@ -175,6 +175,12 @@ impl StreamSockets {
         Ok(Self(PerFamily::new(v4, v6)))
     }
 
+    /// Reads a value of each line of the cache that a packet needs.
+    pub(super) fn touch(&self) -> u64 {
+        let [v4, v6] = Family::BOTH.map(|side| u64::from(self.connected(side).is_some()));
+        v4 ^ v6
+    }
+
     /// Where one of them is bound, or will be.
     pub(super) fn address(&self, side: Family, component: Component) -> SocketAddr {
         let mut address = self.0[side].address();

@@ -120,6 +120,13 @@ impl Stream {
         self.legs[side].rtp.speaker()
     }
 
+    /// Reads a value of each line of the cache that a packet from `side` needs; what
+    /// comes of it means nothing.
+    pub fn touch(&self, side: Family) -> u64 {
+        let Leg { rtp, counts, quality, .. } = &self.legs[side];
+        u64::from(rtp.speaker().is_some()) ^ counts.packets ^ quality.lost()
+    }
+
     /// When a packet of either party was last let in: for
     /// [`super::command::Command::Query`], the latest of all streams of a session.
     pub fn last_heard(&self) -> Option<Duration> {
