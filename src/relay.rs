@@ -26,12 +26,10 @@ use std::collections::HashMap;
 use std::io;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
-use std::sync::mpsc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use nix::sys::epoll::{Epoll, EpollCreateFlags};
-use nix::sys::eventfd::{EfdFlags, EventFd};
 use rustix::process::{Resource, getrlimit};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
@@ -51,6 +49,7 @@ use crate::config::LatchMode;
 use crate::family::Family;
 use crate::hashing::Hashing;
 use crate::media::command::{LegDescription, Obituary, SessionId, StreamId};
+use crate::orders::{self, Orderer};
 use crate::socket::SocketOptions;
 use crate::task;
 
@@ -123,8 +122,7 @@ struct Place {
 #[derive(Debug)]
 struct Thread {
     /// `None` only while it is being ended.
-    orders: Option<mpsc::Sender<Order>>,
-    wake: Arc<EventFd>,
+    orderer: Option<Orderer<Order>>,
     /// What tells it of packets.
     epoll: Arc<Epoll>,
     /// Orders were sent since it was last woken that do not wait for a packet.
@@ -314,8 +312,7 @@ impl Relay {
         self.begin();
         for thread in self.threads.iter_mut().filter(|thread| thread.unread) {
             thread.unread = false;
-            // It fails only when it was written 2^64 times without a reading.
-            let _ = thread.wake.write(1);
+            thread.orderer.iter().for_each(Orderer::wake);
         }
     }
 
@@ -341,10 +338,8 @@ impl Relay {
 impl Drop for Relay {
     fn drop(&mut self) {
         for thread in &mut self.threads {
-            thread.orders = None;
-            thread.unread = true;
+            thread.orderer = None;
         }
-        self.wake();
         for handle in self.threads.iter_mut().filter_map(|thread| thread.handle.take()) {
             let _ = handle.join();
         }
@@ -358,18 +353,17 @@ impl Thread {
         notices: UnboundedSender<Notice>,
         options: &RelayOptions,
     ) -> io::Result<Self> {
-        let wake = Arc::new(EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?);
         let epoll = Arc::new(Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?);
-        let (orders, incoming) = mpsc::channel();
-        let worker = Worker::new(Arc::clone(&epoll), Arc::clone(&wake), incoming, notices, clock, options)?;
+        let (orderer, orders) = orders::channel()?;
+        let worker = Worker::new(Arc::clone(&epoll), orders, notices, clock, options)?;
         let handle = task::thread(format!("relay{number}"), move || worker.run())?;
-        let (orders, keys) = (Some(orders), Keys::default());
-        Ok(Self { orders, wake, epoll, unread: false, keys, streams: 0, handle: Some(handle) })
+        let (orderer, keys) = (Some(orderer), Keys::default());
+        Ok(Self { orderer, epoll, unread: false, keys, streams: 0, handle: Some(handle) })
     }
 
     /// A thread that has ended has nothing left to order.
     fn send(&self, order: Order) -> bool {
-        self.orders.as_ref().is_some_and(|orders| orders.send(order).is_ok())
+        self.orderer.as_ref().is_some_and(|orderer| orderer.give(order))
     }
 
     fn take_key(&mut self) -> Key {

@@ -39,7 +39,6 @@ use std::sync::mpsc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use nix::sys::eventfd::{EfdFlags, EventFd};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use self::counters::{Counters, LastHeard};
@@ -55,6 +54,7 @@ use crate::family::Family;
 use crate::limit::SavedLimit;
 use crate::media::table::Table;
 use crate::observer::Observer;
+use crate::orders::{self, Orderer};
 use crate::relay::{DetachedSession, Notice, Relay};
 use crate::socket::{BindError, SocketOptions};
 use crate::task;
@@ -134,8 +134,7 @@ pub struct Signalling {
 #[derive(Debug)]
 struct Thread {
     /// `None` only while it is being ended.
-    orders: Option<mpsc::Sender<Order>>,
-    wake: Arc<EventFd>,
+    orderer: Option<Orderer<Order>>,
     counters: Arc<Counters>,
     handle: Option<JoinHandle<()>>,
 }
@@ -169,9 +168,8 @@ impl Signalling {
         observer: Option<Observer>,
         faults: UnboundedSender<Fault>,
     ) -> io::Result<Thread> {
-        let wake = Arc::new(EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?);
         let counters = Arc::new(Counters::default());
-        let (orders, incoming) = mpsc::channel();
+        let (orderer, orders) = orders::channel()?;
         let worker = Worker::new(Beginning {
             directory: Arc::clone(&self.directory),
             heard: Arc::clone(&self.heard),
@@ -181,15 +179,14 @@ impl Signalling {
             clock: self.clock,
             output,
             options: self.options,
-            orders: incoming,
-            wake: Arc::clone(&wake),
+            orders,
             faults,
         })?;
         let (running, begun) = mpsc::channel();
         let handle = task::thread(format!("sip{number}"), move || worker.run(running))?;
         // It has its name and priority; afterwards rights may be given up.
         let _ = begun.recv();
-        Ok(Thread { orders: Some(orders), wake, counters, handle: Some(handle) })
+        Ok(Thread { orderer: Some(orderer), counters, handle: Some(handle) })
     }
 
     /// When [`Signalling::timers`] is to be called next.
@@ -416,8 +413,7 @@ impl Signalling {
 impl Drop for Signalling {
     fn drop(&mut self) {
         for thread in &mut self.threads {
-            thread.orders = None;
-            thread.wake();
+            thread.orderer = None;
         }
         for handle in self.threads.iter_mut().filter_map(|thread| thread.handle.take()) {
             let _ = handle.join();
@@ -427,15 +423,10 @@ impl Drop for Signalling {
 
 impl Thread {
     fn order(&self, order: Order) {
-        if let Some(orders) = &self.orders {
+        if let Some(orderer) = &self.orderer {
             // A thread that has ended told why.
-            let _ = orders.send(order);
-            self.wake();
+            orderer.give(order);
+            orderer.wake();
         }
-    }
-
-    fn wake(&self) {
-        // It fails only when it was written 2^64 times without a reading.
-        let _ = self.wake.write(1);
     }
 }

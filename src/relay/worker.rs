@@ -10,13 +10,11 @@ use std::collections::HashMap;
 use std::hint::black_box;
 use std::io;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, TryRecvError};
 use std::thread;
 use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollEvent, EpollFlags, EpollTimeout};
-use nix::sys::eventfd::EventFd;
 use tokio::sync::mpsc::UnboundedSender;
 use tracing::error;
 
@@ -33,6 +31,7 @@ use crate::clock::Clock;
 use crate::family::Family;
 use crate::hashing::Hashing;
 use crate::media::command::{Obituary, SessionId};
+use crate::orders::{Next, Orders};
 
 /// Ready sockets taken at a waking.
 const EVENTS: usize = 256;
@@ -55,8 +54,7 @@ struct Session {
 /// One relay thread: what it owns.
 #[derive(Debug)]
 pub(super) struct Worker {
-    wake: Arc<EventFd>,
-    orders: Receiver<Order>,
+    orders: Orders<Order>,
     notices: UnboundedSender<Notice>,
     clock: Clock,
     streams: Slab<Relayed>,
@@ -71,15 +69,13 @@ impl Worker {
     /// A thread's belongings, before it starts.
     pub(super) fn new(
         epoll: Arc<Epoll>,
-        wake: Arc<EventFd>,
-        orders: Receiver<Order>,
+        orders: Orders<Order>,
         notices: UnboundedSender<Notice>,
         clock: Clock,
         options: &RelayOptions,
     ) -> io::Result<Self> {
-        epoll.add(&*wake, EpollEvent::new(EpollFlags::EPOLLIN, WAKE))?;
+        epoll.add(&orders, EpollEvent::new(EpollFlags::EPOLLIN, WAKE))?;
         Ok(Self {
-            wake,
             orders,
             notices,
             clock,
@@ -112,7 +108,7 @@ impl Worker {
             // Orders first: a packet may be the answer to a message that was sent
             // after them, and yet stand before the waking in the list.
             if events.iter().any(|event| event.data() == WAKE) {
-                let _ = self.wake.read();
+                self.orders.woken();
                 if !self.carry_out() {
                     return;
                 }
@@ -194,14 +190,14 @@ impl Worker {
 
     fn obey_all(&mut self) -> bool {
         for _ in 0..ORDERS {
-            match self.orders.try_recv() {
-                Ok(order) => self.obey(order),
-                Err(TryRecvError::Empty) => return true,
-                Err(TryRecvError::Disconnected) => return false,
+            match self.orders.next() {
+                Next::Order(order) => self.obey(order),
+                Next::Nothing => return true,
+                Next::Over => return false,
             }
         }
         // The rest after the packets that wait.
-        let _ = self.wake.write(1);
+        self.orders.wake();
         true
     }
 

@@ -6,12 +6,10 @@
 use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
-use std::sync::Arc;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 
 use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
-use nix::sys::eventfd::EventFd;
 
 use crate::config::{Config, Map};
 use crate::hashing::Hashing;
@@ -19,7 +17,7 @@ use crate::hashing::Hashing;
 use crate::socket::UdpSocket;
 use crate::socket::{BindError, Role, SocketOptions, bind_sip};
 
-/// The epoll datum of the eventfd.
+/// The epoll datum of what wakes the thread.
 const WAKE: u64 = u64::MAX;
 
 /// A SIP socket, bound.
@@ -130,9 +128,9 @@ pub(super) struct SipSockets {
 
 impl SipSockets {
     /// None yet; `wake` is watched too.
-    pub(super) fn new(wake: &Arc<EventFd>) -> io::Result<Self> {
+    pub(super) fn new(wake: impl AsFd) -> io::Result<Self> {
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
-        epoll.add(&**wake, EpollEvent::new(EpollFlags::EPOLLIN, WAKE))?;
+        epoll.add(wake, EpollEvent::new(EpollFlags::EPOLLIN, WAKE))?;
         Ok(Self { epoll, sockets: Vec::new(), places: HashMap::default() })
     }
 
@@ -198,14 +196,14 @@ impl SipSockets {
 #[cfg(test)]
 #[allow(clippy::disallowed_types, reason = "tests own sockets")]
 mod tests {
-    use nix::sys::eventfd::EfdFlags;
+    use nix::sys::eventfd::{EfdFlags, EventFd};
 
     use super::*;
     use crate::family::Family;
 
     /// Sockets on loopback at ports that the system chose, watched.
     fn watched() -> (SipSockets, Vec<SocketAddr>) {
-        let wake = Arc::new(EventFd::from_flags(EfdFlags::EFD_NONBLOCK).unwrap());
+        let wake = EventFd::from_flags(EfdFlags::EFD_NONBLOCK).unwrap();
         let mut sockets = SipSockets::new(&wake).unwrap();
         let mut addresses = Vec::new();
         for address in ["127.0.0.1:0", "[::1]:0", "[::1]:0"] {

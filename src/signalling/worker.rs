@@ -10,12 +10,11 @@ use std::mem;
 use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, Sender, TryRecvError};
+use std::sync::mpsc::Sender;
 use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::sys::epoll::EpollEvent;
-use nix::sys::eventfd::EventFd;
 use rustix::process::{getpriority_process, setpriority_process};
 use tokio::sync::mpsc::UnboundedSender;
 use tracing::{debug, error};
@@ -34,6 +33,7 @@ use crate::address::Directory;
 use crate::clock::Clock;
 use crate::family::Family;
 use crate::observer::{Crossed, Fate, Observer, time_of_day};
+use crate::orders::{Next, Orders};
 use crate::paper;
 use crate::proxy::{Datagram, MOST_PASSES, Outcome, Proxy, Reason};
 use crate::relay::Stock;
@@ -75,8 +75,7 @@ pub(super) struct Beginning {
     pub(super) output: Output,
     /// How media sockets are made.
     pub(super) options: SocketOptions,
-    pub(super) orders: Receiver<Order>,
-    pub(super) wake: Arc<EventFd>,
+    pub(super) orders: Orders<Order>,
     pub(super) faults: UnboundedSender<Fault>,
 }
 
@@ -97,19 +96,18 @@ pub(super) struct Worker {
     observer: Option<Observer>,
     clock: Clock,
     output: Output,
-    orders: Receiver<Order>,
-    wake: Arc<EventFd>,
+    orders: Orders<Order>,
     faults: UnboundedSender<Fault>,
 }
 
 impl Worker {
     /// A thread's belongings, before it starts. It has no sockets yet.
     pub(super) fn new(beginning: Beginning) -> io::Result<Self> {
-        let Beginning { directory, heard, shared, counters, observer, clock, output, options, orders, wake, faults } =
+        let Beginning { directory, heard, shared, counters, observer, clock, output, options, orders, faults } =
             beginning;
         Ok(Self {
             proxy: Proxy::new(directory),
-            sockets: SipSockets::new(&wake)?,
+            sockets: SipSockets::new(&orders)?,
             backlog: Backlog::new(),
             returning: Vec::new(),
             errors: ErrorReader::new(),
@@ -121,7 +119,6 @@ impl Worker {
             clock,
             output,
             orders,
-            wake,
             faults,
         })
     }
@@ -154,7 +151,7 @@ impl Worker {
             let events = events.get(..ready).unwrap_or_default();
             let mut written = Ok(());
             if events.iter().any(|&event| SipSockets::ready(event) == Ready::Woken) {
-                let _ = self.wake.read();
+                self.orders.woken();
                 // What was received before the orders is handled before them.
                 while !self.backlog.is_empty() {
                     written = written.and(self.work_off(&mut outbox));
@@ -181,8 +178,8 @@ impl Worker {
     /// Does what the main thread ordered; `false`: the handle is gone.
     fn carry_out_orders(&mut self) -> bool {
         loop {
-            match self.orders.try_recv() {
-                Ok(Order::Serve(sockets)) => {
+            match self.orders.next() {
+                Next::Order(Order::Serve(sockets)) => {
                     for socket in sockets {
                         let address = socket.address;
                         if let Err(error) = self.sockets.add(socket) {
@@ -190,16 +187,16 @@ impl Worker {
                         }
                     }
                 }
-                Ok(Order::Release(addresses, reply)) => {
+                Next::Order(Order::Release(addresses, reply)) => {
                     // Where nobody waits for them they close.
                     let _ = reply.send(self.sockets.remove(addresses.as_deref()));
                 }
-                Ok(Order::Readdress(directory, heard)) => {
+                Next::Order(Order::Readdress(directory, heard)) => {
                     self.proxy.set_directory(directory);
                     self.heard = heard;
                 }
-                Err(TryRecvError::Empty) => return true,
-                Err(TryRecvError::Disconnected) => return false,
+                Next::Nothing => return true,
+                Next::Over => return false,
             }
         }
     }
