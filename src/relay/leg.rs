@@ -14,7 +14,7 @@ pub(super) struct Leg {
     pub(super) packets: u64,
     pub(super) bytes: u64,
     pub(super) lost: u64,
-    pub(super) jitter: Option<f32>,
+    pub(super) jitter: Option<f64>,
     pub(super) rtcp: u64,
     pub(super) sent: u64,
     pub(super) withheld: u64,
@@ -56,7 +56,7 @@ impl Leg {
         self.rtcp = self.rtcp.saturating_add(report.rtcp);
         self.bytes = self.bytes.saturating_add(report.bytes);
         self.lost = self.lost.saturating_add(report.lost);
-        self.jitter = [self.jitter, report.jitter].into_iter().flatten().reduce(f32::max);
+        self.jitter = [self.jitter, report.jitter.map(f64::from)].into_iter().flatten().reduce(f64::max);
         self.sent = self.sent.saturating_add(report.sent);
         self.withheld = self.withheld.saturating_add(report.withheld);
         self.last_withheld = report.last_withheld.or(self.last_withheld);

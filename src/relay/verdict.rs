@@ -18,7 +18,7 @@ const STOPPED: Duration = Duration::from_secs(5);
 /// Loss from here on is heard by people, in parts of a thousand.
 const LOSSY: u64 = 30;
 /// Jitter from here on is more than most telephones make up for, in milliseconds.
-const UNEVEN: f32 = 60.0;
+const UNEVEN: f64 = 60.0;
 /// ICMP errors that are no trouble where somebody was heard: who hangs up closes the
 /// socket before the BYE is here.
 const HANGING_UP: u64 = 6;
