@@ -21,6 +21,7 @@ mod batch;
 mod counters;
 mod endings;
 mod large;
+mod lines;
 mod links;
 mod local;
 mod shared;
@@ -43,6 +44,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use self::counters::{Counters, LastHeard};
 pub use self::counters::{Figures, Heard};
+pub use self::lines::MOST_LINES;
 use self::shared::Shared;
 pub use self::sockets::{BoundSockets, SipSocket};
 pub use self::trouble::{Trouble, call_id, start_line};
@@ -271,6 +273,17 @@ impl Signalling {
         for thread in &self.threads {
             thread.order(Order::Readdress(Arc::clone(&self.directory), Arc::clone(&self.heard)));
         }
+        self.connect();
+    }
+
+    /// Lets the threads have lines to the uplinks as they are now.
+    fn connect(&self) {
+        if self.released {
+            return;
+        }
+        for (number, thread) in self.threads.iter().take(self.serving).enumerate() {
+            thread.order(Order::Connect(lines::wanted(&self.directory, number, self.serving)));
+        }
     }
 
     /// Lets the threads serve these sockets too: a set for each.
@@ -278,8 +291,10 @@ impl Signalling {
         self.released = false;
         self.serving = self.serving.max(sets.iter().filter(|set| !set.is_empty()).count());
         for (thread, set) in self.threads.iter().zip(sets) {
-            thread.order(Order::Serve(set));
+            // Not woken before there are lines, too.
+            thread.note(Order::Serve(set));
         }
+        self.connect();
     }
 
     /// Takes all SIP sockets off the threads. When this returns, what was received
@@ -309,10 +324,11 @@ impl Signalling {
         replies.into_iter().map(|released| released.recv().unwrap_or_default()).collect()
     }
 
-    /// What is done once a minute: reads the addresses of this machine anew,
-    /// and tells what was held back from the log.
+    /// What is done once a minute: reads the addresses of this machine anew, tries
+    /// again what could not be connected, and tells what was held back from the log.
     pub fn every_minute(&self) {
         self.shared.read_local_addresses();
+        self.connect();
         self.log_held_back();
     }
 
@@ -423,10 +439,15 @@ impl Drop for Signalling {
 
 impl Thread {
     fn order(&self, order: Order) {
+        self.note(order);
+        self.orderer.iter().for_each(Orderer::wake);
+    }
+
+    /// An order that is carried out with the next one.
+    fn note(&self, order: Order) {
         if let Some(orderer) = &self.orderer {
             // A thread that has ended told why.
             orderer.give(order);
-            orderer.wake();
         }
     }
 }

@@ -179,6 +179,36 @@ pub fn bind_sip(
     Ok(sockets)
 }
 
+/// A second socket for SIP beside one that is bound already, connected to `peer`: the
+/// kernel gives it what comes from there, and the other one what comes from all others.
+///
+/// # Errors
+/// Where the address cannot be shared, or there is no way to the peer.
+#[allow(clippy::disallowed_types, reason = "the shell owns sockets")]
+pub fn connect_sip(open: &UdpSocket, peer: SocketAddr, options: SocketOptions) -> io::Result<UdpSocket> {
+    // Others of this user may share the address from here on, and nobody else.
+    SockRef::from(open).set_reuse_port(true)?;
+    let local = open.local_addr()?;
+    let role = Role::Listen(Family::at(local));
+    let socket = bind(local, role, options.freebind, |socket| socket.set_reuse_port(true));
+    let socket = socket.map_err(|error| error.cause)?;
+    socket.connect(peer)?;
+    Ok(socket)
+}
+
+/// The discard port (RFC 863) of our own address: nobody speaks from there.
+const NOWHERE: u16 = 9;
+
+/// Lets what comes from the peer of a connected socket go to the open socket again.
+/// What came before still waits here.
+#[allow(clippy::disallowed_types, reason = "the shell owns sockets")]
+pub fn hang_up(connected: &UdpSocket, local: IpAddr) {
+    // It fails where there is no way to ourselves; then the last packets are lost. To
+    // be open again is not to be had: in IPv6 Linux keeps the address of the peer as a
+    // filter (connect(2) with AF_UNSPEC).
+    let _ = connected.connect(SocketAddr::new(local, NOWHERE));
+}
+
 /// A socket for RTP or RTCP that has no address yet, but all else.
 #[derive(Debug)]
 pub struct Unbound(Socket);

@@ -6,7 +6,7 @@ use tracing::warn;
 
 use crate::config::Config;
 use crate::relay::line_files;
-use crate::signalling::{IN_STOCK, Output};
+use crate::signalling::{IN_STOCK, MOST_LINES, Output};
 
 /// File descriptors beside the sockets: standard streams, epoll, eventfds,
 /// signals, log, and name look-ups.
@@ -29,10 +29,11 @@ fn files_needed(config: &Config, threads: usize) -> u64 {
 }
 
 /// How many of them are not for streams: on each of so many SIP threads one for each
-/// fake and those in stock, and some more.
+/// fake and those in stock, the lines to uplinks, and some more.
 fn files_beside(config: &Config, threads: usize) -> u64 {
     let of_a_thread = config.maps.len().saturating_add(IN_STOCK);
-    u64::try_from(of_a_thread.saturating_mul(threads)).unwrap_or(u64::MAX).saturating_add(BESIDE)
+    let of_sip = of_a_thread.saturating_mul(threads).saturating_add(MOST_LINES);
+    u64::try_from(of_sip).unwrap_or(u64::MAX).saturating_add(BESIDE)
 }
 
 /// Raises the limit of open files as far as it goes and as it is needed, and

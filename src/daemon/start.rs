@@ -70,7 +70,7 @@ impl Start {
         let server = options.metrics.map(|place| Server::bind(place, old.is_some())).transpose()?;
         sinks.extend(server.iter().map(Server::sink));
         if let Some(user) = &options.user {
-            give_up_rights(user, belongings.control.as_ref(), &made)?;
+            give_up_rights(user, belongings.control.as_ref(), &made, &sockets)?;
         }
         // Before there are threads that could do more.
         if !options.no_sandbox {
@@ -204,9 +204,15 @@ fn config_after(old: Option<&Predecessor>, config: Config, has_secret: bool) -> 
     }
 }
 
-/// Becomes the user of `--user`, who gets the control socket for its own.
-fn give_up_rights(user: &Account, control: Option<&Control>, made: &[PathBuf]) -> Result<(), UserError> {
+/// Becomes the user of `--user`, who gets the control socket and all others for its own.
+fn give_up_rights(
+    user: &Account,
+    control: Option<&Control>,
+    made: &[PathBuf],
+    BoundSockets(sets): &BoundSockets,
+) -> Result<(), UserError> {
     made.iter().try_for_each(|path| user.own(path))?;
+    sets.iter().flatten().for_each(|socket| user.own_socket(&socket.socket));
     if let Some(control) = control {
         user.own(control.path())?;
         // Where it could not be removed at the end. Only a folder that is ours.

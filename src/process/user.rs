@@ -2,7 +2,8 @@
 
 use std::fmt;
 use std::io;
-use std::os::unix::fs::lchown;
+use std::os::fd::AsFd;
+use std::os::unix::fs::{fchown, lchown};
 use std::path::Path;
 
 use nix::errno::Errno;
@@ -118,6 +119,12 @@ impl Account {
     pub fn own(&self, path: &Path) -> Result<(), UserError> {
         let owned = lchown(path, Some(self.uid.as_raw()), Some(self.gid.as_raw()));
         owned.map_err(|error| UserError::System { name: self.name.clone(), what: "be given its files", error })
+    }
+
+    /// The same of a socket. Others can be bound beside it by its owner alone; where the
+    /// system refuses, there will be none.
+    pub fn own_socket(&self, socket: impl AsFd) {
+        let _ = fchown(socket, Some(self.uid.as_raw()), Some(self.gid.as_raw()));
     }
 }
 

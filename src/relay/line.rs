@@ -9,9 +9,8 @@
 //! recv(2) and send(2) are points where a thread may be cancelled: a fifth of all
 //! that this program itself does for a packet.
 //!
-//! The open socket is not connected itself since it could not be opened again:
-//! in IPv6 Linux keeps the address of the party as a filter (connect(2) with
-//! AF_UNSPEC).
+//! The open socket is not connected itself since it could not be opened again, see
+//! [`hang_up`].
 
 use std::io;
 use std::net::SocketAddr;
@@ -22,14 +21,11 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use rustix::net::{RecvFlags, SendFlags, recv, send};
 use socket2::SockRef;
 
-use crate::socket::{SocketOptions, bind_media_again};
+use crate::socket::{SocketOptions, bind_media_again, hang_up};
 
 /// As many packets of a line are looked at for where they come from. One that found
 /// the socket before it was connected may be late, but not by so many.
 const DOUBTFUL: u8 = 64;
-
-/// The discard port (RFC 863) of our own address: nobody speaks from there.
-const NOWHERE: u16 = 9;
 
 /// What a party's packets come and go by, while it is known.
 #[derive(Debug)]
@@ -106,8 +102,7 @@ impl Connected {
     /// Lets the packets of the party go to the open socket again. What came
     /// before still waits here.
     pub(super) fn hang_up(&self, local: SocketAddr) {
-        // It fails where there is no way to ourselves; then the last packets are lost.
-        let _ = self.socket.connect(SocketAddr::new(local.ip(), NOWHERE));
+        hang_up(&self.socket, local.ip());
     }
 }
 

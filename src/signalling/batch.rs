@@ -78,6 +78,15 @@ fn receive_into<S: SockaddrLike + Copy + Into<SocketAddr>>(
     received.extend(arrived);
 }
 
+/// A socket to send by.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Exit {
+    pub(super) socket: RawFd,
+    /// It is connected to where the messages are for: the kernel knows the way, and
+    /// would look for it where it is told the address again.
+    pub(super) connected: bool,
+}
+
 /// A message on its way out.
 #[derive(Debug)]
 pub(super) struct Leaving {
@@ -127,15 +136,15 @@ impl Outbox {
     /// Sends all that waits; what goes out of one socket keeps its order.
     /// `socket` finds a socket by its key, `failed` is told of each message that
     /// the system does not take, and why.
-    pub(super) fn send(&mut self, socket: impl Fn(usize) -> Option<RawFd>, mut failed: impl FnMut(&Leaving, Errno)) {
+    pub(super) fn send(&mut self, socket: impl Fn(usize) -> Option<Exit>, mut failed: impl FnMut(&Leaving, Errno)) {
         // As few as they are, this sorts in place and allocates nothing.
         self.leaving.sort_by_key(|leaving| leaving.socket);
         for run in self.leaving.chunk_by(|one, other| one.socket == other.socket) {
-            let Some(socket) = run.first().and_then(|leaving| socket(leaving.socket)) else {
+            let Some(exit) = run.first().and_then(|leaving| socket(leaving.socket)) else {
                 run.iter().for_each(|leaving| failed(leaving, Errno::EADDRNOTAVAIL));
                 continue;
             };
-            send_run(socket, run, &mut self.headers, &mut self.addresses, &mut failed);
+            send_run(exit, run, &mut self.headers, &mut self.addresses, &mut failed);
         }
         for Leaving { bytes, .. } in self.leaving.drain(..) {
             if self.room.len() < BATCH {
@@ -147,7 +156,7 @@ impl Outbox {
 
 /// Sends messages out of one socket.
 fn send_run(
-    socket: RawFd,
+    exit: Exit,
     run: &[Leaving],
     headers: &mut MultiHeaders<SockaddrStorage>,
     addresses: &mut Vec<Option<SockaddrStorage>>,
@@ -156,7 +165,7 @@ fn send_run(
     let mut rest = run;
     let mut again = true;
     while let Some((first, behind)) = rest.split_first() {
-        match send_some(socket, rest, headers, addresses) {
+        match send_some(exit, rest, headers, addresses) {
             Ok(sent) => {
                 again = true;
                 rest = rest.get(sent.max(1)..).unwrap_or_default();
@@ -174,18 +183,19 @@ fn send_run(
 
 /// Sends the first of these messages; how many left.
 fn send_some(
-    socket: RawFd,
+    exit: Exit,
     run: &[Leaving],
     headers: &mut MultiHeaders<SockaddrStorage>,
     addresses: &mut Vec<Option<SockaddrStorage>>,
 ) -> nix::Result<usize> {
     addresses.clear();
-    addresses.extend(run.iter().take(BATCH).map(|leaving| Some(SockaddrStorage::from(leaving.to))));
+    let to = |leaving: &Leaving| (!exit.connected).then(|| SockaddrStorage::from(leaving.to));
+    addresses.extend(run.iter().take(BATCH).map(to));
     let mut slices = [[IoSlice::new(&[])]; BATCH];
     for (slice, leaving) in slices.iter_mut().zip(run) {
         *slice = [IoSlice::new(&leaving.bytes)];
     }
-    let sent = sendmmsg(socket, headers, slices.iter(), &*addresses, [], MsgFlags::MSG_DONTWAIT)?;
+    let sent = sendmmsg(exit.socket, headers, slices.iter(), &*addresses, [], MsgFlags::MSG_DONTWAIT)?;
     Ok(sent.count())
 }
 
@@ -200,6 +210,10 @@ mod tests {
 
     fn leaving(socket: usize, to: SocketAddr, bytes: &[u8]) -> Leaving {
         Leaving { socket, to, bytes: bytes.to_vec() }
+    }
+
+    fn open(socket: &UdpSocket) -> Exit {
+        Exit { socket: socket.as_raw_fd(), connected: false }
     }
 
     /// What waits at a socket, in its order.
@@ -221,7 +235,7 @@ mod tests {
             for length in lengths {
                 assert!(!outbox.push(leaving(7, there, &vec![b'x'; length])));
             }
-            outbox.send(|key| (key == 7).then(|| us.as_raw_fd()), |_, errno| panic!("{errno}"));
+            outbox.send(|key| (key == 7).then(|| open(&us)), |_, errno| panic!("{errno}"));
             let arrived = waiting(&mut inbox, &them);
             assert_eq!(arrived.iter().map(|(_, bytes)| bytes.len()).collect::<Vec<_>>(), lengths);
             assert!(arrived.iter().all(|(from, bytes)| *from == here && bytes.iter().all(|&byte| byte == b'x')));
@@ -239,11 +253,27 @@ mod tests {
             let full = outbox.push(leaving(0, there, &[u8::try_from(number).unwrap()]));
             assert_eq!(full, number + 1 >= BATCH);
         }
-        outbox.send(|_| Some(us.as_raw_fd()), |_, errno| panic!("{errno}"));
+        outbox.send(|_| Some(open(&us)), |_, errno| panic!("{errno}"));
         let mut numbers: Vec<_> = waiting(&mut inbox, &them).into_iter().flat_map(|(_, bytes)| bytes).collect();
         assert_eq!(numbers.len(), BATCH);
         numbers.extend(waiting(&mut inbox, &them).into_iter().flat_map(|(_, bytes)| bytes));
         assert!(numbers.into_iter().map(usize::from).eq(0..BATCH + 3));
+    }
+
+    #[test]
+    fn a_connected_socket_sends_to_its_peer() {
+        let (mut inbox, mut outbox) = (Inbox::new(), Outbox::new());
+        for address in ["127.0.0.1:0", "[::1]:0"] {
+            let (us, them) = (UdpSocket::bind(address).unwrap(), UdpSocket::bind(address).unwrap());
+            let there = them.local_addr().unwrap();
+            us.connect(there).unwrap();
+            for message in [b"one", b"two"] {
+                outbox.push(leaving(0, there, message));
+            }
+            outbox.send(|_| Some(Exit { connected: true, ..open(&us) }), |_, errno| panic!("{errno}"));
+            let arrived: Vec<_> = waiting(&mut inbox, &them).into_iter().map(|(_, bytes)| bytes).collect();
+            assert_eq!(arrived, [b"one", b"two"]);
+        }
     }
 
     /// What one message meets is no fault of the next.
@@ -257,7 +287,7 @@ mod tests {
         outbox.push(leaving(0, there, &vec![0; 65_536]));
         outbox.push(leaving(0, there, b"last"));
         let mut told = Vec::new();
-        outbox.send(|key| (key == 0).then(|| us.as_raw_fd()), |leaving, errno| told.push((leaving.bytes.len(), errno)));
+        outbox.send(|key| (key == 0).then(|| open(&us)), |leaving, errno| told.push((leaving.bytes.len(), errno)));
         assert_eq!(told, [(65_536, Errno::EMSGSIZE), (9, Errno::EADDRNOTAVAIL)]);
         let arrived: Vec<_> = waiting(&mut inbox, &them).into_iter().map(|(_, bytes)| bytes).collect();
         assert_eq!(arrived, [b"first".to_vec(), b"last".to_vec()]);

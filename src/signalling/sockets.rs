@@ -1,4 +1,4 @@
-//! The SIP sockets: on each thread one at each listen address and fake.
+//! The SIP sockets: on each thread one at each listen address and fake, and lines.
 //!
 //! The sockets of one address share it, and the kernel deals datagrams out by who
 //! sent them: those of one peer all come to one thread, in their order.
@@ -11,11 +11,13 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 
+use super::batch::Exit;
+use super::lines::Ends;
 use crate::config::{Config, Map};
 use crate::hashing::Hashing;
 #[allow(clippy::disallowed_types, reason = "the shell owns sockets")]
 use crate::socket::UdpSocket;
-use crate::socket::{BindError, Role, SocketOptions, bind_sip};
+use crate::socket::{BindError, Role, SocketOptions, bind_sip, connect_sip, hang_up};
 
 /// The epoll datum of what wakes the thread.
 const WAKE: u64 = u64::MAX;
@@ -120,10 +122,31 @@ pub(super) enum Ready {
 #[derive(Debug)]
 pub(super) struct SipSockets {
     epoll: Epoll,
-    /// By their keys, which are never used again.
-    sockets: Vec<Option<SipSocket>>,
-    /// The socket to send from at each address.
-    places: HashMap<SocketAddr, usize, Hashing>,
+    /// By their keys.
+    sockets: Vec<Option<Watched>>,
+    /// What there is at each of our addresses.
+    places: HashMap<SocketAddr, Place, Hashing>,
+}
+
+/// The keys of the sockets at an address.
+#[derive(Debug)]
+struct Place {
+    open: usize,
+    /// A few: by their peers.
+    lines: Vec<(SocketAddr, usize)>,
+}
+
+impl Place {
+    fn line(&self, to: SocketAddr) -> Option<usize> {
+        self.lines.iter().find(|(peer, _)| *peer == to).map(|&(_, key)| key)
+    }
+}
+
+#[derive(Debug)]
+struct Watched {
+    socket: SipSocket,
+    /// It is a line, and no open socket.
+    connected: bool,
 }
 
 impl SipSockets {
@@ -136,24 +159,84 @@ impl SipSockets {
 
     /// Watches one more.
     pub(super) fn add(&mut self, socket: SipSocket) -> io::Result<()> {
-        let key = self.sockets.len();
-        let event = EpollEvent::new(EpollFlags::EPOLLIN, u64::try_from(key).unwrap_or(WAKE));
-        self.epoll.add(&socket.socket, event)?;
-        self.places.insert(socket.address, key);
-        self.sockets.push(Some(socket));
+        let address = socket.address;
+        let open = self.watch(Watched { socket, connected: false })?;
+        self.places.insert(address, Place { open, lines: Vec::new() });
         Ok(())
     }
 
-    /// Gives back those at these addresses; `None`: all.
+    fn watch(&mut self, watched: Watched) -> io::Result<usize> {
+        // An event of whoever had the key before does no harm: nothing waits then.
+        let free = self.sockets.iter().position(Option::is_none);
+        let key = free.unwrap_or(self.sockets.len());
+        let event = EpollEvent::new(EpollFlags::EPOLLIN, u64::try_from(key).unwrap_or(WAKE));
+        self.epoll.add(&watched.socket.socket, event)?;
+        match self.sockets.get_mut(key) {
+            Some(place) => *place = Some(watched),
+            None => self.sockets.push(Some(watched)),
+        }
+        Ok(key)
+    }
+
+    /// Gives back the open ones at these addresses; `None`: all.
     pub(super) fn remove(&mut self, addresses: Option<&[SocketAddr]>) -> Vec<SipSocket> {
-        let is_meant = |socket: &mut SipSocket| addresses.is_none_or(|meant| meant.contains(&socket.address));
-        let removed: Vec<_> = self.sockets.iter_mut().filter_map(|place| place.take_if(is_meant)).collect();
+        let is_meant = |watched: &mut Watched| {
+            !watched.connected && addresses.is_none_or(|meant| meant.contains(&watched.socket.address))
+        };
+        let removed = self.sockets.iter_mut().filter_map(|place| place.take_if(is_meant));
+        let removed: Vec<_> = removed.map(|watched| watched.socket).collect();
         for SipSocket { address, socket } in &removed {
             self.places.remove(address);
             // Closing would not do where another process or thread has it too.
             let _ = self.epoll.delete(socket);
         }
         removed
+    }
+
+    /// Makes a line beside the open socket of its address, and gives the key of that:
+    /// what the peer sent before waits there. `None`: it is there already.
+    ///
+    /// # Errors
+    /// Where it cannot be had, as where there is no way to the peer yet.
+    pub(super) fn connect(&mut self, ends: Ends, options: SocketOptions) -> io::Result<Option<usize>> {
+        let Ends { local, peer } = ends;
+        let place = self.places.get(&local).ok_or(io::ErrorKind::AddrNotAvailable)?;
+        if place.line(peer).is_some() {
+            return Ok(None);
+        }
+        let open = place.open;
+        let beside = self.get(open).ok_or(io::ErrorKind::AddrNotAvailable)?;
+        let socket = connect_sip(&beside.socket, peer, options)?;
+        let key = self.watch(Watched { socket: SipSocket { address: local, socket }, connected: true })?;
+        if let Some(place) = self.places.get_mut(&local) {
+            place.lines.push((peer, key));
+        }
+        Ok(Some(open))
+    }
+
+    /// Lets what the peers of all lines but these send come to the open sockets. The
+    /// keys of those that ended: what came before waits there, until they are closed.
+    pub(super) fn hang_up(&mut self, kept: &[Ends]) -> Vec<usize> {
+        let Self { places, sockets, .. } = self;
+        let mut ended = Vec::new();
+        for (&local, place) in places {
+            place.lines.retain(|&(peer, key)| {
+                let stays = kept.contains(&Ends { local, peer });
+                if !stays && let Some(Some(line)) = sockets.get(key) {
+                    hang_up(&line.socket.socket, local.ip());
+                    ended.push(key);
+                }
+                stays
+            });
+        }
+        ended
+    }
+
+    /// Closes a line that was hung up.
+    pub(super) fn close(&mut self, key: usize) {
+        if let Some(place) = self.sockets.get_mut(key) {
+            *place = None;
+        }
     }
 
     /// Looks which sockets are readable and whether the thread is woken, and with
@@ -179,7 +262,7 @@ impl SipSockets {
 
     /// The socket of a key, if it is still there.
     pub(super) fn get(&self, key: usize) -> Option<&SipSocket> {
-        self.sockets.get(key)?.as_ref()
+        self.sockets.get(key)?.as_ref().map(|watched| &watched.socket)
     }
 
     /// The socket of a key for reading errors, with our address.
@@ -187,9 +270,16 @@ impl SipSockets {
         self.get(key).map(|socket| (socket.socket.as_raw_fd(), socket.address))
     }
 
-    /// The key of the socket to send from at an address.
-    pub(super) fn place(&self, from: SocketAddr) -> Option<usize> {
-        self.places.get(&from).copied()
+    /// The socket of a key for sending.
+    pub(super) fn exit(&self, key: usize) -> Option<Exit> {
+        let Watched { socket, connected } = self.sockets.get(key)?.as_ref()?;
+        Some(Exit { socket: socket.socket.as_raw_fd(), connected: *connected })
+    }
+
+    /// The key of the socket to send by, from an address of ours to another.
+    pub(super) fn place(&self, from: SocketAddr, to: SocketAddr) -> Option<usize> {
+        let place = self.places.get(&from)?;
+        Some(place.line(to).unwrap_or(place.open))
     }
 }
 
@@ -200,6 +290,7 @@ mod tests {
 
     use super::*;
     use crate::family::Family;
+    use crate::socket::await_loopback;
 
     /// Sockets on loopback at ports that the system chose, watched.
     fn watched() -> (SipSockets, Vec<SocketAddr>) {
@@ -237,10 +328,61 @@ mod tests {
                 peer.send_to(&vec![b'x'; length], address).unwrap();
                 assert_eq!(next(&sockets, &mut buffer), (length, address, there));
             }
-            let from = sockets.place(address).and_then(|key| sockets.get(key)).unwrap();
+            let from = sockets.place(address, there).and_then(|key| sockets.get(key)).unwrap();
             from.socket.send_to(b"answer", there).unwrap();
             let (length, from) = peer.recv_from(&mut buffer).unwrap();
             assert_eq!((&buffer[..length], from), (&b"answer"[..], address));
+        }
+    }
+
+    /// Who is heard by the socket of a key.
+    fn heard(sockets: &SipSockets, key: usize) -> Vec<SocketAddr> {
+        await_loopback();
+        let socket = &sockets.get(key).unwrap().socket;
+        std::iter::from_fn(|| socket.recv_from(&mut [0; 8]).ok().map(|(_, from)| from)).collect()
+    }
+
+    #[test]
+    fn a_peer_comes_by_its_line_while_there_is_one() {
+        let (mut sockets, addresses) = watched();
+        for local in addresses {
+            let [peer, other] = [(); 2].map(|()| UdpSocket::bind(SocketAddr::new(local.ip(), 0)).unwrap());
+            let [from_peer, from_other] = [&peer, &other].map(|socket| socket.local_addr().unwrap());
+            let both_speak = || [&peer, &other].map(|socket| socket.send_to(b"here", local).unwrap());
+            let ends = Ends { local, peer: from_peer };
+            both_speak();
+            let open = sockets.connect(ends, SocketOptions::default()).unwrap().unwrap();
+            assert_eq!(sockets.connect(ends, SocketOptions::default()).unwrap(), None);
+            let line = sockets.place(local, from_peer).unwrap();
+            assert_eq!(sockets.place(local, from_other), Some(open));
+            assert!(sockets.exit(line).unwrap().connected && !sockets.exit(open).unwrap().connected);
+            both_speak();
+            assert_eq!(heard(&sockets, open), [from_peer, from_other, from_other]);
+            assert_eq!(heard(&sockets, line), [from_peer]);
+            // What waits when it ends is not lost, and what comes then goes to the open one.
+            both_speak();
+            assert!(sockets.hang_up(&[ends]).is_empty());
+            assert_eq!(sockets.hang_up(&[]), [line]);
+            both_speak();
+            assert_eq!(heard(&sockets, line), [from_peer]);
+            assert_eq!(heard(&sockets, open), [from_other, from_peer, from_other]);
+            assert_eq!(sockets.place(local, from_peer), Some(open));
+            sockets.close(line);
+            both_speak();
+            assert_eq!(heard(&sockets, open), [from_peer, from_other]);
+        }
+    }
+
+    #[test]
+    fn where_there_is_no_way_there_is_no_line() {
+        let (mut sockets, addresses) = watched();
+        let local = addresses[0];
+        // A broadcast needs leave (socket(7)).
+        let beyond = Ends { local, peer: "255.255.255.255:5060".parse().unwrap() };
+        let nowhere = Ends { local: "127.0.0.1:1".parse().unwrap(), peer: local };
+        for ends in [beyond, nowhere] {
+            assert!(sockets.connect(ends, SocketOptions::default()).is_err(), "{ends:?}");
+            assert_eq!(sockets.place(local, ends.peer), sockets.place(local, local));
         }
     }
 
@@ -251,7 +393,7 @@ mod tests {
         assert!(UdpSocket::bind(address).is_err());
         assert_eq!(sockets.remove(Some(&addresses[..1])).len(), 1);
         assert!(UdpSocket::bind(address).is_ok());
-        assert_eq!(sockets.place(address), None);
+        assert_eq!(sockets.place(address, address), None);
         assert!(sockets.get(0).is_none() && sockets.get(1).is_some());
         assert_eq!(sockets.remove(None).len(), 2);
     }

@@ -23,6 +23,7 @@ use super::backlog::Backlog;
 use super::batch::{BATCH, Inbox, Leaving, Outbox};
 use super::counters::{Counters, LastHeard};
 use super::large::{ErrorReader, Sent, is_large};
+use super::lines::Ends;
 use super::links::link_local;
 use super::shared::Shared;
 use super::sockets::{Ready, SipSocket, SipSockets};
@@ -56,6 +57,8 @@ pub(super) const STOCK: usize = 8;
 pub(super) enum Order {
     /// Watch these sockets too.
     Serve(Vec<SipSocket>),
+    /// Have lines to these uplinks, and to no others.
+    Connect(Vec<Ends>),
     /// Hand back the sockets at these addresses, all where it is `None`. What
     /// arrives from then on waits in them, until they are served again or closed.
     Release(Option<Vec<SocketAddr>>, Sender<Vec<SipSocket>>),
@@ -73,7 +76,7 @@ pub(super) struct Beginning {
     pub(super) observer: Option<Observer>,
     pub(super) clock: Clock,
     pub(super) output: Output,
-    /// How media sockets are made.
+    /// How further sockets are made.
     pub(super) options: SocketOptions,
     pub(super) orders: Orders<Order>,
     pub(super) faults: UnboundedSender<Fault>,
@@ -92,6 +95,7 @@ pub(super) struct Worker {
     shared: Arc<Shared>,
     /// Media sockets for the calls that begin here.
     stock: Stock,
+    options: SocketOptions,
     counters: Arc<Counters>,
     observer: Option<Observer>,
     clock: Clock,
@@ -114,6 +118,7 @@ impl Worker {
             heard,
             shared,
             stock: Stock::new(options, STOCK),
+            options,
             counters,
             observer,
             clock,
@@ -153,12 +158,12 @@ impl Worker {
             if events.iter().any(|&event| SipSockets::ready(event) == Ready::Woken) {
                 self.orders.woken();
                 // What was received before the orders is handled before them.
-                while !self.backlog.is_empty() {
-                    written = written.and(self.work_off(&mut outbox));
-                }
-                self.send(&mut outbox);
-                if !self.carry_out_orders() {
-                    return Ok(());
+                let carried_out =
+                    self.finish(&mut outbox).and_then(|()| self.carry_out_orders(&mut inbox, &mut outbox));
+                match carried_out {
+                    Ok(true) => {}
+                    Ok(false) => return Ok(()),
+                    Err(error) => written = Err(error),
                 }
             }
             for &event in events {
@@ -175,8 +180,9 @@ impl Worker {
         }
     }
 
-    /// Does what the main thread ordered; `false`: the handle is gone.
-    fn carry_out_orders(&mut self) -> bool {
+    /// Does what the main thread ordered; `false`: the handle is gone. Fails only where
+    /// stdout does.
+    fn carry_out_orders(&mut self, inbox: &mut Inbox, outbox: &mut Outbox) -> io::Result<bool> {
         loop {
             match self.orders.next() {
                 Next::Order(Order::Serve(sockets)) => {
@@ -187,7 +193,12 @@ impl Worker {
                         }
                     }
                 }
+                Next::Order(Order::Connect(lines)) => self.have_lines(&lines, inbox, outbox)?,
                 Next::Order(Order::Release(addresses, reply)) => {
+                    if addresses.is_none() {
+                        self.have_lines(&[], inbox, outbox)?;
+                    }
+                    self.finish(outbox)?;
                     // Where nobody waits for them they close.
                     let _ = reply.send(self.sockets.remove(addresses.as_deref()));
                 }
@@ -195,10 +206,45 @@ impl Worker {
                     self.proxy.set_directory(directory);
                     self.heard = heard;
                 }
-                Next::Nothing => return true,
-                Next::Over => return false,
+                Next::Nothing => return Ok(true),
+                Next::Over => return Ok(false),
             }
         }
+    }
+
+    /// Ends lines that are not among these, and makes those that are missing. What an
+    /// uplink sent before by another way is taken in first, so that nothing overtakes it.
+    fn have_lines(&mut self, lines: &[Ends], inbox: &mut Inbox, outbox: &mut Outbox) -> io::Result<()> {
+        for key in self.sockets.hang_up(lines) {
+            self.read_out(key, inbox, outbox)?;
+            self.send(outbox);
+            self.sockets.close(key);
+        }
+        for &ends in lines {
+            match self.sockets.connect(ends, self.options) {
+                Ok(Some(open)) => self.receive(open, inbox, outbox)?,
+                Ok(None) => {}
+                // All goes by the open socket then.
+                Err(error) => debug!(uplink = %ends.peer, %error, "no line"),
+            }
+        }
+        Ok(())
+    }
+
+    /// Handles all that waits at a socket to which nothing more comes.
+    fn read_out(&mut self, key: usize, inbox: &mut Inbox, outbox: &mut Outbox) -> io::Result<()> {
+        let Some((socket, local)) = self.sockets.descriptor(key) else { return Ok(()) };
+        let (now, family) = (self.clock.now(), Family::at(local));
+        let mut in_vain = 0;
+        // Once may be an error for what was sent before.
+        while in_vain < 2 {
+            let count = inbox.receive(socket, family);
+            in_vain = if count > 0 { 0 } else { in_vain + 1 };
+            for (remote, bytes) in (0..count).map_while(|index| inbox.get(index)) {
+                self.datagram(now, &Datagram { local, remote, bytes }, outbox)?;
+            }
+        }
+        Ok(())
     }
 
     /// Takes in what waits at a socket. A few datagrams are handled at once; where
@@ -246,6 +292,16 @@ impl Worker {
             written = written.and(self.datagram(now, &datagram, outbox));
             self.backlog.give_back(waiting);
         }
+        written
+    }
+
+    /// Handles all that waits, and sends what is to leave.
+    fn finish(&mut self, outbox: &mut Outbox) -> io::Result<()> {
+        let mut written = Ok(());
+        while !self.backlog.is_empty() {
+            written = written.and(self.work_off(outbox));
+        }
+        self.send(outbox);
         written
     }
 
@@ -307,7 +363,7 @@ impl Worker {
         if is_large(from, &bytes) {
             self.shared.large().keep(from, to, &bytes);
         }
-        match self.sockets.place(from) {
+        match self.sockets.place(from, to) {
             Some(socket) => self.push(Leaving { socket, to, bytes }, outbox),
             None => self.shared.trouble_toward(now, Trouble::Unsent(Errno::EADDRNOTAVAIL as i32), to),
         }
@@ -326,7 +382,7 @@ impl Worker {
     fn send(&self, outbox: &mut Outbox) {
         self.shared.wake_pressed_relay();
         outbox.send(
-            |key| self.sockets.descriptor(key).map(|(socket, _)| socket),
+            |key| self.sockets.exit(key),
             |leaving, errno| {
                 debug!(to = %leaving.to, %errno, length = leaving.bytes.len(), "not sent");
                 self.shared.trouble_toward(self.clock.now(), Trouble::Unsent(errno as i32), leaving.to);
