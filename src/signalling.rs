@@ -276,7 +276,7 @@ impl Signalling {
         self.connect();
     }
 
-    /// Lets the threads have lines to the uplinks as they are now.
+    /// Lets the threads have lines to uplinks and phones as they are now.
     fn connect(&self) {
         if self.released {
             return;

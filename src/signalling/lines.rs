@@ -1,9 +1,9 @@
-//! Lines: sockets at our addresses that are connected to an uplink.
+//! Lines: sockets at our addresses that are connected to an uplink or a phone.
 //!
-//! What an uplink sends has a queue of its own there: strangers who fill that of the
-//! address take nothing from it. And what is sent by a line finds its way at once, where
-//! the kernel looks for the way of all others each time. Where there is none, as there
-//! is no way to the uplink yet, all goes by the open socket.
+//! What these send has a queue of its own there: strangers who fill that of the address
+//! take nothing from it. And what is sent by a line finds its way at once, where the
+//! kernel looks for the way of all others each time. Where there is none, as there is no
+//! way to the peer yet, all goes by the open socket.
 
 use std::net::SocketAddr;
 
@@ -14,34 +14,30 @@ use crate::family::Family;
 /// So many lines there are at the most.
 pub const MOST_LINES: usize = 64;
 
-/// Whom a line connects: the address of an uplink, and the listen address or fake that
-/// it is reached from.
+/// Whom a line connects: the peer, and the listen address or fake that it speaks to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Ends {
     pub(super) local: SocketAddr,
     pub(super) peer: SocketAddr,
 }
 
-/// The lines that a thread should have, by its number, of so many: each address of an
-/// uplink is of one thread only, so that what comes from there keeps its order. None to a
-/// link-local address: it would be one of the interface where it is first.
+/// The lines that a thread should have, by its number, of so many: each is on one thread
+/// only, so that what comes by it keeps its order.
 pub(super) fn wanted(directory: &Directory, thread: usize, threads: usize) -> Vec<Ends> {
     let config = directory.config();
-    let (mut wanted, mut count) = (Vec::new(), 0);
+    let mut wanted = Vec::new();
     for local in config.listen.iter().map(|(_, &listen)| listen).chain(config.maps.iter().map(|map| map.fake)) {
         let side = Family::at(local);
         let Some(uplink) = &config.uplinks[side] else { continue };
-        for &address in directory.uplink_addresses(side) {
-            let peer = SocketAddr::new(address, uplink.port);
-            if count < MOST_LINES && link_local(peer).is_none() {
-                if count.checked_rem(threads) == Some(thread) {
-                    wanted.push(Ends { local, peer });
-                }
-                count += 1;
-            }
-        }
+        let addresses = directory.uplink_addresses(side).iter();
+        wanted.extend(addresses.map(|&address| Ends { local, peer: SocketAddr::new(address, uplink.port) }));
     }
     wanted
+        .extend(config.maps.iter().map(|map| Ends { local: directory.listen(Family::at(map.phone)), peer: map.phone }));
+    // That of a link-local address would be one of the interface where it is first.
+    wanted.retain(|ends| link_local(ends.peer).is_none());
+    wanted.truncate(MOST_LINES);
+    wanted.into_iter().skip(thread).step_by(threads.max(1)).collect()
 }
 
 #[cfg(test)]
@@ -56,26 +52,26 @@ mod tests {
     }
 
     #[test]
-    fn there_is_a_line_from_each_of_our_addresses_to_each_of_an_uplink() {
-        let (listen, fake) = (at("[2001:db8::1]:5070"), at("[2001:db8::101]:5060"));
-        let mut config = Config::new(at("192.0.2.1:5060"), listen);
-        config.maps.push(Map { phone: at("192.0.2.101:5060"), fake });
-        config.maps.push(Map { phone: at("[2001:db8:6::7]:5060"), fake: at("192.0.2.207:5060") });
-        assert_eq!(wanted(&Directory::new(Arc::new(config.clone())), 0, 1), []);
+    fn there_are_lines_to_uplinks_and_phones() {
+        let [four, six] = [at("192.0.2.1:5060"), at("[2001:db8::1]:5070")];
+        let (phone, fake) = (at("192.0.2.101:5060"), at("[2001:db8::101]:5060"));
+        let mut config = Config::new(four, six);
+        config.maps.push(Map { phone, fake });
+        config.maps.push(Map { phone: at("[fe80::7]:5060"), fake: at("192.0.2.207:5060") });
         let host = UplinkHost::Name("sip.example.net".into());
         config.uplinks[Family::V6] = Some(Uplink { host, port: 5080, written: "sip.example.net:5080".into() });
         let mut directory = Directory::new(Arc::new(config));
-        assert_eq!(wanted(&directory, 0, 1), [], "it is not known yet where that is");
+        let to_phone = Ends { local: four, peer: phone };
+        assert_eq!(wanted(&directory, 0, 1), [to_phone], "it is not known yet where the uplink is");
         directory
             .set_uplink(Family::V6, ["2001:db8::a", "fe80::1", "2001:db8::b"].map(|ip| ip.parse().unwrap()).into());
         let peers = [at("[2001:db8::a]:5080"), at("[2001:db8::b]:5080")];
-        let all = [listen, fake].into_iter().flat_map(|local| peers.map(|peer| Ends { local, peer }));
-        let all: Vec<_> = all.collect();
+        let to_uplink = [six, fake].into_iter().flat_map(|local| peers.map(|peer| Ends { local, peer }));
+        let all: Vec<_> = to_uplink.chain([to_phone]).collect();
         assert_eq!(wanted(&directory, 0, 1), all);
-        assert_eq!(wanted(&directory, 1, 3), all[1..=1]);
+        let (even, odd) = (wanted(&directory, 0, 2), wanted(&directory, 1, 2));
+        assert_eq!((even, odd), (vec![all[0], all[2], all[4]], vec![all[1], all[3]]));
         directory.set_uplink(Family::V6, (1..=99).map(|host| std::net::Ipv6Addr::from_bits(host).into()).collect());
-        let number = |thread| wanted(&directory, thread, 3).len();
-        assert_eq!(number(0) + number(1) + number(2), MOST_LINES);
-        assert_eq!(number(0), number(1) + 1);
+        assert_eq!(wanted(&directory, 0, 1).len(), MOST_LINES);
     }
 }

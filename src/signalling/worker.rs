@@ -57,7 +57,7 @@ pub(super) const STOCK: usize = 8;
 pub(super) enum Order {
     /// Watch these sockets too.
     Serve(Vec<SipSocket>),
-    /// Have lines to these uplinks, and to no others.
+    /// Have these lines, and no others.
     Connect(Vec<Ends>),
     /// Hand back the sockets at these addresses, all where it is `None`. What
     /// arrives from then on waits in them, until they are served again or closed.
@@ -212,8 +212,8 @@ impl Worker {
         }
     }
 
-    /// Ends lines that are not among these, and makes those that are missing. What an
-    /// uplink sent before by another way is taken in first, so that nothing overtakes it.
+    /// Ends lines that are not among these, and makes those that are missing. What a peer
+    /// sent before by another way is taken in first, so that nothing overtakes it.
     fn have_lines(&mut self, lines: &[Ends], inbox: &mut Inbox, outbox: &mut Outbox) -> io::Result<()> {
         for key in self.sockets.hang_up(lines) {
             self.read_out(key, inbox, outbox)?;
@@ -225,7 +225,7 @@ impl Worker {
                 Ok(Some(open)) => self.receive(open, inbox, outbox)?,
                 Ok(None) => {}
                 // All goes by the open socket then.
-                Err(error) => debug!(uplink = %ends.peer, %error, "no line"),
+                Err(error) => debug!(peer = %ends.peer, %error, "no line"),
             }
         }
         Ok(())

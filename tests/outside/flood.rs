@@ -12,7 +12,7 @@ use crate::harness::kernel::{all_have_dropped, await_connected};
 use crate::harness::message::Message;
 use crate::harness::namespace::{isolated, isolated_with_users};
 use crate::harness::party::Party;
-use crate::harness::picture::{F1, LISTEN4, LISTEN6, OPTIONS, P1, P2, U6, X4, X6};
+use crate::harness::picture::{F1, LISTEN4, LISTEN6, OPTIONS, P1, P2, STRANGER4, STRANGER6, U6, X4, X6};
 
 /// A daemon whose log is a file, at the level that it has without options.
 struct Logged {
@@ -206,36 +206,44 @@ fn strangers_neither_write_lines_of_their_own_nor_get_secrets_in() {
     });
 }
 
-/// What fills the queue of an address of ours takes nothing from the uplink, which has one
-/// of its own; also where the sockets were bound with more rights than there are now.
+/// What fills the queue of an address of ours takes nothing from an uplink or a phone, which
+/// have their own; also where the sockets were bound with more rights than there are now.
 #[test]
-fn an_uplink_is_heard_through_a_flood() {
+fn uplinks_and_phones_are_heard_through_a_flood() {
     isolated_with_users(|| {
-        let uplink = Party::new("carol", U6, 40000);
+        let parties = || [Party::new("phone", P1, 30000), Party::new("uplink", U6, 40000)];
         for user in [&[][..], &["--user", "4711:4712"]] {
             let daemon = Daemon::start_quietly(&[&["--control", "none"], user].concat());
-            for (phone, ours) in [(P1, F1), (X4, LISTEN6)] {
-                let ours = ours.parse().unwrap();
-                await_connected(ours, U6.parse().unwrap());
-                let phone = Party::new("phone", phone, 30000);
-                let request = phone.request("MESSAGE", "sip:bob@192.0.2.1").without_body();
-                phone.agent.send(&request, LISTEN4);
-                let received = uplink.agent.receive_request("MESSAGE");
-                assert_eq!(received.source, ours);
-                daemon.signal("STOP");
-                fill(ours);
-                uplink.respond(&received, 200, "OK", "");
-                daemon.signal("CONT");
-                phone.agent.receive_response(200, &request);
-                daemon.process().await_handled(&[ours]);
-            }
+            let ([phone, uplink], caller) = (parties(), Party::new("caller", X4, 31000));
+            assert_answers_through_a_flood(&daemon, &phone, LISTEN4, &uplink, F1);
+            assert_answers_through_a_flood(&daemon, &caller, LISTEN4, &uplink, LISTEN6);
+            assert_answers_through_a_flood(&daemon, &uplink, F1, &phone, LISTEN4);
         }
     });
 }
 
+/// Has one ask by way of `to` and the other, who hears it from `ours`, answer while the
+/// queue of that is full.
+fn assert_answers_through_a_flood(daemon: &Daemon, asks: &Party, to: &str, answers: &Party, ours: &str) {
+    let peer = answers.agent.hostport().parse().unwrap();
+    let ours = ours.parse().unwrap();
+    await_connected(ours, peer);
+    let request = asks.request("MESSAGE", &format!("sip:bob@{to}")).without_body();
+    asks.agent.send(&request, to);
+    let received = answers.agent.receive_request("MESSAGE");
+    assert_eq!(received.source, ours);
+    daemon.signal("STOP");
+    fill(ours);
+    answers.respond(&received, 200, "OK", "");
+    daemon.signal("CONT");
+    asks.agent.receive_response(200, &request);
+    daemon.process().await_handled(&[ours]);
+}
+
 /// Sends from many ports until no socket at an address takes even the smallest datagram.
 fn fill(address: SocketAddr) {
-    let strangers = [(); 32].map(|()| UdpSocket::bind("[2001:db8:66::66]:0").unwrap());
+    let stranger: SocketAddr = if address.is_ipv4() { STRANGER4 } else { STRANGER6 }.parse().unwrap();
+    let strangers = [(); 32].map(|()| UdpSocket::bind((stranger.ip(), 0)).unwrap());
     while !all_have_dropped(address) {
         for stranger in &strangers {
             stranger.send_to(b"x", address).unwrap();
