@@ -2,7 +2,8 @@
 
 use std::net::SocketAddr;
 
-use sipproxy64::config::{Config, Map};
+use sipproxy64::config::{Config, Map, Uplink, UplinkHost};
+use sipproxy64::family::Family;
 use sipproxy64::proxy::{Datagram, Outcome, Standalone};
 
 use crate::checker::{self, Passage};
@@ -25,6 +26,30 @@ const INPUT: &str = "INVITE sip:alice@[2001:db8::101] SIP/2.0\r\n\
 /// What the proxy writes and nobody else can work out: keyed digits, and the
 /// addresses in a description.
 const UNKNOWN: [&str; 6] = ["Via: SIP/2.0/UDP 192.0.2.1:5060;branch=", "Record-Route:", "Contact:", "c=", "o=", "m="];
+
+/// What only looks like the rest of a token stays whoever's it was.
+#[test]
+fn what_is_no_rest_of_a_token_is_none() {
+    let config = Config::new("192.0.2.1:5060".parse().unwrap(), "[2001:db8::1]:5060".parse().unwrap());
+    let [remote, local]: [SocketAddr; 2] = ["192.0.2.101:5060", "192.0.2.1:5060"].map(|text| text.parse().unwrap());
+    for rest in ["_[2001:db8:9::55]", "_2001-db8-9--55", "_192.0.2.7", "_2001:db8:9::55", "__x", "_192.0.2.7_x_"] {
+        let input = INPUT
+            .replace("<sip:bob@[2001:db8:9::55];user=phone?a=b>", &format!("<sip:bob@192.0.2.101;maddr=;s64x={rest}>"))
+            .replace("[2001:db8::101]", "192.0.2.1");
+        let mut config = config.clone();
+        let uplink = UplinkHost::Address("2001:db8:456::12".parse().unwrap());
+        config.uplinks[Family::V6] = Some(Uplink { host: uplink, port: 5060, written: "[2001:db8:456::12]".into() });
+        let (mut proxy, mut output) = (Standalone::new(std::sync::Arc::new(config.clone())), Vec::new());
+        let datagram = Datagram { local, remote, bytes: input.as_bytes() };
+        let Outcome::Send { from, to, refused: None } = proxy.handle(std::time::Duration::ZERO, &datagram, &mut output)
+        else {
+            panic!("{rest} is not forwarded")
+        };
+        let (input, output, config) = (input.as_bytes(), &output[..], &config);
+        let passage = Passage { config, remote, local, from, to, input, output, damaged: false };
+        checker::check(&passage).unwrap();
+    }
+}
 
 #[test]
 fn any_other_change_is_seen() {

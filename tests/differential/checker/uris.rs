@@ -1,7 +1,7 @@
 //! What may become of one URI (section "Addresses" of the manual), worked out
 //! anew from the configuration as a list of texts.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use sipproxy64::config::Config;
 
@@ -367,7 +367,8 @@ fn read_written(text: &str) -> Option<(String, Option<String>)> {
     }) {
         return None;
     }
-    let host = if address(host).is_some() {
+    // Brackets have no place in it.
+    let host = if host.parse::<Ipv4Addr>().is_ok() {
         host.to_owned()
     } else {
         format!("[{}]", host.replace(':', "?").replace('-', ":"))
