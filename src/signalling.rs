@@ -328,7 +328,9 @@ impl Signalling {
     /// again what could not be connected, and tells what was held back from the log.
     pub fn every_minute(&self) {
         self.shared.read_local_addresses();
-        self.connect();
+        if !lines::wanted(&self.directory, 0, 1).is_empty() {
+            self.connect();
+        }
         self.log_held_back();
     }
 
