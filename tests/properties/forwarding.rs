@@ -9,7 +9,7 @@ use sipproxy64::proxy::Standalone;
 
 use crate::checker::naive::{self, Field, Message};
 use crate::message::{End, Sent, answer, respelling, scene, send, unbracketed};
-use crate::settings::cases;
+use crate::settings::{cases, is_uplink};
 
 /// Where a response to a request goes, by RFC 3261 §18.2.2 and RFC 3581 §4.
 fn way_back(config: &Config, sent: &Sent, request: &Message) -> SocketAddr {
@@ -20,9 +20,7 @@ fn way_back(config: &Config, sent: &Sent, request: &Message) -> SocketAddr {
     let port = numeric.map(|numeric| numeric.port()).or_else(|| host.split_once(':')?.1.parse().ok()).unwrap_or(5060);
     let asked =
         parameters.split(';').any(|one| one.trim().split('=').next().unwrap().trim().eq_ignore_ascii_case("rport"));
-    let is_uplink = config.uplinks.iter().any(|(_, uplink)| {
-        uplink.as_ref().is_some_and(|uplink| uplink.written.contains(&sent.remote.ip().to_string()))
-    });
+    let is_uplink = is_uplink(config, sent.remote.ip());
     let is_phone = config.maps.iter().any(|map| map.phone.ip() == sent.remote.ip());
     let elsewhere = numeric.is_some_and(|numeric| numeric.ip() != sent.remote.ip());
     if asked || (elsewhere && (is_phone || !is_uplink)) { sent.remote } else { SocketAddr::new(sent.remote.ip(), port) }

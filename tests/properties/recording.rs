@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 use sipproxy64::config::{Config, Key};
-use sipproxy64::proxy::Standalone;
+use sipproxy64::proxy::{Reason, Standalone};
 use sipproxy64::recording::anonymous::Anonymiser;
 use sipproxy64::recording::length::corrected;
 use sipproxy64::recording::seals::{Party, reseal};
@@ -76,6 +76,10 @@ proptest! {
         let again = disguised(&config, &mut anonymiser, &sent);
         let (replayed, replay_end) = send(&anonymous, &mut replay, &again)?;
         let show = || format!("{}\n{}", naive::latin1(&sent.bytes), naive::latin1(&again.bytes));
+        // Whether an answer is larger than the request is a matter of how long its addresses are.
+        if is_too_large(&end) != is_too_large(&replay_end) {
+            return Ok(());
+        }
         prop_assert_eq!(&end, &replay_end, "{}", show());
         prop_assert_eq!(endpoints(&passes, |end| anonymiser.endpoint(end)), endpoints(&replayed, |end| end), "{}", show());
         let Some(last) = passes.last().filter(|_| end == End::Forwarded) else { return Ok(()) };
@@ -88,6 +92,10 @@ proptest! {
         prop_assert_eq!(&end, &replay_end, "{}", show());
         prop_assert_eq!(endpoints(&returned, |end| anonymiser.endpoint(end)), endpoints(&replayed, |end| end), "{}", show());
     }
+}
+
+fn is_too_large(end: &End) -> bool {
+    *end == End::Dropped(Reason::LargerThanRequest)
 }
 
 /// The same message, anonymous and signed again.

@@ -12,7 +12,7 @@ use sipproxy64::token::{seal_recipient, seal_route, seal_source};
 
 use crate::checker::path::tilde;
 use crate::message::{Sent, send};
-use crate::settings::{World, cases, config, known, ours, side, strangers};
+use crate::settings::{World, cases, config, is_uplink, known, ours, side, strangers};
 use crate::uri::draft;
 
 /// Whom a stranger wants to reach, and what it writes to get there.
@@ -108,9 +108,8 @@ proptest! {
     fn a_stranger_reaches_ourselves_phones_and_uplinks_only((config, sent) in attack()) {
         let mut proxy = Standalone::new(Arc::clone(&config.0));
         let (passes, _) = send(&config, &mut proxy, &sent)?;
-        let uplinks: Vec<_> = config.uplinks.iter().filter_map(|(_, uplink)| uplink.as_ref()).map(|uplink| uplink.written.clone()).collect();
         for pass in &passes {
-            let is_uplink = uplinks.iter().any(|written| written.contains(&pass.to.ip().to_string()));
+            let is_uplink = is_uplink(&config, pass.to.ip());
             let is_phone = config.maps.iter().any(|map| map.phone == pass.to);
             // Its own address is proven by its packets.
             let is_back = pass.to.ip() == sent.remote.ip();

@@ -105,6 +105,12 @@ pub(crate) fn ours(config: &Config, side: Family) -> Vec<SocketAddr> {
     [config.listen[side]].into_iter().chain(fakes.filter(|fake| Family::of(fake.ip()) == side)).collect()
 }
 
+/// Whether an address is that of an uplink.
+pub(crate) fn is_uplink(config: &Config, address: IpAddr) -> bool {
+    let is_it = |uplink: &Uplink| uplink.host == UplinkHost::Address(address);
+    config.uplinks.iter().any(|(_, uplink)| uplink.as_ref().is_some_and(is_it))
+}
+
 /// Those who are known on a side: phones and uplinks.
 pub(crate) fn known(config: &Config, side: Family) -> Vec<SocketAddr> {
     let mut known: Vec<SocketAddr> = config.maps.iter().map(|map| map.phone).collect();

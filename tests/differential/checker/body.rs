@@ -58,7 +58,7 @@ fn lines(before: &str, after: &str) -> Result<(), String> {
     // Of several connections of a section the first one stays.
     let mut connections = 0;
     for line in &before {
-        let lower = line.to_lowercase();
+        let lower = plainly(line);
         match lower.get(..2) {
             Some("m=") => connections = 0,
             Some("c=") => connections += 1,
@@ -76,7 +76,7 @@ fn lines(before: &str, after: &str) -> Result<(), String> {
             continue;
         }
         let rewritten = REWRITTEN.iter().find(|kind| lower.starts_with(**kind));
-        if let Some(found) = new.next_if(|found| rewritten.is_some_and(|kind| found.to_lowercase().starts_with(kind))) {
+        if let Some(found) = new.next_if(|found| rewritten.is_some_and(|kind| plainly(found).starts_with(kind))) {
             rewritten_line(line, found)?;
         } else if !(is_any(&CUT) || (lower.starts_with("c=") && connections > 1) || line.trim().is_empty()) {
             return Err(format!("{line:?} became {:?}", new.peek()));
@@ -84,6 +84,16 @@ fn lines(before: &str, after: &str) -> Result<(), String> {
     }
     let more: Vec<_> = new.filter(|line| !line.trim().is_empty() && !line.starts_with("c=IN IP")).collect();
     if more.is_empty() { Ok(()) } else { Err(format!("the body gained {more:?}")) }
+}
+
+/// A line in lower case, and without blanks around the name of an attribute.
+fn plainly(line: &str) -> String {
+    let lower = line.to_lowercase();
+    let Some(attribute) = lower.strip_prefix("a=") else { return lower };
+    match attribute.split_once(':') {
+        Some((name, value)) => format!("a={}:{value}", name.trim()),
+        None => format!("a={}", attribute.trim()),
+    }
 }
 
 /// Only the fields change that hold an address or port.

@@ -37,7 +37,7 @@ impl Parts {
         let user = match (rest.find('@'), rest.find('?')) {
             (Some(at), Some(mark)) if mark < at => {
                 let alone = rest[..mark].split(';').next().unwrap();
-                if address(host_and_port(alone)?.0).is_some() { 0 } else { at + 1 }
+                if host_and_port(alone).is_some_and(|(host, _)| address(host).is_some()) { 0 } else { at + 1 }
             }
             (Some(at), _) => at + 1,
             (None, _) => 0,
