@@ -3,11 +3,12 @@
 use crate::harness::agent::{Received, response_to};
 use crate::harness::call::establish;
 use crate::harness::daemon::Daemon;
+use crate::harness::kernel::await_connected;
 use crate::harness::message::Message;
 use crate::harness::namespace::isolated;
 use crate::harness::party::Party;
 use crate::harness::pattern::assert_matches;
-use crate::harness::picture::{F1, LISTEN4, LISTEN6, NAT4, P1, U6};
+use crate::harness::picture::{F1, G4, LISTEN4, LISTEN6, NAT4, P1, Q6, U4, U6};
 use crate::harness::uri::{address_of, next_hop, uri_of};
 
 const PROVIDER: &str = "sip:provider.example";
@@ -111,6 +112,35 @@ fn a_phone_behind_nat_registers_and_is_called_back() {
         uplink.media.expect_rtcp(&dave.media, "first", 0, call.caller.told);
         call.assert_talks(&uplink, &dave, 50);
         call.end_by_callee(&uplink, &dave);
+    });
+}
+
+/// What ICMP says of messages that went to nobody keeps none back that comes later.
+#[test]
+fn an_uplink_that_was_away_is_reached_at_once() {
+    isolated(|| {
+        let daemon = Daemon::start_with(&["-u", U4]);
+        for (address, phone, proxy, ours) in [(U6, P1, LISTEN4, F1), (U4, Q6, LISTEN6, G4)] {
+            await_connected(ours.parse().unwrap(), address.parse().unwrap());
+            let phone = Party::new("phone", phone, 30000);
+            let ask = || {
+                let request = phone.request("MESSAGE", "sip:carol@provider.example").without_body();
+                phone.agent.send(&request, proxy);
+                request
+            };
+            for _ in 0..3 {
+                ask();
+                daemon.process().await_handled(&[proxy.parse().unwrap()]);
+            }
+            let uplink = Party::new("carol", address, 40000);
+            for _ in 0..2 {
+                let request = ask();
+                let received = uplink.agent.receive_request("MESSAGE");
+                assert_eq!(received.message.value("Call-ID"), request.value("Call-ID"));
+                uplink.respond(&received, 200, "OK", "");
+                phone.agent.receive_response(200, &request);
+            }
+        }
     });
 }
 

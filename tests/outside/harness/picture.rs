@@ -52,6 +52,8 @@ pub const Q6: &str = "[2001:db8:6::7]:5060";
 pub const G4: &str = "192.0.2.207:5060";
 /// The uplink of the IPv6 side.
 pub const U6: &str = "[2001:db8:456::12]:5060";
+/// One of the IPv4 side, where a test asks for it.
+pub const U4: &str = "198.51.100.12:5060";
 /// Generic callers, on the port that the worked example has.
 pub const X6: &str = "[2001:db8:9::55]:5062";
 pub const X4: &str = "198.51.100.9:5062";
