@@ -192,7 +192,11 @@ impl World {
         }
         let again = self.table.signal(self.now, &said.signal(&said.wanted()), &mut self.grants);
         assert_eq!((first, &grants, sessions), (again, &self.grants, self.table.sessions()), "{said:?}");
-        assert_eq!(self.table.next_command(), None, "a retransmission: {said:?}");
+        // Who is at our own address may name a port of it that a later line draws: when
+        // that comes again, it is one of ours.
+        if !said.is_from_our_address() {
+            assert_eq!(self.table.next_command(), None, "a retransmission: {said:?}");
+        }
     }
 
     fn said_once(&mut self, said: &Said) -> Result<(), Refusal> {
@@ -270,6 +274,11 @@ impl Said {
             Verb::Update => Method::Update,
             Verb::Options => Method::Options,
         }
+    }
+
+    /// That of the listen address, see [`World::new`].
+    fn is_from_our_address(&self) -> bool {
+        self.source % 8 == 1
     }
 
     fn describes(&self) -> bool {
