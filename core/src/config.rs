@@ -81,6 +81,11 @@ impl Config {
         }
     }
 
+    /// Where our SIP sockets are: the listen addresses and the fakes.
+    pub fn sip_addresses(&self) -> impl Iterator<Item = SocketAddr> {
+        self.listen.iter().map(|(_, &listen)| listen).chain(self.maps.iter().map(|map| map.fake))
+    }
+
     /// Whether everything fits together; each error names the option to change.
     pub fn check(&self) -> Result<(), ConfigError> {
         for (family, &listen) in self.listen.iter() {

@@ -37,7 +37,7 @@ impl Daemon {
             clock: self.clock.now(),
             key: config.key,
             listen: config.listen,
-            sip: addresses(config).collect(),
+            sip: config.sip_addresses().collect(),
             belongings: self.belongings.list().into_iter().map(|(belonging, _)| belonging).collect(),
         }
     }
@@ -125,10 +125,6 @@ impl Daemon {
         let streams = streams.flatten();
         sip.chain(belongings).chain(streams).collect()
     }
-}
-
-fn addresses(config: &Config) -> impl Iterator<Item = SocketAddr> {
-    config.listen.iter().map(|(_, &listen)| listen).chain(config.maps.iter().map(|map| map.fake))
 }
 
 fn uplink_name(config: &Config, side: Family) -> Option<&str> {
@@ -307,7 +303,7 @@ impl Heir<'_> {
         sip: &[SocketAddr],
         descriptors: &mut impl Iterator<Item = OwnedFd>,
     ) -> Result<(), TakeoverError> {
-        let wanted: Vec<SocketAddr> = addresses(self.signalling.config()).collect();
+        let wanted: Vec<SocketAddr> = self.signalling.config().sip_addresses().collect();
         let BoundSockets(sets) = &mut self.sockets;
         let mut dealt: HashMap<SocketAddr, usize> = HashMap::new();
         for &address in sip {

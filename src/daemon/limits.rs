@@ -29,8 +29,7 @@ fn files_needed(config: &Config, threads: usize) -> u64 {
 }
 
 /// How many of them are not for streams: on each of so many SIP threads one for each
-/// fake and those in stock, the lines to uplinks and phones, and
-/// some more.
+/// fake and those in stock, the lines to uplinks and phones, and some more.
 fn files_beside(config: &Config, threads: usize) -> u64 {
     let of_a_thread = config.maps.len().saturating_add(IN_STOCK);
     let of_sip = of_a_thread.saturating_mul(threads).saturating_add(MOST_LINES);

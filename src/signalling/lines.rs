@@ -26,7 +26,7 @@ pub(super) struct Ends {
 pub(super) fn wanted(directory: &Directory, thread: usize, threads: usize) -> Vec<Ends> {
     let config = directory.config();
     let mut wanted = Vec::new();
-    for local in config.listen.iter().map(|(_, &listen)| listen).chain(config.maps.iter().map(|map| map.fake)) {
+    for local in config.sip_addresses() {
         let side = Family::at(local);
         let Some(uplink) = &config.uplinks[side] else { continue };
         let addresses = directory.uplink_addresses(side).iter();

@@ -67,9 +67,8 @@ impl Destinations {
 
     /// By another configuration with the same listen addresses.
     pub fn reconfigure(&mut self, config: &Config) {
-        let fakes = config.maps.iter().map(|map| map.fake);
         self.sip.clear();
-        for socket in config.listen.iter().map(|(_, &listen)| listen).chain(fakes) {
+        for socket in config.sip_addresses() {
             self.sip.entry(socket.ip()).or_default().push(socket.port());
         }
     }
