@@ -44,6 +44,9 @@ use crate::socket::SocketOptions;
 const EVENTS: usize = 64;
 /// Batches taken in from a socket before what waits gets its turn.
 const ROUNDS: usize = 16;
+/// More batches than a queue holds. Where a line could not be hung up, as its address is
+/// not there, its peer could go on for ever.
+const WHOLE_QUEUE: usize = 1024;
 /// How far SIP threads step back behind relay threads, in the steps of nice(2): to
 /// about a third of the time.
 const BACK: i32 = 5;
@@ -215,6 +218,8 @@ impl Worker {
     /// Ends lines that are not among these, and makes those that are missing. What a peer
     /// sent before by another way is taken in first, so that nothing overtakes it.
     fn have_lines(&mut self, lines: &[Ends], inbox: &mut Inbox, outbox: &mut Outbox) -> io::Result<()> {
+        // What an order before this one took in comes first.
+        self.finish(outbox)?;
         for key in self.sockets.hang_up(lines) {
             self.read_out(key, inbox, outbox)?;
             self.send(outbox);
@@ -236,12 +241,15 @@ impl Worker {
         let Some((socket, local)) = self.sockets.descriptor(key) else { return Ok(()) };
         let (now, family) = (self.clock.now(), Family::at(local));
         let mut in_vain = 0;
-        // Once may be an error for what was sent before.
-        while in_vain < 2 {
+        for _ in 0..WHOLE_QUEUE {
             let count = inbox.receive(socket, family);
-            in_vain = if count > 0 { 0 } else { in_vain + 1 };
             for (remote, bytes) in (0..count).map_while(|index| inbox.get(index)) {
                 self.datagram(now, &Datagram { local, remote, bytes }, outbox)?;
+            }
+            // Once may be an error for what was sent before.
+            in_vain = if count > 0 { 0 } else { in_vain + 1 };
+            if in_vain > 1 {
+                break;
             }
         }
         Ok(())
