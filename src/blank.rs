@@ -89,37 +89,45 @@ fn end_of_field(bytes: &[u8]) -> usize {
 /// A line without the passwords of its URIs, and without header fields that a URI
 /// asks for (`?Authorization=`).
 fn without_passwords(line: &[u8], out: &mut Vec<u8>) {
-    let mut rest = line;
-    while let Some((before, from)) =
-        rest.iter().position(|&byte| byte == b':' || byte == b'=').and_then(|at| rest.split_at_checked(at + 1))
-    {
-        out.extend_from_slice(before);
-        rest = from;
+    let (mut shown, mut at, mut user_end) = (0, 0, 0);
+    let from = |at: usize| line.get(at..).unwrap_or_default();
+    while let Some(found) = from(at).iter().position(|byte| matches!(byte, b':' | b'=')) {
+        at += found + 1;
+        let before = line.get(shown..at).unwrap_or_default();
         let secret = if ends_with(before, b"sip:") || ends_with(before, b"sips:") {
-            password(from)
+            // Where it ends is looked for once, however many schemes stand before it.
+            if user_end < at {
+                user_end = at + length_up_to(b"@<>[]\" \t\r\n", from(at));
+            }
+            password(line, at, user_end)
         } else if ends_with(before, b"authorization=") {
-            Some((0, from.iter().position(|byte| b"&>\" \t\r\n".contains(byte)).unwrap_or(from.len())))
+            Some((at, at + length_up_to(b"&>\" \t\r\n", from(at))))
         } else {
             None
         };
         if let Some((start, end)) = secret {
-            out.extend_from_slice(from.get(..start).unwrap_or_default());
+            out.extend_from_slice(line.get(shown..start).unwrap_or_default());
             out.extend_from_slice(BLANK);
-            rest = from.get(end..).unwrap_or_default();
+            (shown, at) = (end, end);
         }
     }
-    out.extend_from_slice(rest);
+    out.extend_from_slice(from(shown));
 }
 
 fn ends_with(bytes: &[u8], end: &[u8]) -> bool {
     bytes.len().checked_sub(end.len()).and_then(|at| bytes.get(at..)).is_some_and(|tail| tail.eq_ignore_ascii_case(end))
 }
 
-/// Where the password stands in `user:password@host`.
-fn password(uri: &[u8]) -> Option<(usize, usize)> {
-    let at = uri.iter().position(|byte| b"@<>[]\" \t\r\n".contains(byte)).filter(|&at| uri.get(at) == Some(&b'@'))?;
-    let colon = find(uri.get(..at)?, b':')?;
-    Some((colon + 1, at))
+fn length_up_to(ends: &[u8], text: &[u8]) -> usize {
+    text.iter().position(|byte| ends.contains(byte)).unwrap_or(text.len())
+}
+
+/// Where the password stands in `user:password@host`, from `start` on, if the user
+/// ends at `end`.
+fn password(line: &[u8], start: usize, end: usize) -> Option<(usize, usize)> {
+    line.get(end).filter(|&&byte| byte == b'@')?;
+    let colon = find(line.get(start..end)?, b':')?;
+    Some((start + colon + 1, end))
 }
 
 #[cfg(test)]
@@ -160,6 +168,7 @@ mod tests {
     #[test]
     fn passwords_of_uris_are_blanked_and_ports_are_not() {
         assert_eq!(shown("Contact: <SIPS:a:SECRET@192.0.2.1:5061>"), "Contact: <SIPS:a:[blanked]@192.0.2.1:5061>");
+        assert_eq!(shown("t: sip:sip:sip:SECRET@a, <sip:a:SECRET@b>"), "t: sip:sip:[blanked]@a, <sip:a:[blanked]@b>");
         for plain in ["To: <sip:192.0.2.1:5060>", "To: sip:[2001:db8::1]:5060", "f: \"x:y@z\" <sip:a@b:5060;q=c:d>"] {
             assert_eq!(shown(plain), plain);
         }
