@@ -24,6 +24,7 @@ mod large;
 mod lines;
 mod links;
 mod local;
+mod missing;
 mod shared;
 mod sockets;
 mod tally;
@@ -41,10 +42,13 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tracing::warn;
 
 use self::counters::{Counters, LastHeard};
 pub use self::counters::{Figures, Heard};
 pub use self::lines::MOST_LINES;
+use self::local::Local;
+use self::missing::Missing;
 use self::shared::Shared;
 pub use self::sockets::{BoundSockets, SipSocket};
 pub use self::trouble::{Trouble, call_id, start_line};
@@ -126,6 +130,7 @@ pub struct Signalling {
     options: SocketOptions,
     /// What the processes before this one counted.
     before: Figures,
+    missing: Missing,
     /// The addresses were given up, for good or for now.
     released: bool,
     /// So many of the threads have sockets, the same addresses each: fewer than there
@@ -151,11 +156,13 @@ impl Signalling {
         let Parts { config, clock, options, relay, output, observer } = parts;
         let (faults, told) = unbounded_channel();
         let shared = Arc::new(Shared::new(&config, options, relay));
-        shared.read_local_addresses();
         let heard = Arc::new(LastHeard::new(&config));
         let directory = Arc::new(Directory::new(config));
-        let (threads, before, released, serving) = (Vec::new(), Figures::default(), false, 0);
-        let mut signalling = Self { threads, shared, directory, heard, clock, options, before, released, serving };
+        let (threads, before, missing, released, serving) =
+            (Vec::new(), Figures::default(), Missing::default(), false, 0);
+        let mut signalling =
+            Self { threads, shared, directory, heard, clock, options, before, missing, released, serving };
+        signalling.look_around();
         for number in 0..output.threads() {
             let thread = signalling.start_thread(number, output, observer.clone(), faults.clone())?;
             signalling.threads.push(thread);
@@ -255,6 +262,7 @@ impl Signalling {
         self.heard = Arc::new(self.heard.carried_over(&old, &config));
         self.directory = Arc::new(self.directory.reconfigured(Arc::clone(&config)));
         self.readdress();
+        self.look_around();
         let is_gone = |map: &&Map| !config.maps.iter().any(|kept| kept.fake == map.fake);
         let gone: Vec<SocketAddr> = old.maps.iter().filter(is_gone).map(|map| map.fake).collect();
         if !gone.is_empty() {
@@ -326,12 +334,25 @@ impl Signalling {
 
     /// What is done once a minute: reads the addresses of this machine anew, tries
     /// again what could not be connected, and tells what was held back from the log.
-    pub fn every_minute(&self) {
-        self.shared.read_local_addresses();
+    pub fn every_minute(&mut self) {
+        self.look_around();
         if !lines::wanted(&self.directory, 0, 1).is_empty() {
             self.connect();
         }
         self.log_held_back();
+    }
+
+    /// Reads the addresses of this machine, and tells which of ours are not among them.
+    fn look_around(&mut self) {
+        match Local::read() {
+            Ok(local) => {
+                if !self.released {
+                    self.missing.look(self.directory.config(), &local);
+                }
+                self.shared.set_local(local);
+            }
+            Err(error) => warn!(%error, "cannot read the addresses of this machine"),
+        }
     }
 
     /// Tells what was held back from the log.
@@ -373,13 +394,13 @@ impl Signalling {
 
     /// Goes on with what another process knew; to be called before any socket is
     /// served.
-    pub fn resume(&self, table: Table, sessions: Vec<DetachedSession>, answers: &SavedLimit) {
+    pub fn resume(&mut self, table: Table, sessions: Vec<DetachedSession>, answers: &SavedLimit) {
         self.shared.answers().resume(answers);
         self.with_calls(|calls, relay| {
             *calls = table;
             sessions.into_iter().for_each(|session| relay.attach(session));
         });
-        self.shared.read_local_addresses();
+        self.look_around();
     }
 
     /// When phones and uplinks were last heard, to be told to another process.

@@ -3,20 +3,20 @@
 //! All are UDP sockets bound to one address and port: one for SIP at each
 //! listen address and fake, four for each media stream. None of them blocks.
 
-use std::fmt;
+mod bind_error;
+
 use std::io;
 #[allow(clippy::disallowed_types, reason = "the shell owns sockets")]
 pub use std::net::UdpSocket;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd};
 
-use nix::errno::Errno;
 use nix::libc;
 use nix::sys::socket::{setsockopt, sockopt};
 use nix::{setsockopt_impl, sockopt_impl};
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
-use crate::config::Plain;
+pub use self::bind_error::{BindError, Role};
 use crate::family::Family;
 
 /// What is asked for SIP sockets, in bytes; without privileges the kernel gives
@@ -42,113 +42,6 @@ pub struct SocketOptions {
     pub freebind: bool,
     /// The DSCP of relayed media (RFC 2474), 0 to 63; `None`: as the system has it.
     pub dscp: Option<u8>,
-}
-
-/// What a socket is for; the words of the error message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Role {
-    /// SIP at a listen address.
-    Listen(Family),
-    /// SIP at the stand-in of this phone.
-    Fake(SocketAddr),
-    /// RTP or RTCP.
-    Media,
-}
-
-impl fmt::Display for Role {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Listen(family) => write!(f, "{family} listen address"),
-            Self::Fake(phone) => write!(f, "fake of {}", Plain(*phone)),
-            Self::Media => f.write_str("media port"),
-        }
-    }
-}
-
-/// A socket that cannot be had.
-#[derive(Debug, thiserror::Error)]
-#[error("cannot bind {address} ({role}): {cause}{}", Advice { address: *address, cause })]
-pub struct BindError {
-    /// Where it was to be.
-    pub address: SocketAddr,
-    /// What for.
-    pub role: Role,
-    /// What the system says.
-    #[source]
-    pub cause: io::Error,
-}
-
-/// What the user can do about a [`BindError`].
-struct Advice<'a> {
-    address: SocketAddr,
-    cause: &'a io::Error,
-}
-
-impl fmt::Display for Advice<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (ip, port) = (self.address.ip(), self.address.port());
-        match self.cause.raw_os_error().map(Errno::from_raw) {
-            Some(Errno::EADDRNOTAVAIL) => write!(f, "; {}", Absence(ip)),
-            Some(Errno::EADDRINUSE) => {
-                write!(f, "; another program has it: ss -lunp 'sport = :{port}' tells which")
-            }
-            Some(Errno::EACCES) if port < 1024 => {
-                write!(f, "; ports below 1024 need root or CAP_NET_BIND_SERVICE, or take a higher port")
-            }
-            Some(Errno::EMFILE | Errno::ENFILE) => {
-                write!(f, "; raise the limit: ulimit -n, or LimitNOFILE= in systemd")
-            }
-            Some(Errno::EAFNOSUPPORT) => write!(f, "; this system has no {}", Family::of(ip)),
-            _ => Ok(()),
-        }
-    }
-}
-
-/// Why this machine does not let an address be bound that nobody has.
-struct Absence(IpAddr);
-
-impl fmt::Display for Absence {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self(ip) = *self;
-        if let Some(interface) = interface_of(ip) {
-            // An IPv6 address is not to be had before it is known to be no other host's.
-            return write!(
-                f,
-                "{interface} has it, but it is not ready: ip addr show dev {interface} says tentative where its link \
-                 is down or only just came up, dadfailed where another host has it; or use --freebind"
-            );
-        }
-        if ip.is_ipv6() && is_ipv6_off() {
-            return f.write_str("IPv6 is switched off: sysctl net.ipv6.conf.all.disable_ipv6=0 switches it on");
-        }
-        let length = if ip.is_ipv4() { 32 } else { 128 };
-        write!(f, "no interface has it: ip addr add {ip}/{length} dev lo, or use --freebind")
-    }
-}
-
-/// The interface that has an address.
-fn interface_of(ip: IpAddr) -> Option<String> {
-    let found = local_addresses().ok()?.find(|(_, address)| *address == ip)?;
-    Some(found.0)
-}
-
-/// Whether no interface can have an IPv6 address, not even the loopback.
-fn is_ipv6_off() -> bool {
-    std::fs::read("/proc/sys/net/ipv6/conf/lo/disable_ipv6").is_ok_and(|said| said.starts_with(b"1"))
-}
-
-/// The addresses of this machine, with the names of their interfaces.
-///
-/// # Errors
-/// Where the system does not tell.
-pub fn local_addresses() -> io::Result<impl Iterator<Item = (String, IpAddr)>> {
-    let ip = |interface: nix::ifaddrs::InterfaceAddress| {
-        let address = interface.address?;
-        let v4 = address.as_sockaddr_in().map(|v4| IpAddr::V4(v4.ip()));
-        let ip = v4.or_else(|| address.as_sockaddr_in6().map(|v6| IpAddr::V6(v6.ip())))?;
-        Some((interface.interface_name, ip))
-    };
-    Ok(nix::ifaddrs::getifaddrs()?.filter_map(ip))
 }
 
 /// Sockets for SIP at one address, at least one. The kernel deals datagrams out
@@ -374,22 +267,6 @@ mod tests {
 
     fn address(text: &str) -> SocketAddr {
         text.parse().unwrap()
-    }
-
-    fn said(address: SocketAddr, role: Role, errno: Errno) -> String {
-        BindError { address, role, cause: errno.into() }.to_string()
-    }
-
-    #[test]
-    fn an_error_says_what_where_and_what_to_do() {
-        let fake = Role::Fake(address("192.0.2.101:5060"));
-        let text = said(address("[2001:db8::101]:5060"), fake, Errno::EADDRNOTAVAIL);
-        assert!(text.contains("[2001:db8::101]:5060 (fake of 192.0.2.101)"), "{text}");
-        assert!(text.contains("ip addr add 2001:db8::101/128 dev lo"), "{text}");
-        let text = said(address("192.0.2.1:5060"), Role::Listen(Family::V4), Errno::EADDRINUSE);
-        assert!(text.contains("(IPv4 listen address)") && text.contains("ss -lunp 'sport = :5060'"), "{text}");
-        let text = said(address("192.0.2.1:80"), Role::Media, Errno::EACCES);
-        assert!(text.contains("(media port)") && text.contains("below 1024"), "{text}");
     }
 
     #[test]

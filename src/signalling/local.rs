@@ -5,22 +5,39 @@ use std::fs;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use crate::interfaces;
 use crate::media::destination::Prefix;
-use crate::socket::local_addresses;
 
 /// RTF_LOCAL of <linux/ipv6_route.h>.
 const LOCAL: u32 = 0x8000_0000;
 
-/// The addresses of this machine.
-///
-/// # Errors
-/// Where the system does not tell.
-pub(super) fn addresses() -> io::Result<Vec<IpAddr>> {
-    Ok(local_addresses()?.map(|(_, address)| address).collect())
+/// What this machine takes for itself at the moment.
+#[derive(Debug)]
+pub(super) struct Local {
+    pub(super) addresses: Vec<IpAddr>,
+    pub(super) prefixes: Vec<Prefix>,
 }
 
-/// The prefixes. Where the system does not tell, none are known.
-pub(super) fn prefixes() -> Vec<Prefix> {
+impl Local {
+    /// As the system tells it.
+    ///
+    /// # Errors
+    /// Where it does not tell.
+    pub(super) fn read() -> io::Result<Self> {
+        let addresses = interfaces::addresses()?.map(|(_, address)| address).collect();
+        Ok(Self { addresses, prefixes: prefixes() })
+    }
+
+    /// Whether what is sent to an address comes here.
+    pub(super) fn has(&self, address: IpAddr) -> bool {
+        address.is_loopback()
+            || self.addresses.contains(&address)
+            || self.prefixes.iter().any(|prefix| prefix.contains(address))
+    }
+}
+
+/// Its prefixes. Where the system does not tell, none are known.
+fn prefixes() -> Vec<Prefix> {
     let read = |file: &str| fs::read_to_string(file).unwrap_or_default();
     let (v4, v6) = (read("/proc/net/fib_trie"), read("/proc/net/ipv6_route"));
     let mut prefixes: Vec<Prefix> = of_fib_trie(&v4).chain(of_ipv6_route(&v6)).collect();

@@ -13,12 +13,12 @@ use std::time::Duration;
 
 use nix::errno::Errno;
 use tokio::sync::Notify;
-use tracing::{debug, info, warn};
+use tracing::{debug, info};
 
 use super::endings::Endings;
 use super::large::LargeMessages;
 use super::links::Links;
-use super::local;
+use super::local::Local;
 use super::tally::Tally;
 use super::trouble::{Last, Trouble};
 use crate::config::{Config, LatchMode};
@@ -262,13 +262,9 @@ impl Shared {
         lock(&self.links)
     }
 
-    /// The addresses of this machine, read anew.
-    pub(super) fn read_local_addresses(&self) {
-        let prefixes = local::prefixes();
-        match local::addresses() {
-            Ok(addresses) => lock(&self.calls).table.set_local_addresses(addresses, prefixes),
-            Err(error) => warn!(%error, "cannot read the addresses of this machine"),
-        }
+    /// What this machine takes for itself now.
+    pub(super) fn set_local(&self, Local { addresses, prefixes }: Local) {
+        lock(&self.calls).table.set_local_addresses(addresses, prefixes);
     }
 }
 

@@ -58,8 +58,7 @@ impl BoundSockets {
     /// # Errors
     /// The address that cannot be had.
     pub fn bind(config: &Config, options: SocketOptions, threads: usize) -> Result<Self, BindError> {
-        let listen = config.listen.iter().map(|(side, &address)| (address, Role::Listen(side)));
-        Self::bind_all(listen.chain(config.maps.iter().map(fake)), options, threads)
+        Self::bind_all(Role::of_sip(config), options, threads)
     }
 
     /// Binds the fakes of these maps, for so many threads.
@@ -71,7 +70,7 @@ impl BoundSockets {
         options: SocketOptions,
         threads: usize,
     ) -> Result<Self, BindError> {
-        Self::bind_all(maps.map(fake), options, threads)
+        Self::bind_all(maps.map(|map| (map.fake, Role::Fake(map.phone))), options, threads)
     }
 
     fn bind_all(
@@ -98,10 +97,6 @@ impl BoundSockets {
     pub fn addresses(&self) -> usize {
         self.0.first().map_or(0, Vec::len)
     }
-}
-
-fn fake(map: &Map) -> (SocketAddr, Role) {
-    (map.fake, Role::Fake(map.phone))
 }
 
 /// What a thread waits for.

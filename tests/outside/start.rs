@@ -5,6 +5,7 @@ use std::process::Command;
 
 use crate::harness::agent::{Agent, response_to};
 use crate::harness::daemon::{Daemon, Failure, fail_to_start};
+use crate::harness::folder::Folder;
 use crate::harness::namespace::isolated;
 use crate::harness::party::Party;
 use crate::harness::picture::{F1, LISTEN4, LISTEN6, P1, X6};
@@ -30,18 +31,64 @@ fn an_address_that_this_machine_has_not_is_named() {
     });
 }
 
+/// On a loopback nobody on the link would find it: the command names the interface whose
+/// network it is in, and does it.
+#[test]
+fn the_command_for_a_missing_address_makes_it_reachable() {
+    isolated(|| {
+        for line in [
+            "link add inside type veth peer name outside",
+            "link set inside up",
+            "link set outside up",
+            "address add 2001:db8:77::1/64 dev inside nodad",
+        ] {
+            ip(line);
+        }
+        let start = ["-l", "192.0.2.1", "-L", "2001:db8:77::99"];
+        let failure = fail_to_start(&start);
+        let command = "ip addr add 2001:db8:77::99/128 dev inside";
+        assert_says(&failure, 1, &[command, "--freebind"]);
+        ip(&format!("{} nodad", command.trim_start_matches("ip ")));
+        drop(Daemon::start_as(&start));
+    });
+}
+
+/// With `--freebind` nothing fails, and later an address may go away.
+#[test]
+fn an_address_that_nobody_reaches_is_told() {
+    isolated(|| {
+        let (fakes, folder) = ("map 192.0.2.101=2001:db8::97\nmap 192.0.2.102=2001:db8::98\n", Folder::new("gone"));
+        let file = folder.file("conf");
+        std::fs::write(&file, format!("listen4 192.0.2.1\nlisten6 2001:db8::1\nfreebind\n{fakes}")).unwrap();
+        let mut daemon = Daemon::start_as(&["-c", &file]);
+        let said = daemon.await_line("nobody reaches us there");
+        for word in ["WARN", "2001:db8::97", "fake of 192.0.2.101", "others=1", "ip addr add 2001:db8::97/128 dev "] {
+            assert!(said.contains(word), "`{word}` is missing in: {said}");
+        }
+        ip("address add 2001:db8::97/128 dev lo nodad");
+        ip("address add 2001:db8::98/128 dev lo nodad");
+        daemon.signal("USR2");
+        daemon.await_line("all our addresses are there again");
+        ip("address del 2001:db8::1/128 dev lo");
+        daemon.signal("USR2");
+        let said = daemon.await_lines("nobody reaches us there", 2);
+        assert!(said.contains("2001:db8::1") && said.contains("IPv6 listen address"), "{said}");
+    });
+}
+
+fn ip(line: &str) {
+    let status = Command::new("ip").args(line.split(' ')).status().unwrap();
+    assert!(status.success(), "ip {line}");
+}
+
 /// As at boot: the address is there, but the kernel has not found out yet whether
 /// another host has it (RFC 4862, duplicate address detection); without a link it never will.
 #[test]
 fn an_address_that_is_not_ready_is_told_from_one_that_is_not_there() {
     isolated(|| {
-        let run = |line: &str| {
-            let status = Command::new("ip").args(line.split(' ')).status().unwrap();
-            assert!(status.success(), "ip {line}");
-        };
-        run("link add unplugged type veth peer name nothing");
-        run("link set unplugged up");
-        run("address add 2001:db8::99/64 dev unplugged");
+        ip("link add unplugged type veth peer name nothing");
+        ip("link set unplugged up");
+        ip("address add 2001:db8::99/64 dev unplugged");
         let listen = fail_to_start(&["-l", "192.0.2.1", "-L", "2001:db8::99"]);
         assert_says(&listen, 1, &["2001:db8::99", "unplugged has it", "tentative", "--freebind"]);
         assert!(!listen.said.contains("ip addr add"), "{}", listen.said);

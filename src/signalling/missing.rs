@@ -1,0 +1,34 @@
+//! Addresses of ours that this machine does not have: nobody reaches them.
+//!
+//! With `--freebind` they may be missing at the start, and later each may go away, as
+//! when a provider gives out another prefix. Sockets that are bound stay so.
+
+use std::net::IpAddr;
+
+use tracing::{info, warn};
+
+use super::local::Local;
+use crate::config::Config;
+use crate::interfaces::Absence;
+use crate::socket::Role;
+
+/// Those that were missing at the last look.
+#[derive(Debug, Default)]
+pub(super) struct Missing(Vec<IpAddr>);
+
+impl Missing {
+    /// Tells which have gone since the last look, and whether all are there again.
+    pub(super) fn look(&mut self, config: &Config, local: &Local) {
+        let missing: Vec<_> =
+            Role::of_sip(config).map(|(at, role)| (at.ip(), role)).filter(|&(ip, _)| !local.has(ip)).collect();
+        let mut gone = missing.iter().filter(|(ip, _)| !self.0.contains(ip));
+        if let Some(&(address, role)) = gone.next() {
+            let others = Some(gone.count()).filter(|&others| others > 0);
+            warn!(%address, %role, others, "nobody reaches us there: {}", Absence(address));
+        }
+        if missing.is_empty() && !self.0.is_empty() {
+            info!("all our addresses are there again");
+        }
+        self.0 = missing.into_iter().map(|(ip, _)| ip).collect();
+    }
+}
