@@ -16,6 +16,8 @@ use crate::scan::{self, find};
 const MOST: usize = 256;
 /// Buffers larger than this are not kept.
 const USUAL: usize = 4096;
+/// So many bytes may wait.
+const MOST_BYTES: usize = MOST * USUAL;
 
 /// A datagram that waits.
 #[derive(Debug)]
@@ -31,6 +33,8 @@ pub(super) struct Waiting {
 #[derive(Debug, Default)]
 pub(super) struct Backlog {
     waiting: VecDeque<Waiting>,
+    /// The bytes of these.
+    bytes: usize,
     room: Vec<Vec<u8>>,
 }
 
@@ -45,7 +49,7 @@ impl Backlog {
 
     /// Whether more may come, after [`Backlog::shed`]: not while all that waits must stay.
     pub(super) fn has_room(&self) -> bool {
-        self.waiting.len() <= MOST
+        has_room(self.waiting.len(), self.bytes)
     }
 
     /// One more waits.
@@ -53,31 +57,36 @@ impl Backlog {
         let mut bytes = self.room.pop().unwrap_or_default();
         bytes.clear();
         bytes.extend_from_slice(datagram);
+        self.bytes += datagram.len();
         self.waiting.push_back(Waiting { local, remote, bytes, begins: None });
     }
 
-    /// Drops the oldest of what begins something until no more wait than may; how
+    /// Drops the oldest of what begins something until no more waits than may; how
     /// many were dropped.
     pub(super) fn shed(&mut self) -> usize {
-        let Self { waiting, room } = self;
-        let excess = waiting.len().saturating_sub(MOST);
-        let mut dropped = 0;
-        if excess > 0 {
-            waiting.retain_mut(|waiting| {
-                let stays = dropped >= excess || !waiting.begins_something();
-                if !stays {
-                    dropped += 1;
-                    keep(room, std::mem::take(&mut waiting.bytes));
-                }
-                stays
-            });
+        if self.has_room() {
+            return 0;
         }
-        dropped
+        let Self { waiting, bytes, room } = self;
+        let before = waiting.len();
+        let mut left = before;
+        waiting.retain_mut(|waiting| {
+            let stays = has_room(left, *bytes) || !waiting.begins_something();
+            if !stays {
+                left -= 1;
+                *bytes -= waiting.bytes.len();
+                keep(room, std::mem::take(&mut waiting.bytes));
+            }
+            stays
+        });
+        before - left
     }
 
     /// The one that has waited longest.
     pub(super) fn pop(&mut self) -> Option<Waiting> {
-        self.waiting.pop_front()
+        let first = self.waiting.pop_front()?;
+        self.bytes -= first.bytes.len();
+        Some(first)
     }
 
     /// It has been handled.
@@ -90,6 +99,10 @@ impl Waiting {
     fn begins_something(&mut self) -> bool {
         *self.begins.get_or_insert_with(|| begins_something(&self.bytes))
     }
+}
+
+fn has_room(count: usize, bytes: usize) -> bool {
+    count <= MOST && bytes <= MOST_BYTES
 }
 
 /// Keeps a buffer for another datagram.
@@ -196,5 +209,22 @@ mod tests {
         }
         backlog.push(local, remote, b"SIP/2.0 200 OK\r\n\r\n");
         assert_eq!((backlog.shed(), backlog.has_room()), (0, false));
+    }
+
+    #[test]
+    fn large_ones_take_the_place_of_many() {
+        let (local, remote) = ("192.0.2.1:5060".parse().unwrap(), "192.0.2.9:5060".parse().unwrap());
+        let mut backlog = Backlog::new();
+        let large = |start: &str| [start.as_bytes(), &[b'x'; 60_000]].concat();
+        for _ in 0..20 {
+            backlog.push(local, remote, &large("INVITE sip:a@b SIP/2.0\r\n"));
+        }
+        assert_eq!((backlog.shed(), backlog.has_room()), (3, true));
+        for _ in 0..20 {
+            backlog.push(local, remote, &large("SIP/2.0 200 OK\r\n"));
+        }
+        assert_eq!((backlog.shed(), backlog.has_room()), (17, false));
+        while backlog.pop().is_some() {}
+        assert!(backlog.has_room());
     }
 }

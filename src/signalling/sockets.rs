@@ -260,6 +260,11 @@ impl SipSockets {
         self.sockets.get(key)?.as_ref().map(|watched| &watched.socket)
     }
 
+    /// Whether a key is that of a line.
+    pub(super) fn is_line(&self, key: usize) -> bool {
+        self.sockets.get(key).and_then(Option::as_ref).is_some_and(|watched| watched.connected)
+    }
+
     /// The socket of a key for reading errors, with our address.
     pub(super) fn descriptor(&self, key: usize) -> Option<(RawFd, SocketAddr)> {
         self.get(key).map(|socket| (socket.socket.as_raw_fd(), socket.address))

@@ -1,9 +1,10 @@
 //! One SIP thread.
 //!
 //! A level-triggered epoll loop around a [`Proxy`]: datagrams in, what the proxy
-//! decides out, both in batches; a message waits for those before it and no longer. What goes to a socket of ours is handled at once, on this thread,
-//! instead of being sent. Only messages that say something of media, and our own
-//! answers, touch what threads share.
+//! decides out, both in batches; a message waits for those before it and no longer.
+//! What goes to a socket of ours is handled at once, on this thread, instead of being
+//! sent. Only messages that say something of media, and our own answers, touch what
+//! threads share.
 
 use std::io;
 use std::mem;
@@ -149,6 +150,7 @@ impl Worker {
     fn serve(&mut self) -> Result<(), Fault> {
         let mut events = [EpollEvent::empty(); EVENTS];
         let (mut inbox, mut outbox) = (Inbox::new(), Outbox::new());
+        let mut turn = 0usize;
         loop {
             let idle = self.backlog.is_empty() && !self.stock.has_room();
             let ready = self.sockets.wait(&mut events, idle);
@@ -156,7 +158,7 @@ impl Worker {
             if ready == 0 && self.backlog.is_empty() {
                 self.stock.add();
             }
-            let events = events.get(..ready).unwrap_or_default();
+            let events = events.get_mut(..ready).unwrap_or_default();
             let mut written = Ok(());
             if events.iter().any(|&event| SipSockets::ready(event) == Ready::Woken) {
                 self.orders.woken();
@@ -169,12 +171,19 @@ impl Worker {
                     Err(error) => written = Err(error),
                 }
             }
-            for &event in events {
-                if let Ready::Socket { key, failing } = SipSockets::ready(event) {
-                    if failing {
-                        self.read_errors(key, &mut outbox);
+            // Where not all find room, none goes without for long, and lines come first.
+            turn = turn.wrapping_add(1);
+            events.rotate_left(turn.checked_rem(events.len()).unwrap_or(0));
+            for lines in [true, false] {
+                for &event in events.iter() {
+                    if let Ready::Socket { key, failing } = SipSockets::ready(event)
+                        && self.sockets.is_line(key) == lines
+                    {
+                        if failing {
+                            self.read_errors(key, &mut outbox);
+                        }
+                        written = written.and(self.receive(key, &mut inbox, &mut outbox));
                     }
-                    written = written.and(self.receive(key, &mut inbox, &mut outbox));
                 }
             }
             written = written.and(self.work_off(&mut outbox));
@@ -227,7 +236,10 @@ impl Worker {
         }
         for &ends in lines {
             match self.sockets.connect(ends, self.options) {
-                Ok(Some(open)) => self.receive(open, inbox, outbox)?,
+                Ok(Some(open)) => {
+                    self.finish(outbox)?;
+                    self.receive(open, inbox, outbox)?;
+                }
                 Ok(None) => {}
                 // All goes by the open socket then.
                 Err(error) => debug!(peer = %ends.peer, %error, "no line"),
@@ -256,8 +268,12 @@ impl Worker {
     }
 
     /// Takes in what waits at a socket. A few datagrams are handled at once; where
-    /// more are there, they get in line. Fails only where stdout does.
+    /// more are there, they get in line, or wait in the kernel where that has no room.
+    /// Fails only where stdout does.
     fn receive(&mut self, key: usize, inbox: &mut Inbox, outbox: &mut Outbox) -> io::Result<()> {
+        if !self.backlog.has_room() {
+            return Ok(());
+        }
         let Some(socket) = self.sockets.get(key) else { return Ok(()) };
         let (local, socket) = (socket.address, socket.socket.as_raw_fd());
         let family = Family::at(local);

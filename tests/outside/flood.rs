@@ -12,7 +12,7 @@ use crate::harness::kernel::{all_have_dropped, await_connected};
 use crate::harness::message::Message;
 use crate::harness::namespace::{isolated, isolated_with_users};
 use crate::harness::party::Party;
-use crate::harness::picture::{F1, LISTEN4, LISTEN6, OPTIONS, P1, P2, STRANGER4, STRANGER6, U6, X4, X6};
+use crate::harness::picture::{F1, F2, LISTEN4, LISTEN6, OPTIONS, P1, P2, STRANGER4, STRANGER6, U6, X4, X6};
 
 /// A daemon whose log is a file, at the level that it has without options.
 struct Logged {
@@ -233,20 +233,38 @@ fn assert_answers_through_a_flood(daemon: &Daemon, asks: &Party, to: &str, answe
     let received = answers.agent.receive_request("MESSAGE");
     assert_eq!(received.source, ours);
     daemon.signal("STOP");
-    fill(ours);
+    fill(ours, b"x");
     answers.respond(&received, 200, "OK", "");
     daemon.signal("CONT");
     asks.agent.receive_response(200, &request);
     daemon.process().await_handled(&[ours]);
 }
 
-/// Sends from many ports until no socket at an address takes even the smallest datagram.
-fn fill(address: SocketAddr) {
+/// What must stay, as it may belong to a call, waits in the kernel, which has a limit.
+#[test]
+fn what_comes_of_calls_faster_than_it_is_handled_takes_no_memory() {
+    isolated(|| {
+        let daemon = Daemon::start_quietly(&[]);
+        let ours = [LISTEN4, LISTEN6, F1, F2].map(|address| address.parse().unwrap());
+        let ack = [b"ACK sip:a@192.0.2.1 SIP/2.0\r\nSubject: ".as_slice(), &[b'x'; 1300], b"\r\n\r\n"].concat();
+        let before = daemon.process().memory();
+        daemon.signal("STOP");
+        ours.iter().for_each(|&address| fill(address, &ack));
+        daemon.signal("CONT");
+        daemon.process().await_handled(&ours);
+        let most = daemon.process().status("VmHWM");
+        let most: u64 = most.trim_end_matches(" kB").parse().unwrap();
+        assert!(most < before + 4096, "{before} kB, and then {most}");
+    });
+}
+
+/// Sends this from many ports until no socket at an address takes it.
+fn fill(address: SocketAddr, datagram: &[u8]) {
     let stranger: SocketAddr = if address.is_ipv4() { STRANGER4 } else { STRANGER6 }.parse().unwrap();
     let strangers = [(); 32].map(|()| UdpSocket::bind((stranger.ip(), 0)).unwrap());
     while !all_have_dropped(address) {
         for stranger in &strangers {
-            stranger.send_to(b"x", address).unwrap();
+            stranger.send_to(datagram, address).unwrap();
         }
     }
 }
