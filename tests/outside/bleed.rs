@@ -13,7 +13,8 @@ use crate::harness::dialog::Dialog;
 use crate::harness::media::{Described, Media, rtp_packet};
 use crate::harness::message::{Message, unique};
 use crate::harness::namespace::isolated;
-use crate::harness::picture::{LISTEN4, LISTEN6};
+use crate::harness::party::Party;
+use crate::harness::picture::{LISTEN4, LISTEN6, Q6, X6};
 use crate::harness::talk::{CALLEE, CALLER, EITHER, Scene, Talk, description, section};
 use crate::harness::uri::address_of;
 
@@ -377,6 +378,36 @@ fn a_victim_that_never_spoke_gets_a_bounded_number_of_packets() {
         for number in 0..300 {
             callee.send_rtp("wanted", number, talk.ends[CALLEE].told);
             victim.expect_rtp(callee, "wanted", number, talk.ends[CALLER].told);
+        }
+    });
+}
+
+/// A stranger calls a phone of his own side: the first pass lets a description of the
+/// other family be, and the second one comes from ourselves. It is his word all the same,
+/// and both are addresses of this machine.
+#[test]
+fn a_hairpin_gives_no_leave_to_aim_at_this_machine() {
+    isolated(|| {
+        let daemon = Daemon::start();
+        let (stranger, phone) = (Party::new("bob", X6, 40000), Party::new("q", Q6, 41000));
+        for target in ["198.51.100.66", "192.0.2.1"] {
+            let target = Media::bind(target.parse().unwrap(), 50000);
+            let invite = stranger.request("INVITE", "sip:q@[2001:db8:6::7]").with("Contact", &stranger.contact);
+            let invite = invite.with_sdp(target.description());
+            stranger.agent.send(&invite, LISTEN6);
+            let received = phone.agent.receive_request("INVITE");
+            let told = Described::of(&received.message);
+            let ok = response_to(&received.message, 200, "OK", "q").with("Contact", &phone.contact);
+            phone.agent.respond(&received, &ok.with_sdp(phone.media.description()));
+            stranger.agent.receive_response(200, &invite);
+            for number in 0..300 {
+                phone.media.send_rtp("hammer", number, told);
+                if number % 50 == 0 {
+                    await_relayed(&daemon, &[told]);
+                }
+            }
+            await_relayed(&daemon, &[told]);
+            assert_eq!(target.waiting(), 0, "packets for {:?}", target.described);
         }
     });
 }

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::command::LegDescription;
-use super::destination::Destinations;
+use super::destination::{Destinations, RelaySocket};
 use super::ends::Named;
 use super::exchange::requester;
 use super::limits::Limits;
@@ -49,7 +49,9 @@ impl Description<'_> {
         let heed = self.session.heed(self.signal, self.named);
         if heed == Heed::Current {
             self.session.reoffered(self.signal, self.named);
-            self.session.parties[self.signal.arrival] = Some(self.signal.source);
+            if !self.has_moved() {
+                self.session.parties[self.signal.arrival] = Some(self.signal.source);
+            }
         }
         let share = self.share(wanted);
         for (index, wanted) in wanted.iter().enumerate() {
@@ -146,6 +148,10 @@ impl Description<'_> {
     fn expect(&mut self, index: usize, relay: Relay, transport: Transport) {
         let out = self.signal.arrival.other();
         let Some(leg) = self.session.lines.get(index).map(|line| &line.legs[out]) else { return };
+        // On our own addresses others have sockets, too: the other pass says where its is.
+        if self.destinations.is_sip(self.signal.destination) {
+            return;
+        }
         let destination = Some(self.signal.destination.ip());
         let before = leg.description.as_ref().map(|description| &description.acceptable);
         if leg.described || before.is_some_and(|before| before.contains(&destination)) {
@@ -166,25 +172,45 @@ impl Description<'_> {
             Transport::Rtp => wanted.rtcp.filter(|&to| self.allows(to)).or_else(next),
             Transport::Udptl | Transport::Udp | Transport::NotRelayable => None,
         };
-        let source = self.signal.source.ip();
-        let is_elsewhere = |to: Option<SocketAddr>| to.is_some_and(|to| to.ip() != source);
-        let doubtful = self.signal.sender == Sender::Generic;
         // RTCP to somebody who gets no RTP: nothing that a stranger may ask for.
-        let rtcp = rtcp.filter(|to| !doubtful || to.ip() == source || rtp.is_some_and(|rtp| rtp.ip() == to.ip()));
-        let budget = (doubtful && (is_elsewhere(rtp) || is_elsewhere(rtcp))).then_some(share);
+        let rtcp = rtcp.filter(|&to| self.is_shown(to) || rtp.is_some_and(|rtp| rtp.ip() == to.ip()));
+        let budget = ![rtp, rtcp].into_iter().flatten().all(|to| self.is_shown(to));
+        // A relay socket of ours speaks for itself alone: others may have sockets beside it.
+        let described = rtp.filter(|&to| self.relay_at(to) != RelaySocket::SameCall);
+        let source = Some(self.signal.source.ip()).filter(|_| self.signal.sender != Sender::Ourselves);
         LegDescription {
             rtp,
             rtcp,
-            acceptable: [rtp.map(|to| to.ip()), Some(source)],
+            acceptable: [described.map(|to| to.ip()), source],
             transport: wanted.transport,
-            budget,
+            budget: budget.then_some(share),
         }
     }
 
     /// Whether the sender may have packets sent there.
     fn allows(&self, to: SocketAddr) -> bool {
-        let relay = self.relays.socket_at(to, self.owner.call, self.owner.session);
-        self.destinations.allows(self.signal.arrival, (self.signal.source, self.signal.sender), to, relay)
+        let from = (self.signal.source, self.signal.sender);
+        self.destinations.allows(self.signal.arrival, from, to, self.relay_at(to))
+    }
+
+    /// Whether the signalling shows that the party is there: what others say has a budget.
+    fn is_shown(&self, to: SocketAddr) -> bool {
+        match self.signal.sender {
+            Sender::Known => true,
+            Sender::Ourselves => self.relay_at(to) == RelaySocket::SameCall,
+            Sender::Generic => to.ip() == self.signal.source.ip() && !self.has_moved(),
+        }
+    }
+
+    /// Whether a generic sender comes from elsewhere than when the call was set up. Any
+    /// single packet can claim that, answers would not reach whoever forged it.
+    fn has_moved(&self) -> bool {
+        let before = self.session.parties[self.signal.arrival];
+        self.signal.sender == Sender::Generic && before.is_some_and(|party| party.ip() != self.signal.source.ip())
+    }
+
+    fn relay_at(&self, to: SocketAddr) -> RelaySocket {
+        self.relays.socket_at(to, self.owner.call, self.owner.session)
     }
 }
 

@@ -90,9 +90,22 @@ impl Destinations {
             return false;
         }
         if relay != RelaySocket::No && self.listen[side] == endpoint.ip() {
-            return relay == RelaySocket::SameCall && sender == Sender::Known;
+            return relay == RelaySocket::SameCall && sender != Sender::Generic;
         }
-        self.shares_machine(source.ip(), endpoint)
+        match sender {
+            // Where our SIP comes from says nothing of whoever sent it to us.
+            Sender::Ourselves => !self.is_here(endpoint.ip()),
+            Sender::Known | Sender::Generic => self.shares_machine(source.ip(), endpoint),
+        }
+    }
+
+    /// Whether an endpoint is one of our SIP sockets.
+    pub fn is_sip(&self, endpoint: SocketAddr) -> bool {
+        self.sip.get(&endpoint.ip()).is_some_and(|ports| ports.contains(&endpoint.port()))
+    }
+
+    fn is_here(&self, address: IpAddr) -> bool {
+        address.is_loopback() || self.sip.contains_key(&address) || self.is_local(address)
     }
 
     /// An address of this machine is for a party on it: a loopback address or
@@ -100,11 +113,11 @@ impl Destinations {
     /// any other for all of them.
     fn shares_machine(&self, source: IpAddr, endpoint: SocketAddr) -> bool {
         let address = endpoint.ip();
-        match self.sip.get(&address) {
-            Some(ports) if ports.contains(&endpoint.port()) => false,
+        match self.sip.contains_key(&address) {
+            _ if self.is_sip(endpoint) => false,
             _ if address.is_loopback() => source.is_loopback(),
-            Some(_) => source == address,
-            None => !self.is_local(address) || self.is_local(source),
+            true => source == address,
+            false => !self.is_local(address) || self.is_local(source),
         }
     }
 
@@ -181,6 +194,8 @@ mod tests {
         let (uplink, relay) = ("[2001:db8::7]:5060", "[2001:db8::1]:16384");
         assert!(allows(uplink, relay, RelaySocket::SameCall), "an uplink sends the call back");
         assert!(!allows(uplink, relay, RelaySocket::Other));
+        let here = "[2001:db8::101]:4000".parse().unwrap();
+        assert!(!allows_from(Sender::Ourselves, fake, here, RelaySocket::No), "whoever sent it to us");
         assert!(!allows_from(Sender::Generic, uplink, relay.parse().unwrap(), RelaySocket::SameCall), "a stranger");
     }
 }

@@ -30,6 +30,12 @@ const MAX_OVER: usize = 1024;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct End(u128);
 
+/// What stands for the request that begins a session, or whose answer does: its branch is
+/// a keyed hash already.
+pub fn of_branch(branch: u64) -> End {
+    End(branch.into())
+}
+
 /// The ends that one message names.
 #[derive(Clone, Copy, Debug)]
 pub struct Named {
@@ -142,9 +148,14 @@ impl Ends {
         find(named.sender).or_else(|| find(named.other))
     }
 
+    /// Whether an end is some session's.
+    pub fn has(&self, end: End) -> bool {
+        self.sessions.contains_key(&end)
+    }
+
     /// Makes an end one of a session's; `false`: it is somebody's already.
     pub fn insert(&mut self, end: End, session: SessionId) -> bool {
-        let vacant = !self.sessions.contains_key(&end);
+        let vacant = !self.has(end);
         if vacant {
             self.sessions.insert(end, session);
         }

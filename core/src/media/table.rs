@@ -8,13 +8,14 @@ use std::time::Duration;
 use super::command::{Command, End, SessionId};
 use super::describe::Description;
 use super::destination::{Destinations, Prefix};
-use super::ends::{Ends, Named};
+use super::ends::{self, Ends, Named, of_branch};
 use super::limits::Limits;
 use super::relays::{Owner, Relay, Relays};
 use super::saved::{Saved, Unfit};
 use super::session::{HungUp, Session};
 use super::usage::Usage;
 use super::view::{CallView, LimitView};
+use crate::address::Source;
 use crate::config::{Config, Timeouts};
 use crate::family::{Family, PerFamily};
 use crate::sip::method::Method;
@@ -62,10 +63,23 @@ pub struct Signal<'a> {
 /// Who sent a message, as far as limits go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sender {
-    /// A mapped phone, an uplink, or ourselves: no limit of its own.
+    /// A mapped phone or an uplink: no limit of its own.
     Known,
+    /// We did, on the pass before. Whoever sent it to us may be anybody, and a description
+    /// that crossed untouched is still his word.
+    Ourselves,
     /// Anybody else.
     Generic,
+}
+
+impl From<Source> for Sender {
+    fn from(source: Source) -> Self {
+        match source {
+            Source::Phone(_) | Source::Uplink => Self::Known,
+            Source::Ourselves => Self::Ourselves,
+            Source::Generic => Self::Generic,
+        }
+    }
 }
 
 /// Why a new session is refused.
@@ -375,6 +389,10 @@ impl Table {
         if self.ends.is_late(now, signal, named) {
             return Ok(None);
         }
+        // Whoever was asked can make up any number of tags: one request, one session.
+        if signal.status.is_some() && self.ends.has(of_branch(signal.branch)) {
+            return Ok(None);
+        }
         match self.begin(now, signal, named, wanted) {
             Err(_) if signal.status.is_some() || signal.method == Method::Ack => Ok(None),
             begun => begun.map(Some),
@@ -398,6 +416,7 @@ impl Table {
         self.last_session = self.last_session.saturating_add(1);
         let id = SessionId(self.last_session);
         let mut session = Session::new(now, signal, named, self.ends.call(signal), asked_by);
+        learn_end(&mut session, id, of_branch(signal.branch), &mut self.ends);
         session.deadline = session.expires(&self.timeouts);
         self.deadlines.insert((session.deadline, id));
         self.sessions.insert(id, session);
@@ -424,9 +443,13 @@ fn open_rest(session: &mut Session, relays: &mut Relays) {
 /// Lets the ends that a description names find its session.
 fn learn_ends(session: &mut Session, id: SessionId, named: &Named, ends: &mut Ends) {
     for end in [named.sender, named.other].into_iter().flatten() {
-        if session.add_end(end) && !ends.insert(end, id) {
-            session.ends.retain(|known| *known != end);
-        }
+        learn_end(session, id, end, ends);
+    }
+}
+
+fn learn_end(session: &mut Session, id: SessionId, end: ends::End, ends: &mut Ends) {
+    if session.add_end(end) && !ends.insert(end, id) {
+        session.ends.retain(|known| *known != end);
     }
 }
 

@@ -10,7 +10,6 @@ use crate::address::{Directory, Rights, Source};
 use crate::branch::Below;
 use crate::family::Family;
 use crate::limit::Asker;
-use crate::media::table::Sender;
 use crate::rewrite::reply::{self, Answer, Form};
 use crate::rewrite::request::{Vias as OurVias, lay_path, max_forwards, take_up_routes};
 use crate::rewrite::response::OurVia;
@@ -126,12 +125,11 @@ impl Forwarding<'_> {
         lay_path(&request, &hop, &OurVias { topmost: via, below, seal }, max_forwards, directory, edits);
         let identities = fields::map(message, &crossing, edits).map_err(Reason::Malformed)?;
         if concerns_media(request.method) {
-            let sender = if request.source == Source::Generic { Sender::Generic } else { Sender::Known };
             let passage = Passage {
                 local: request.local,
                 source: request.remote,
                 destination: hop.to,
-                sender,
+                sender: request.source.into(),
                 asked_by: (request.rights == Rights::Generic).then_some(self.asker),
                 branch: seal.0,
                 cseq,

@@ -8,7 +8,6 @@ use super::{
 use crate::address::{Directory, Rights, Source};
 use crate::branch::Below;
 use crate::family::Family;
-use crate::media::table::Sender;
 use crate::rewrite::response::{OurVia, lay_service_route};
 use crate::rewrite::uri::Crossing;
 use crate::rewrite::{body, fields};
@@ -67,7 +66,6 @@ impl Decider {
         lay_service_route(message, from, edits);
         let identities = fields::map(message, &crossing, edits).map_err(Reason::Malformed)?;
         if concerns_media(message.method()) {
-            let sender = if source == Source::Generic { Sender::Generic } else { Sender::Known };
             // What a stranger offers in an answer is his, whoever called: he can say it again
             // and again, long after.
             let asked_by = match (via.branch.rights, source) {
@@ -76,8 +74,16 @@ impl Decider {
                 _ => None,
             };
             let branch = via.branch.seal.0;
-            let passage =
-                Passage { local, source: remote, destination: to, sender, asked_by, branch, cseq, identities };
+            let passage = Passage {
+                local,
+                source: remote,
+                destination: to,
+                sender: source.into(),
+                asked_by,
+                branch,
+                cseq,
+                identities,
+            };
             // A response cannot be refused; one with a bad description is its receiver's to judge.
             let _ = cross_media(now, message, &passage, (directory, state), &mut room.body, edits);
         }

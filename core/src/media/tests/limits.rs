@@ -150,7 +150,7 @@ fn an_offer_in_the_answer_counts_for_the_stranger_who_called() {
     let wanted = [audio(P6)];
     let granted = (0..9u8).map(|number| {
         let late = Signal { call_id: &[number], ..response(request(Method::Invite, 1, &[]), 200, &wanted) };
-        bench.signal(&Signal { asked_by: Some(at(P4).ip()), ..late })
+        bench.signal(&Signal { asked_by: Some(at(P4).ip()), branch: number.into(), ..late })
     });
     let granted = granted.filter(|grants| grants[..] != [Grant::Refused]).count();
     assert_eq!(granted, 2);
@@ -210,6 +210,85 @@ fn a_strangers_word_for_an_address_has_a_budget() {
     bench.signal(&generic(&elsewhere));
     let budgets: Vec<_> = bench.legs().into_iter().map(|(_, leg)| leg.budget).collect();
     assert_eq!(budgets, [None, Some(100), Some(100)]);
+}
+
+/// One forged packet must not make an address that never spoke the party's own.
+#[test]
+fn a_stranger_who_comes_from_elsewhere_has_a_budget_there() {
+    let mut bench = Bench::new(&config());
+    let victim = "[2001:db8:bad::1]:6000";
+    let (answer, moved) = ([audio(P6)], [audio(victim)]);
+    let generic = |wanted| Signal { sender: Sender::Generic, ..response(request(Method::Invite, 1, &[]), 200, wanted) };
+    bench.signal(&request(Method::Invite, 1, &[audio(P4)]));
+    bench.signal(&generic(&answer));
+    bench.commands();
+    for cseq in [1, 2] {
+        let forged = Signal {
+            arrival: Family::V6,
+            from_tag: B,
+            to_tag: A,
+            source: at("[2001:db8:bad::1]:5060"),
+            sender: Sender::Generic,
+            ..request(Method::Invite, cseq, &moved)
+        };
+        bench.signal(&forged);
+        let budgets: Vec<_> = bench.legs().into_iter().map(|(_, leg)| leg.budget).collect();
+        assert!(budgets.iter().all(|budget| *budget == Some(200)), "{budgets:?}");
+    }
+}
+
+/// On the second pass of a hairpin nobody knows any more who said it: what the first one
+/// let pass, as it was of the other family already, is a stranger's word.
+#[test]
+fn what_crossed_untouched_has_a_budget_on_the_second_pass() {
+    for (to, budget) in [("[2001:db8:bad::1]:6000", Some(200)), ("[2001:db8::1]:16384", None)] {
+        let mut bench = Bench::new(&config());
+        // The first pass, from IPv4, and the second one, whose sender is ourselves.
+        bench.signal(&request(Method::Invite, 1, &[audio(P4)]));
+        bench.commands();
+        let wanted = [audio(to)];
+        let second = Signal {
+            arrival: Family::V6,
+            from_tag: A,
+            source: at("[2001:db8::101]:5060"),
+            destination: at("192.0.2.102:5060"),
+            sender: Sender::Ourselves,
+            branch: 2,
+            ..request(Method::Invite, 1, &wanted)
+        };
+        bench.signal(&second);
+        let legs = bench.legs();
+        let (_, leg) = legs.iter().find(|(side, _)| *side == Family::V6).unwrap();
+        assert_eq!((leg.rtp, leg.budget), (Some(at(to)), budget));
+        // A relay socket of ours is heard from its own port alone.
+        let expected = [budget.map(|_| at(to).ip()), None];
+        assert_eq!(leg.acceptable, expected, "{to}");
+    }
+}
+
+/// Whoever is asked, once, can answer with any tags, and for ever.
+#[test]
+fn one_request_begins_one_session_however_it_is_answered() {
+    let mut bench = Bench::new(&config());
+    let offer = [audio(P6)];
+    let late = response(request(Method::Invite, 1, &[]), 200, &offer);
+    let tags: Vec<[u8; 1]> = (0..100).map(|tag| [tag]).collect();
+    let granted = tags.iter().filter(|tag| {
+        let made_up = Signal { from_tag: Some(*tag), to_tag: Some(*tag), ..late };
+        bench.signal(&made_up)[..] != [Grant::Refused]
+    });
+    assert_eq!(granted.count(), 1);
+    assert_eq!(bench.table.sessions(), 1);
+    // Another fork of the same request is of that session.
+    assert!(matches!(
+        bench.signal(&Signal { from_tag: Some(&tags[0]), to_tag: B, ..late })[..],
+        [Grant::Relayed { .. }]
+    ));
+    // What an offer began is not begun again by its answer.
+    let mut bench = Bench::new(&config());
+    bench.signal(&request(Method::Invite, 1, &[audio(P4)]));
+    assert_eq!(bench.signal(&Signal { from_tag: Some(b"x"), to_tag: Some(b"y"), ..late }), [Grant::Refused]);
+    assert_eq!(bench.table.sessions(), 1);
 }
 
 #[test]
