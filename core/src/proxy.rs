@@ -6,12 +6,13 @@
 //! proxies can work side by side: the daemon has one on each of its SIP threads.
 //! [`Standalone`] is one proxy with a state of its own.
 
+mod media;
 mod request;
 mod response;
 mod standalone;
 mod state;
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,21 +21,11 @@ pub use self::state::{Memory, State};
 use crate::address::{Directory, Source};
 use crate::edit::Edits;
 use crate::family::Family;
-use crate::media::table::{Refusal, Sender, Signal};
 pub use crate::reason::Reason;
-use crate::rewrite::body;
-use crate::rewrite::fields::Identities;
 use crate::rewrite::lenient;
 use crate::rewrite::request::UriRoom;
-use crate::rewrite::session;
 use crate::route::Routes;
-use crate::scan::Span;
-use crate::sdp::description::{self, Description};
-use crate::sdp::malformed::Malformed;
-use crate::sip::header::HeaderName;
 use crate::sip::message::{Fields, Message, StartLine};
-use crate::sip::method::Method;
-use crate::streams::{Grant, Wanted};
 
 /// How often one datagram may come in at a socket of ours again.
 pub const MOST_PASSES: usize = 8;
@@ -104,17 +95,7 @@ struct Room {
     routes: Routes,
     edits: Edits,
     uri: UriRoom,
-    body: BodyRoom,
-}
-
-/// The part of [`Room`] that descriptions take.
-#[derive(Debug, Default)]
-struct BodyRoom {
-    parts: Vec<Span>,
-    description: description::Room,
-    alternative: description::Room,
-    wanted: Vec<Wanted>,
-    grants: Vec<Grant>,
+    body: media::Room,
 }
 
 impl Proxy {
@@ -196,102 +177,6 @@ fn is_keep_alive(bytes: &[u8]) -> bool {
     let blank = bytes.iter().all(|byte| matches!(byte, b'\r' | b'\n' | 0));
     let stun = bytes.len() >= 20 && bytes.first() < Some(&4) && bytes.get(4..8) == Some(&[0x21, 0x12, 0xa4, 0x42]);
     blank || stun
-}
-
-/// How a message crosses, as far as media goes.
-#[derive(Clone, Copy, Debug)]
-struct Passage {
-    local: SocketAddr,
-    source: SocketAddr,
-    destination: SocketAddr,
-    sender: Sender,
-    asked_by: Option<IpAddr>,
-    branch: u64,
-    cseq: u32,
-    identities: Identities,
-}
-
-/// Why a description keeps a message from being forwarded.
-#[derive(Clone, Copy, Debug)]
-enum Hindrance {
-    Malformed(Malformed),
-    Refused(Refusal),
-}
-
-impl From<Hindrance> for Reason {
-    fn from(hindrance: Hindrance) -> Self {
-        match hindrance {
-            Hindrance::Malformed(malformed) => Self::Description(malformed),
-            Hindrance::Refused(Refusal::NoPorts) => Self::NoPorts,
-            Hindrance::Refused(Refusal::MaxCalls) => Self::TooManyCalls,
-            Hindrance::Refused(Refusal::MaxCallsPerSource) => Self::TooManyCallsFromSource,
-        }
-    }
-}
-
-/// Whether the media sessions want to know of them.
-fn concerns_media(method: Method) -> bool {
-    method.describes_media() || matches!(method, Method::Bye | Method::Cancel)
-}
-
-/// Tells the media sessions about a message that concerns them, and writes what they
-/// grant into the session descriptions.
-fn cross_media(
-    now: Duration,
-    message: &Message<'_>,
-    passage: &Passage,
-    (directory, state): (&Directory, &mut dyn State),
-    room: &mut BodyRoom,
-    edits: &mut Edits,
-) -> Result<(), Hindrance> {
-    let method = message.method();
-    let describes = method.describes_media();
-    room.parts.clear();
-    if describes {
-        body::descriptions(message, &mut room.parts);
-    }
-    // Of alternatives the last one is the best (RFC 2046 §5.1.4).
-    let (last, others) = room.parts.split_last().unzip();
-    let described = last.map(|&part| Description::parse(message.bytes, part, &mut room.description)).transpose();
-    let described = described.map_err(Hindrance::Malformed)?;
-    if let Some(description) = &described {
-        session::wanted(description, &mut room.wanted);
-    }
-    // Before anything is done: all of them change, or none.
-    for &part in others.unwrap_or_default() {
-        Description::parse(message.bytes, part, &mut room.alternative).map_err(Hindrance::Malformed)?;
-    }
-    let signal = signal(message, passage, method, described.is_some().then_some(room.wanted.as_slice()));
-    room.grants.clear();
-    state.signal(now, &signal, &mut room.grants).map_err(Hindrance::Refused)?;
-    let arrival = Family::at(passage.local);
-    let ours = directory.sdp_connection(arrival.other());
-    for &part in others.unwrap_or_default() {
-        let other = Description::parse(message.bytes, part, &mut room.alternative).map_err(Hindrance::Malformed)?;
-        session::edits(&other, &room.grants, arrival, ours, edits);
-    }
-    if let Some(description) = &described {
-        session::edits(description, &room.grants, arrival, ours, edits);
-    }
-    Ok(())
-}
-
-fn signal<'a>(message: &Message<'a>, passage: &Passage, method: Method, wanted: Option<&'a [Wanted]>) -> Signal<'a> {
-    Signal {
-        call_id: message.value(HeaderName::CALL_ID).unwrap_or_default(),
-        method,
-        cseq: passage.cseq,
-        status: message.status(),
-        arrival: Family::at(passage.local),
-        from_tag: passage.identities.from_tag(message),
-        to_tag: passage.identities.to_tag(message),
-        source: passage.source,
-        destination: passage.destination,
-        sender: passage.sender,
-        asked_by: passage.asked_by,
-        branch: passage.branch,
-        wanted,
-    }
 }
 
 /// The largest payload of a UDP datagram of a family (RFC 768, RFC 8200 §4.5).

@@ -66,6 +66,21 @@ fn assert_closed(talk: &Talk) {
     }
 }
 
+/// What a response says of the call counts, whatever is wrong with its description.
+#[test]
+fn a_refusal_with_a_description_that_nobody_can_read_ends_it() {
+    isolated(|| {
+        Scene::both_ways(|mut scene| {
+            let [caller, callee] = &scene.parties;
+            let ringing = ring(caller, callee, scene.uri, scene.proxy);
+            let busy = response_to(&ringing.received.message, 486, "Busy Here", &ringing.to_tag);
+            callee.agent.respond(&ringing.received, &busy.with_sdp("v=0\r\nm=audio x RTP/AVP 0\r\n".to_owned()));
+            caller.agent.receive_response(486, &ringing.invite);
+            scene.daemon.await_line("not accepted (486)");
+        });
+    });
+}
+
 /// Knowing the Call-ID is not enough.
 #[test]
 fn a_bye_of_another_dialog_ends_nothing() {

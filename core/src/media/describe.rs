@@ -10,7 +10,7 @@ use super::exchange::requester;
 use super::limits::Limits;
 use super::relays::{Owner, Relay, Relays};
 use super::session::{Heed, LegState, Line, Session};
-use super::table::{Sender, Signal, is_open, is_relayed, is_untouched};
+use super::table::{Sender, Signal, is_relayed, is_untouched};
 use crate::family::Family;
 use crate::sip::method::Method;
 use crate::streams::{Grant, MAX_STREAMS, Transport, Wanted};
@@ -78,7 +78,7 @@ impl Description<'_> {
         };
         let is_nowhere = wanted.address.is_some_and(|address| address.is_unspecified());
         // Who receives elsewhere receives nowhere for a while, not here.
-        let is_held_there = is_nowhere && untouched_by == Some(side) && is_open(wanted);
+        let is_held_there = is_nowhere && untouched_by == Some(side) && wanted.port != 0;
         if is_held_there || is_untouched(self.signal, wanted) {
             self.update(index, |line| line.untouched_by = Some(side));
             return Grant::Untouched;

@@ -60,6 +60,8 @@ pub struct Order {
     highest: PerFamily<Option<u32>>,
     /// The request of the last description, or that it answers, unless it was refused.
     last: Option<(Family, u32)>,
+    /// That was in a 2xx: what a provisional response says is older.
+    is_final: bool,
 }
 
 impl Order {
@@ -73,15 +75,18 @@ impl Order {
         self.last == Some(request)
     }
 
-    /// Takes in a description; whether there was none after it.
-    pub fn admit(&mut self, (requester, cseq): (Family, u32)) -> bool {
+    /// Takes in a description, perhaps of a 2xx; whether there was none after it.
+    pub fn admit(&mut self, (requester, cseq): (Family, u32), is_final: bool) -> bool {
         let highest = &mut self.highest[requester];
-        let new = highest.is_none_or(|highest| highest < cseq);
-        if new {
+        if highest.is_none_or(|highest| highest < cseq) {
             *highest = Some(cseq);
-            self.last = Some((requester, cseq));
+            (self.last, self.is_final) = (Some((requester, cseq)), is_final);
+            return true;
         }
-        new || self.is_of((requester, cseq))
+        let is_late = self.is_final && !is_final;
+        let admitted = self.is_of((requester, cseq)) && !is_late;
+        self.is_final |= admitted && is_final;
+        admitted
     }
 
     /// A request was refused; whether the last description was of that.

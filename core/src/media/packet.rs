@@ -52,6 +52,8 @@ impl Packet {
         match transport {
             Transport::Udptl if !bytes.is_empty() => Self::Udptl,
             Transport::Rtp => Self::read_multiplexed(bytes),
+            // No media can be told by its looks, but what comes before it can.
+            Transport::Udp if Self::read_multiplexed(bytes) == Self::Setup => Self::Setup,
             Transport::Udptl | Transport::Udp | Transport::NotRelayable => Self::Other,
         }
     }
@@ -151,6 +153,9 @@ mod tests {
         let hello = [22, 254, 255, 0, 0, 0, 0, 0, 0, 0, 0, 0, 4, 1, 2, 3, 4];
         assert_eq!(Packet::read(&hello, Transport::Rtp), Packet::Setup);
         assert_eq!(Packet::read(&hello[..12], Transport::Rtp), Packet::Other);
+        // Of a data channel (RFC 8841) nothing else can be told.
+        assert_eq!(Packet::read(&hello, Transport::Udp), Packet::Setup);
+        assert_eq!(Packet::read(&hello, Transport::Udptl), Packet::Udptl);
     }
 
     #[test]

@@ -283,6 +283,7 @@ impl Session {
     /// dialog that is not the answered one.
     pub fn heed(&mut self, signal: &Signal<'_>, named: &Named) -> Heed {
         let request = (requester(signal), signal.cseq);
+        let is_final = matches!(signal.status, Some(200..=299));
         let end = self.callee_end(signal, named);
         let answered = self.answered;
         let order = match end {
@@ -292,7 +293,7 @@ impl Session {
             None if answered.is_some() || (signal.status.is_none() && self.is_within(signal.arrival)) => None,
             None => Some(&mut self.order),
         };
-        if !order.is_some_and(|order| order[signal.arrival].admit(request)) {
+        if !order.is_some_and(|order| order[signal.arrival].admit(request, is_final)) {
             return Heed::Outdated;
         }
         if answered.is_none() || answered == end { Heed::Current } else { Heed::Aside }
@@ -332,11 +333,14 @@ impl Session {
                 .map(|dialog| dialog.legs.clone())
         };
         let legs = || self.lines.iter().map(|line| line.legs[signal.arrival]).collect();
-        let changes = matches!(signal.method, Method::Invite | Method::Update) && signal.status.is_none();
+        let changes = matches!(signal.method, Method::Invite | Method::Update | Method::Prack);
+        let changes = changes && signal.status.is_none();
         match &mut self.reoffers[requester(signal)] {
             Some(reoffer) if reoffer.is_of(signal) => {
                 reoffer.before[signal.arrival].get_or_insert_with(legs);
             }
+            // One in a PRACK comes while that of a re-INVITE is open.
+            Some(_) if signal.method == Method::Prack => {}
             slot if changes && signal.to_tag.is_some() => {
                 let mut before = PerFamily::default();
                 before[signal.arrival] = Some(legs());

@@ -19,7 +19,7 @@ use crate::address::Source;
 use crate::config::{Config, Timeouts};
 use crate::family::{Family, PerFamily};
 use crate::sip::method::Method;
-use crate::streams::{Grant, MAX_STREAMS, Wanted};
+use crate::streams::{Grant, MAX_STREAMS, Transport, Wanted};
 
 /// How long the shell may take to say when a session was last heard.
 const QUERY: Duration = Duration::from_secs(10);
@@ -484,7 +484,7 @@ fn advance(
         (Method::Update | Method::Prack, Some(status @ 300..)) if session.is_doubtful() => {
             return Some(End::Failed(status));
         }
-        (Method::Invite | Method::Update, Some(status @ 300..)) => {
+        (Method::Invite | Method::Update | Method::Prack, Some(status @ 300..)) => {
             for (side, legs) in session.taken_back(signal, named).iter() {
                 let legs = legs.iter().flatten().copied().map(Some).collect();
                 session.set_legs(relays, side, legs);
@@ -536,20 +536,16 @@ fn relays(signal: &Signal<'_>, wanted: &[Wanted]) -> bool {
     !is_refusal(signal) && wanted.iter().any(|wanted| is_relayed(signal, wanted) || is_untouched(signal, wanted))
 }
 
-pub(super) fn is_open(wanted: &Wanted) -> bool {
-    wanted.port != 0 && wanted.transport != crate::streams::Transport::NotRelayable
-}
-
-/// Whether a line's address is in the outgoing family already. The unspecified one of a
-/// hold is no address: some write that of IPv4 in IPv6, too.
+/// Whether a line's address is in the outgoing family already, whatever travels there. The
+/// unspecified one of a hold is no address: some write that of IPv4 in IPv6, too.
 pub(super) fn is_untouched(signal: &Signal<'_>, wanted: &Wanted) -> bool {
     let is_there = |address: IpAddr| Family::of(address) != signal.arrival && !address.is_unspecified();
-    is_open(wanted) && wanted.address.is_some_and(is_there)
+    wanted.port != 0 && wanted.address.is_some_and(is_there)
 }
 
 /// Whether a line needs ports of ours.
 pub(super) fn is_relayed(signal: &Signal<'_>, wanted: &Wanted) -> bool {
-    is_open(wanted) && !is_untouched(signal, wanted)
+    wanted.port != 0 && wanted.transport != Transport::NotRelayable && !is_untouched(signal, wanted)
 }
 
 /// What a line gets where there is no session.

@@ -3,9 +3,8 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use super::{
-    Arrival, Datagram, Decider, Outcome, Passage, Reason, Room, State, concerns_media, cross_media, largest_payload,
-};
+use super::media::{self, Passage, concerns_media};
+use super::{Arrival, Datagram, Decider, Outcome, Reason, Room, State, largest_payload};
 use crate::address::{Directory, Rights, Source};
 use crate::branch::Below;
 use crate::family::Family;
@@ -135,7 +134,7 @@ impl Forwarding<'_> {
                 cseq,
                 identities,
             };
-            match cross_media(now, message, &passage, (directory, state), &mut room.body, edits) {
+            match (media::Crossing { now, message, passage, directory, state, room: &mut room.body }.cross(edits)) {
                 // An ACK cannot be answered; what it says of media is its receiver's to judge.
                 Err(_) if request.method == Method::Ack => {}
                 crossed => crossed?,

@@ -2,9 +2,8 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use super::{
-    Arrival, Datagram, Decider, Outcome, Passage, Reason, State, concerns_media, cross_media, largest_payload,
-};
+use super::media::{self, Passage, concerns_media};
+use super::{Arrival, Datagram, Decider, Outcome, Reason, State, largest_payload};
 use crate::address::{Directory, Rights, Source};
 use crate::branch::Below;
 use crate::family::Family;
@@ -85,7 +84,7 @@ impl Decider {
                 identities,
             };
             // A response cannot be refused; one with a bad description is its receiver's to judge.
-            let _ = cross_media(now, message, &passage, (directory, state), &mut room.body, edits);
+            let _ = media::Crossing { now, message, passage, directory, state, room: &mut room.body }.cross(edits);
         }
         body::finish(message, edits);
         edits.apply(message.bytes, out);

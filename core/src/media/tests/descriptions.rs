@@ -268,8 +268,11 @@ fn the_unspecified_address_is_of_neither_family() {
     for (cseq, offer) in [(1, audio("[2001:db8:5::5]:4000")), (2, audio("[::]:4000"))] {
         assert_eq!(bench.signal(&request(Method::Invite, cseq, &[offer])), [Grant::Untouched]);
     }
-    let over_tcp = Wanted { transport: Transport::NotRelayable, ..audio("[::]:4000") };
-    assert_eq!(bench.signal(&request(Method::Invite, 3, &[over_tcp])), [Grant::Refused]);
+    // So is what could not be relayed: it need not be.
+    for (cseq, offer) in [(3, audio("[2001:db8:5::5]:4000")), (4, audio("[::]:4000"))] {
+        let over_tcp = Wanted { transport: Transport::NotRelayable, ..offer };
+        assert_eq!(bench.signal(&request(Method::Invite, cseq, &[over_tcp])), [Grant::Untouched]);
+    }
     assert_eq!(bench.table.ports_in_use(Family::V4), 0);
 }
 
@@ -284,7 +287,7 @@ fn port_zero_stays_and_the_stream_keeps_its_ports() {
 
 #[test]
 fn a_refused_re_offer_is_taken_back() {
-    for method in [Method::Invite, Method::Update] {
+    for method in [Method::Invite, Method::Update, Method::Prack] {
         let mut bench = Bench::answered();
         bench.signal(&in_dialog(method, 2, &[audio("192.0.2.101:4002")]));
         assert_eq!(bench.aims(), [(Family::V4, Some(at("192.0.2.101:4002")))]);
@@ -297,6 +300,20 @@ fn a_refused_re_offer_is_taken_back() {
         bench.signal(&response(in_dialog(method, 3, &[]), 500, &[]));
         assert_eq!(bench.aims(), [(Family::V4, Some(at("192.0.2.101:4002")))]);
     }
+}
+
+/// A provisional response that the network repeats, or that the 200 has overtaken.
+#[test]
+fn what_a_callee_says_after_its_answer_is_older_where_it_is_provisional() {
+    let mut bench = Bench::new(&config());
+    let invite = request(Method::Invite, 1, &[]);
+    bench.signal(&request(Method::Invite, 1, &[audio(P4)]));
+    bench.commands();
+    let (ringing, answer) = ([audio(P6)], [audio("[2001:db8:9::55]:6002")]);
+    for (status, said) in [(183, &ringing), (200, &answer), (183, &ringing), (200, &answer)] {
+        assert!(matches!(bench.signal(&response(invite, status, said))[..], [Grant::Relayed { .. }]));
+    }
+    assert_eq!(bench.aims(), [(Family::V6, Some(at(P6))), (Family::V6, Some(at("[2001:db8:9::55]:6002")))]);
 }
 
 #[test]

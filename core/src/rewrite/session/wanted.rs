@@ -22,10 +22,12 @@ fn stream(description: &Description<'_>, media: &MediaDescription) -> Wanted {
     let (message, session) = (description.message(), description.session());
     // What holds for a stream that does not say otherwise.
     let addressed = if media.section.connection.is_some() { &media.section } else { session };
-    let address = addressed.connection.as_ref().and_then(|connection| connection.address.canonical());
+    let first = addressed.connection.as_ref().filter(|_| !addressed.is_layered);
+    let address = first.and_then(|connection| connection.address.canonical());
     let direction = media.section.direction.or(session.direction);
     let within_sip = media.line.is_within_sip(message);
-    let relayable = !within_sip && media.line.count == 1 && is_one_host(addressed);
+    // Of several ports (RFC 8866 §5.14) the first is relayed, and leaves as the only one.
+    let relayable = !within_sip && is_one_host(addressed);
     let transport = if relayable { transport(message, media.line.proto) } else { Transport::NotRelayable };
     let rtcp = media.rtcp(message).filter(|rtcp| !rtcp.is_placeholder()).and_then(|rtcp| {
         let own = rtcp.address.map(|address| address.canonical());
@@ -146,18 +148,19 @@ mod tests {
     }
 
     #[test]
-    fn groups_layers_and_counts_are_not_relayable() {
+    fn groups_and_layers_are_not_relayable() {
         for (session, media) in [
             ("c=IN IP4 233.252.0.1/127\r\n", AUDIO),
             ("c=IN IP6 ff15::101\r\n", AUDIO),
             ("c=IN IP6 2001:db8::5/2\r\n", AUDIO),
             ("c=ATM NSAP 47.0091\r\n", AUDIO),
             (C, "m=audio 5000 RTP/AVP 0\r\nc=IN IP4 192.0.2.1\r\nc=IN IP4 192.0.2.2\r\n"),
-            (C, "m=audio 5000/2 RTP/AVP 0\r\n"),
         ] {
             assert_eq!(read(session, media).transport, Transport::NotRelayable, "{session}{media}");
         }
         assert_eq!(read("c=IN IP4 192.0.2.1/127\r\n", AUDIO).transport, Transport::Rtp);
+        let two = read(C, "m=audio 5000/2 RTP/AVP 0\r\n");
+        assert_eq!((two.port, two.transport), (5000, Transport::Rtp), "the first of two");
     }
 
     #[test]

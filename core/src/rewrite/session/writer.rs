@@ -15,19 +15,40 @@ use crate::streams::{Grant, MAX_STREAMS};
 /// line with it (`ours`).
 ///
 /// `grants` has one entry for each `m=` line, in order; a stream without one, or
-/// behind the first [`MAX_STREAMS`], is refused. Nothing changes if all streams
-/// are granted [`Grant::Untouched`].
+/// behind the first [`MAX_STREAMS`], is refused. If all streams are granted
+/// [`Grant::Untouched`], nothing changes but the unspecified address of a hold.
 pub fn edits(description: &Description<'_>, grants: &[Grant], arrival: Family, ours: &[u8], edits: &mut Edits) {
-    let mut streams = description.media().enumerate();
-    if streams.all(|(index, _)| grant(grants, index) == Grant::Untouched) {
-        return;
-    }
     let outgoing = arrival.other();
+    let mut streams = description.media().enumerate().peekable();
+    if streams.peek().is_some() && streams.all(|(index, _)| grant(grants, index) == Grant::Untouched) {
+        return nowhere_there(description, outgoing, edits);
+    }
     let plan = Plan::new(description, grants, outgoing);
     let mut writer = Writer { description, plan, outgoing, ours, edits };
     writer.session();
     for (index, media) in description.media().enumerate() {
         writer.stream(media, Fate::of(media, description.message(), grant(grants, index)));
+    }
+}
+
+/// Writes "nowhere" as the other side does, in a description that else stays as it is.
+fn nowhere_there(description: &Description<'_>, outgoing: Family, edits: &mut Edits) {
+    let sections = std::iter::once(description.session()).chain(description.media().map(|media| &media.section));
+    for statement in sections.flat_map(|section| description.statements(section)) {
+        if let Statement::Connection(_, Connection { address, span, .. }) = statement
+            && address.is_unspecified()
+            && !is_of(*address, outgoing)
+        {
+            edits.replace(span.range(), nowhere(outgoing));
+        }
+    }
+}
+
+/// The unspecified address, as a `c=` line says it.
+fn nowhere(family: Family) -> &'static [u8] {
+    match family {
+        Family::V4 => b"IN IP4 0.0.0.0",
+        Family::V6 => b"IN IP6 ::",
     }
 }
 
@@ -287,11 +308,7 @@ impl<'a> Writer<'a> {
 
     /// Our address, or "nowhere" in the place of "nowhere", as a `c=` line says it.
     fn in_place_of(&self, address: Option<Address>) -> &'a [u8] {
-        match (address.is_some_and(Address::is_unspecified), self.outgoing) {
-            (false, _) => self.ours,
-            (true, Family::V4) => b"IN IP4 0.0.0.0",
-            (true, Family::V6) => b"IN IP6 ::",
-        }
+        if address.is_some_and(Address::is_unspecified) { nowhere(self.outgoing) } else { self.ours }
     }
 }
 
