@@ -63,7 +63,7 @@ pub struct RouteUri {
 impl RouteUri {
     fn new(text: &[u8], span: Span, uri: Uri) -> Self {
         let endpoint = Numeric::of(text, &uri).map(|target| target.endpoint());
-        Self { span, uri, endpoint, loose: uri.parameter(text, b"lr").is_some() }
+        Self { span, uri, endpoint, loose: uri.last_parameter(text, b"lr").is_some() }
     }
 }
 
@@ -245,7 +245,7 @@ impl Router<'_> {
     fn take_up_strict(&self, routes: &mut Routes, request_uri: Option<Uri>) -> Option<RouteUri> {
         let last = routes.values.last()?.uri;
         let text = self.request.message.bytes;
-        let ours = request_uri.filter(|uri| uri.user.is_none() && uri.parameter(text, TOKEN_NAME).is_none())?;
+        let ours = request_uri.filter(|uri| uri.user.is_none() && uri.last_parameter(text, TOKEN_NAME).is_none())?;
         let ours = RouteUri::new(text, self.request.uri, ours);
         routes.last_is_request_uri = ours.loose && self.names_us(&ours, self.arrival);
         routes.last_is_request_uri.then_some(last)
@@ -285,8 +285,8 @@ impl Router<'_> {
     /// `received=` of a Route of ours, if its `sig=` proves that we wrote it.
     fn received_of(&self, uri: &Uri, route: SocketAddr) -> Option<SocketAddr> {
         let text = self.request.message.bytes;
-        let received = Written::parse(uri.parameter(text, b"received")?.value.of(text))?.endpoint;
-        let seal = Seal::parse(uri.parameter(text, b"sig")?.value.of(text))?;
+        let received = Written::parse(uri.last_parameter(text, b"received")?.value.of(text))?.endpoint;
+        let seal = Seal::parse(uri.last_parameter(text, b"sig")?.value.of(text))?;
         let proven = seal == seal_route(self.directory.key(), route, received);
         (proven && Family::at(received) == self.leaving).then_some(received)
     }

@@ -30,7 +30,7 @@ impl Numeric {
     /// That of a URI; `None`: a name.
     pub fn of(text: &[u8], uri: &Uri) -> Option<Self> {
         let port = uri.at.port_number;
-        if let Some(maddr) = uri.parameter(text, b"maddr")
+        if let Some(maddr) = uri.last_parameter(text, b"maddr")
             && let Some(address) = whole_host(maddr.value.of(text))
         {
             return Some(Self { address, host: maddr.value, port });
@@ -70,7 +70,7 @@ pub enum Maddr {
 impl Maddr {
     /// That of a URI.
     pub fn of(text: &[u8], uri: &Uri) -> Self {
-        let Some(Parameter { value, .. }) = uri.parameter(text, b"maddr") else { return Self::Absent };
+        let Some(Parameter { value, .. }) = uri.last_parameter(text, b"maddr") else { return Self::Absent };
         let is_maddr = |parameter: &Parameter| parameter.name.of(text).eq_ignore_ascii_case(b"maddr");
         if uri.parameters(text).filter(is_maddr).nth(1).is_some() {
             return Self::Several;
@@ -100,6 +100,6 @@ fn whole(text: &[u8]) -> Option<HostPort> {
 
 /// The token of a URI whose target is an address of ours, and what it says.
 pub fn token<'a>(text: &'a [u8], uri: &Uri) -> Option<(Parameter, Token<'a>)> {
-    let parameter = uri.parameter(text, TOKEN_NAME)?;
+    let parameter = uri.last_parameter(text, TOKEN_NAME)?;
     Some((parameter, Token::parse(parameter.value.of(text))?))
 }

@@ -245,7 +245,7 @@ fn assert_written(config: &Config, side: Family, written: &Address, back: &str) 
 /// An `s64=` at an address of ours that we did not write.
 fn is_made_up(config: &Config, side: Family, text: &str) -> bool {
     let ours = numeric(text).is_some_and(|to| config.is_ours(to) && Family::of(to.ip()) == side);
-    ours && Uri::parse(text.as_bytes()).is_some_and(|uri| uri.parameter(text.as_bytes(), TOKEN_NAME).is_some())
+    ours && Uri::parse(text.as_bytes()).is_some_and(|uri| uri.last_parameter(text.as_bytes(), TOKEN_NAME).is_some())
 }
 
 fn numeric(text: &str) -> Option<SocketAddr> {

@@ -164,7 +164,7 @@ fn branches(message: &Message<'_>) -> Vec<Site> {
 fn tag(message: &Message<'_>) -> Option<Site> {
     let to = message.first(HeaderName::TO)?;
     let value = NameAddrs::new(message.bytes, to.value, false).next()?.ok()?;
-    let tag = value.parameter(message.bytes, b"tag")?.value;
+    let tag = value.first_parameter(message.bytes, b"tag")?.value;
     (tag.len() == Seal::LENGTH).then(|| Site { at: tag.range(), claim: Claim::ToTag })
 }
 
@@ -221,6 +221,6 @@ fn uri_before(text: &[u8], start: usize) -> Option<Target> {
     let length = rest.iter().take(LONGEST_URI).position(|&byte| matches!(byte, b'>' | b'\r' | b'\n' | b' ' | b','))?;
     let text = rest.get(..length)?;
     let uri = Uri::parse(text)?;
-    let received = uri.parameter(text, b"received").map(|received| received.value.of(text).to_vec());
+    let received = uri.last_parameter(text, b"received").map(|received| received.value.of(text).to_vec());
     Some(Target { endpoint: Numeric::of(text, &uri)?.endpoint(), received })
 }

@@ -67,7 +67,7 @@ impl Leg {
     }
 }
 
-/// What a party sent: `1500 packets, 258.0 kB, 3 lost (0.2 %), jitter 4 ms`.
+/// What a party sent: `1500 packets, 258 kB, 3 lost (0.2 %), jitter 4.0 ms`.
 pub(super) struct Heard(pub(super) Leg);
 
 impl fmt::Display for Heard {

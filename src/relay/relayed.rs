@@ -213,7 +213,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_stream_takes_less_than_four_kilobytes() {
+    fn a_stream_takes_two_and_a_half_kilobytes() {
         assert!(size_of::<Relayed>() <= 2560, "{}", size_of::<Relayed>());
     }
 }

@@ -273,7 +273,7 @@ impl Example {
     }
 }
 
-/// Spec section 2, rules 3e and 4: a phone dials a numeric address of the other
+/// A phone may send to any address: it dials a numeric one of the other
 /// family; nobody has a map for it.
 #[test]
 fn a_phone_calls_a_numeric_address() {

@@ -52,7 +52,7 @@ fn max_forwards_at_its_end_is_483() {
     });
 }
 
-/// Spec section 5: port 0 toward the other side, logged; also where there is no other
+/// Port 0 toward the other side, and a line of the log; also where there is no other
 /// stream, so that no call with media begins or ends.
 #[test]
 fn streams_that_are_left_out_are_told() {
@@ -100,7 +100,7 @@ fn an_undirected_request_without_an_uplink_is_404() {
     });
 }
 
-/// Spec section 1, "Rights": else we are an open relay.
+/// Else we were an open relay.
 #[test]
 fn a_stranger_reaches_no_foreign_address() {
     isolated(|| {
@@ -157,7 +157,7 @@ fn the_uplink_is_no_phone() {
     });
 }
 
-/// Spec section 4: 400 with a reason that names the fault.
+/// The reason phrase names the fault, and what would be right.
 #[test]
 fn a_malformed_request_is_400_with_its_fault() {
     isolated(|| {
@@ -197,7 +197,7 @@ fn what_nobody_supports_is_refused_by_its_own_status() {
     });
 }
 
-/// Spec section 2, rule 3d.
+/// Without a user part it asks what the proxy can do (RFC 3261 §11.1).
 #[test]
 fn options_for_us_is_answered_by_us() {
     isolated(|| {

@@ -172,7 +172,7 @@ fn sigterm_and_sigint_end_it_now() {
     });
 }
 
-/// Spec section 5, SIGHUP: nothing to relay, so it ends with status 0.
+/// There is nothing to wait for.
 #[test]
 fn sighup_ends_it_when_nothing_is_left_to_relay() {
     isolated(|| {

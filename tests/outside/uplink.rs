@@ -74,7 +74,7 @@ fn a_phone_registers_and_is_called_back() {
     });
 }
 
-/// Spec section 1, rule 2: another port and more parameters are none of a fake's,
+/// Another port and more parameters are none of a fake's,
 /// and yet they come back.
 #[test]
 fn a_contact_at_another_port_comes_back_and_can_be_called() {
@@ -91,7 +91,7 @@ fn a_contact_at_another_port_comes_back_and_can_be_called() {
     });
 }
 
-/// Spec section 1, case b of the tokens: a phone behind NAT without a map. It
+/// It has no map: the way back stands in its token. It
 /// knows nothing of the address that it is seen at, and does not ask for `rport=`.
 #[test]
 fn a_phone_behind_nat_registers_and_is_called_back() {
@@ -168,7 +168,7 @@ fn a_challenged_register_is_sent_again_with_credentials() {
     });
 }
 
-/// Spec section 2, rules 3f and 4: a phone that knows us alone registers with our address.
+/// A phone that knows no other registrar registers with us.
 #[test]
 fn a_register_for_our_listen_address_is_the_uplinks() {
     isolated(|| {
@@ -183,7 +183,7 @@ fn a_register_for_our_listen_address_is_the_uplinks() {
     });
 }
 
-/// Spec section 2, rule 3f: what names nobody here goes to the uplink.
+/// What names nobody here goes to the uplink.
 #[test]
 fn a_phone_calls_a_name() {
     isolated(|| {

@@ -113,7 +113,7 @@ impl Forwarding<'_> {
             arrival: Family::at(request.local),
             source: request.remote,
             rights: request.rights,
-            destination: hop.to.ip(),
+            destination: hop.to,
             redirect: false,
         };
         // In the order in which they stand in the message, so that nothing is sorted.

@@ -56,7 +56,7 @@ impl Decider {
             arrival: Family::at(local),
             source: remote,
             rights: rights(source),
-            destination: to.ip(),
+            destination: to,
             redirect: (300..400).contains(&code),
         };
         let edits = &mut room.edits;

@@ -212,7 +212,7 @@ fn request_uri(text: &[u8], uri: Option<&Uri>, hop: &Hop, crossing: &Crossing<'_
         RequestUri::AsItStands | RequestUri::Mapped => {}
         RequestUri::Restored => {
             if let Some((parameter, token)) = token(text, uri) {
-                restore(text, uri, &numeric, parameter, &token, Place::Elsewhere, edits);
+                restore(text, uri, &numeric, (parameter, &token), false, edits);
             }
         }
         RequestUri::Phone(index) => to_phone(text, uri, &numeric, index, crossing, edits),

@@ -1,11 +1,15 @@
 //! One URI: its numeric host becomes the counterpart, or what it was before.
 //!
 //! The mapping is exactly invertible: a URI comes back to the side that wrote it
-//! byte for byte (added brackets may stay). By rule 1 phones and fakes, and the
-//! listen addresses, change places. What that cannot say becomes our address
-//! with an `s64=` that holds host and port as they stood.
+//! byte for byte (added brackets may stay). Of its three rules the first that applies:
+//!
+//! 1. A phone and its fake change places, and so do the listen addresses, where written
+//!    plainly (RFC 5952).
+//! 2. A phone with another port, or in another spelling, becomes its fake with an `s64=`
+//!    that holds host and port as they stood.
+//! 3. Any other address becomes our listen address with such an `s64=`.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 use crate::address::{Directory, Plainly, Rights, StandIn};
 use crate::edit::Edits;
@@ -17,7 +21,8 @@ use crate::target::{Numeric, TOKEN_NAME, token};
 use crate::text::{Sink, Text};
 use crate::token::{Dashed, Seal, Tilde, Token, seal_everybody, seal_recipient, seal_source};
 
-/// The name of the parameter that keeps what else was in a token, in From and To.
+/// The name of the parameter that keeps what else was in a token that was restored: in
+/// From and To, and on the first pass of a hairpin.
 const REST_NAME: &[u8] = b"s64x";
 
 /// One message that crosses: from where to where, and by whose word.
@@ -32,7 +37,7 @@ pub struct Crossing<'a> {
     /// What its sender may do.
     pub rights: Rights,
     /// Where it is sent to.
-    pub destination: IpAddr,
+    pub destination: SocketAddr,
     /// It is a 3xx response.
     pub redirect: bool,
 }
@@ -68,7 +73,8 @@ impl Crossing<'_> {
             && place != Place::Bare
             && let Some((parameter, token)) = token(text, uri)
         {
-            restore(text, uri, &target, parameter, &token, place, edits);
+            let stays = place == Place::Identity || self.directory.is_ours(self.destination);
+            restore(text, uri, &target, (parameter, &token), stays, edits);
         } else if let Some(plainly) = self.plainly(text, uri, &target) {
             self.by_rule_1(text, uri, &target, plainly, edits);
         } else if place != Place::Bare {
@@ -88,7 +94,7 @@ impl Crossing<'_> {
         if self.directory.fake(endpoint).is_some() {
             rename_down(text, uri, None, edits);
         } else if !self.directory.is_listen(endpoint) {
-            rename_up(text, uri, None, edits);
+            rename_up(text, uri, edits);
         }
     }
 
@@ -96,8 +102,9 @@ impl Crossing<'_> {
     fn by_token(&self, text: &[u8], uri: &Uri, target: &Numeric, place: Place, bracketed: bool, edits: &mut Edits) {
         let (stand_in, rule) = self.directory.stand_in(self.arrival, target.address, target.port);
         put_host(uri, target, stand_in.into(), self.directory, edits);
-        let rest = rest(text, uri).filter(|_| place == Place::Identity);
-        rename_up(text, uri, rest, edits);
+        let returns = || place == Place::Identity || self.directory.is_ours(self.source);
+        let rest = rest(text, uri).filter(|_| returns());
+        rename_up(text, uri, edits);
         let beyond = match rest {
             Some(rest) => Beyond::Kept(rest.value.of(text)),
             None => self.beyond(target, rule, place),
@@ -127,7 +134,7 @@ impl Crossing<'_> {
         } else if roams {
             Beyond::Source(self.source, seal_source(key, written, self.source))
         } else if self.rights != Rights::Generic {
-            Beyond::Seal(seal_recipient(key, written, self.destination))
+            Beyond::Seal(seal_recipient(key, written, self.destination.ip()))
         } else {
             Beyond::Nothing
         }
@@ -141,42 +148,30 @@ pub fn put_host(uri: &Uri, target: &Numeric, plainly: Plainly, directory: &Direc
 }
 
 /// Puts `port` behind the host of a URI.
-pub fn put_port(uri: &Uri, port: Option<u16>, edits: &mut Edits) {
-    put_port_text(uri, port.map(PortText::Number), edits);
-}
-
-/// The digits of a port.
-#[derive(Clone, Copy)]
-enum PortText<'a> {
-    Number(u16),
-    Digits(&'a [u8]),
-}
-
-fn put_port_text(uri: &Uri, port: Option<PortText<'_>>, edits: &mut Edits) {
+pub fn put_port(uri: &Uri, port: Option<impl Text>, edits: &mut Edits) {
     // With the colon before it; where there is none, right behind the host.
     let behind = uri.at.port.map_or(uri.at.host.end, |port| port.end);
     let at = uri.at.host.end..behind;
     match port {
-        Some(PortText::Number(port)) => edits.replace(at, (":", port)),
-        Some(PortText::Digits(digits)) => edits.replace(at, (":", digits)),
+        Some(port) => edits.replace(at, (":", port)),
         None if at.is_empty() => {}
         None => edits.remove(at),
     }
 }
 
-/// Gives a URI back the host and port that its token holds.
+/// Gives a URI back the host and port that its token holds. What else is in that `stays`
+/// behind, or goes.
 pub fn restore(
     text: &[u8],
     uri: &Uri,
     target: &Numeric,
-    parameter: Parameter,
-    token: &Token<'_>,
-    place: Place,
+    (parameter, token): (Parameter, &Token<'_>),
+    stays: bool,
     edits: &mut Edits,
 ) {
     edits.replace(target.host.range(), token.written.bracketed_host());
-    put_port_text(uri, token.written.port.map(PortText::Digits), edits);
-    if place == Place::Identity && !token.beyond.is_empty() {
+    put_port(uri, token.written.port, edits);
+    if stays && !token.beyond.is_empty() {
         edits.replace(parameter.whole.range(), (";s64x=", token.beyond));
     } else {
         edits.remove(parameter.whole.range());
@@ -184,10 +179,13 @@ pub fn restore(
     rename_down(text, uri, Some(parameter), edits);
 }
 
-/// What stayed behind of a token that was restored: the last `s64x=`. One that
-/// cannot be that belongs to whoever wrote it.
+/// What stayed behind of a token that was restored: the first `s64x=`, as another
+/// sipproxy64 before us has put its own behind. One that cannot be that belongs to
+/// whoever wrote it.
 fn rest(text: &[u8], uri: &Uri) -> Option<Parameter> {
-    uri.parameter(text, REST_NAME).filter(|rest| Token::is_beyond(rest.value.of(text)))
+    uri.parameters(text).find(|parameter| {
+        parameter.name.of(text).eq_ignore_ascii_case(REST_NAME) && Token::is_beyond(parameter.value.of(text))
+    })
 }
 
 /// Whether a name is `s64` with any number of `-` behind.
@@ -197,12 +195,11 @@ fn is_token_name(name: &[u8]) -> bool {
 }
 
 /// `s64=` of another sipproxy64 becomes `s64-=`, and so on.
-fn rename_up(text: &[u8], uri: &Uri, except: Option<Parameter>, edits: &mut Edits) {
+fn rename_up(text: &[u8], uri: &Uri, edits: &mut Edits) {
     if uri.parameters.is_empty() {
         return;
     }
-    let others = uri.parameters(text).filter(|parameter| Some(*parameter) != except);
-    for parameter in others.filter(|parameter| is_token_name(parameter.name.of(text))) {
+    for parameter in uri.parameters(text).filter(|parameter| is_token_name(parameter.name.of(text))) {
         edits.insert(parameter.name.end, "-");
     }
 }

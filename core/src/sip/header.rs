@@ -282,7 +282,7 @@ impl Known {
         self.length == name.len() && words.is(self.words) && (self.length <= 16 || self.is_within(name))
     }
 
-    /// What lies between the first and the last eight bytes.
+    /// All of a name that is longer than its first sixteen bytes say.
     fn is_within(&self, name: &[u8]) -> bool {
         name.eq_ignore_ascii_case(self.name.name().as_bytes())
     }

@@ -19,14 +19,15 @@ pub struct NameAddr {
 }
 
 impl NameAddr {
-    /// The value of a parameter of the header field, by its name in lower case.
-    pub fn parameter(&self, text: &[u8], name: &[u8]) -> Option<Parameter> {
+    /// The first parameter of a name, given in lower case: where one stands twice, which is
+    /// wrong (RFC 3261 §7.3.1), other stacks read that.
+    pub fn first_parameter(&self, text: &[u8], name: &[u8]) -> Option<Parameter> {
         Parameters::new(text, self.parameters).find(|parameter| parameter.name.of(text).eq_ignore_ascii_case(name))
     }
 
     /// Its tag, if it is that of a From or To (RFC 3261 §19.3).
     pub fn tag<'a>(&self, text: &'a [u8]) -> Option<&'a [u8]> {
-        self.parameter(text, b"tag").map(|tag| tag.value.of(text)).filter(|tag| !tag.is_empty())
+        self.first_parameter(text, b"tag").map(|tag| tag.value.of(text)).filter(|tag| !tag.is_empty())
     }
 }
 

@@ -26,7 +26,7 @@ pub enum Scheme {
 /// let text = b"sip:bob@192.0.2.1:5070;lr;s64=x?Subject=a";
 /// let uri = Uri::parse(text).unwrap();
 /// assert_eq!(uri.at.host.of(text), b"192.0.2.1");
-/// assert_eq!(uri.parameter(text, b"s64").unwrap().value.of(text), b"x");
+/// assert_eq!(uri.last_parameter(text, b"s64").unwrap().value.of(text), b"x");
 /// assert_eq!(uri.parameters.of(text), b";lr;s64=x");
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -114,15 +114,16 @@ impl Uri {
         Parameters::new(text, self.parameters)
     }
 
-    /// The last parameter of a name, which is given in lower case.
+    /// The last parameter of a name, given in lower case: ours stands behind those that
+    /// were there.
     #[inline]
-    pub fn parameter(&self, text: &[u8], name: &[u8]) -> Option<Parameter> {
+    pub fn last_parameter(&self, text: &[u8], name: &[u8]) -> Option<Parameter> {
         // Most have none.
-        if self.parameters.is_empty() { None } else { self.last_parameter(text, name) }
+        if self.parameters.is_empty() { None } else { self.find_last(text, name) }
     }
 
     /// In a URI there is neither white space nor a quote, so that the semicolons tell.
-    fn last_parameter(&self, text: &[u8], name: &[u8]) -> Option<Parameter> {
+    fn find_last(&self, text: &[u8], name: &[u8]) -> Option<Parameter> {
         let Span { mut start, end } = self.parameters;
         let mut last = None;
         while let Some(inside) = text.get(start.saturating_add(1)..end) {
@@ -316,7 +317,7 @@ mod tests {
             let (text, name) = (text.as_bytes(), name.as_bytes());
             let uri = Uri::parse(text).unwrap();
             let named = |parameter: &Parameter| parameter.name.of(text).eq_ignore_ascii_case(name);
-            prop_assert_eq!(uri.parameter(text, name), uri.parameters(text).filter(named).last());
+            prop_assert_eq!(uri.last_parameter(text, name), uri.parameters(text).filter(named).last());
         }
     }
 }

@@ -68,7 +68,7 @@ fn invite<'a>(call_id: &'a [u8], wanted: &'a [Wanted]) -> Signal<'a> {
     }
 }
 
-/// Spec section 5: what is promised in a message is open before it leaves.
+/// What is promised in a message is open before it leaves.
 #[test]
 fn a_taken_port_is_replaced_before_the_message_leaves() {
     let (shared, _notices, ports) = shared();

@@ -115,10 +115,14 @@ impl Checker<'_> {
     }
 
     fn rules(&self, field: &str) -> Rules<'_> {
+        let identity = matches!(field, "from" | "to");
+        let passage = self.passage;
         Rules {
-            config: self.passage.config,
-            from_v4: self.passage.local.is_ipv4(),
-            identity: matches!(field, "from" | "to"),
+            config: passage.config,
+            from_v4: passage.local.is_ipv4(),
+            identity,
+            rest_stays: identity || uris::is_ours(passage.config, passage.to),
+            rest_returns: identity || uris::is_ours(passage.config, passage.remote),
             bare: matches!(field, "policy-id" | "trigger-consent"),
         }
     }

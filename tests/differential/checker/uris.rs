@@ -12,6 +12,11 @@ pub(crate) struct Rules<'a> {
     pub from_v4: bool,
     /// It stands in From or To.
     pub(crate) identity: bool,
+    /// What a token has beyond WRITTEN stays behind: there, and on the first pass of a
+    /// hairpin.
+    pub(crate) rest_stays: bool,
+    /// And returns into it: there, and on the second one.
+    pub(crate) rest_returns: bool,
     /// Only rule 1 counts.
     pub(crate) bare: bool,
 }
@@ -180,20 +185,14 @@ impl Rules<'_> {
         address.is_ipv4() == self.from_v4
     }
 
-    fn is_ours(&self, endpoint: SocketAddr) -> bool {
-        self.config.listen.iter().any(|(_, &listen)| listen == endpoint)
-            || self.config.maps.iter().any(|map| map.fake == endpoint)
-    }
-
     /// What a token behind an address of ours gives back.
     fn restored(&self, old: &Parts) -> Option<Parts> {
-        let endpoint = old.endpoint().filter(|endpoint| self.is_here(endpoint.ip()) && self.is_ours(*endpoint))?;
-        debug_assert!(self.is_ours(endpoint));
-        self.take_token(old)
+        let endpoint = old.endpoint().filter(|endpoint| self.is_here(endpoint.ip()) && is_ours(self.config, *endpoint));
+        endpoint.and_then(|_| self.take_token(old, self.rest_stays))
     }
 
     /// The same, wherever it stands.
-    fn take_token(&self, old: &Parts) -> Option<Parts> {
+    fn take_token(&self, old: &Parts, rest_stays: bool) -> Option<Parts> {
         let at = old.parameters.iter().rposition(|parameter| name_of(parameter) == "s64")?;
         let value = value_of(&old.parameters[at]).to_owned();
         let (written, beyond) = value.split_at(value.find('_').unwrap_or(value.len()));
@@ -203,7 +202,7 @@ impl Rules<'_> {
         let (host, port) = read_written(written)?;
         let mut new = old.clone();
         rename(&mut new.parameters, Some(at), -1);
-        if self.identity && !beyond.is_empty() {
+        if rest_stays && !beyond.is_empty() {
             new.parameters[at] = format!("s64x={beyond}");
             new.set_target(&host, port);
         } else {
@@ -243,10 +242,11 @@ impl Rules<'_> {
         let stand_in = map.map_or(self.config.listen[family], |map| map.fake);
         let written = dashed(old.target()) + &old.port.as_ref().map(|port| format!("~{port}")).unwrap_or_default();
         let mut expected = old.clone();
-        let kept = expected.parameters.iter().rposition(|parameter| name_of(parameter) == "s64x");
-        let kept = kept.filter(|&at| {
-            self.identity && is_beyond(value_of(&old.parameters[at])) && value_of(&old.parameters[at]).starts_with('_')
-        });
+        let is_rest = |parameter: &String| {
+            let value = value_of(parameter);
+            name_of(parameter) == "s64x" && value.starts_with('_') && is_beyond(value)
+        };
+        let kept = expected.parameters.iter().position(is_rest).filter(|_| self.rest_returns);
         rename(&mut expected.parameters, kept, 1);
         expected.set_target(&shown(stand_in.ip()), (stand_in.port() != 5060).then(|| stand_in.port().to_string()));
         if let Some(at) = kept {
@@ -273,7 +273,7 @@ impl Rules<'_> {
         let Some(old) = Parts::read(before).filter(|old| old.endpoint().is_some() && !is_odd(before)) else {
             return Err(first);
         };
-        let mut may: Vec<String> = self.take_token(&old).iter().map(Parts::write).collect();
+        let mut may: Vec<String> = self.take_token(&old, false).iter().map(Parts::write).collect();
         let mut without = old.clone();
         let last = without.parameters.iter().rposition(|parameter| name_of(parameter) == "s64");
         let token = last.filter(|&at| is_token(value_of(&old.parameters[at])));
@@ -297,6 +297,11 @@ impl Rules<'_> {
         }
         if may.iter().any(|may| may == after) { Ok(()) } else { Err(format!("{first}; nor is it any of {may:?}")) }
     }
+}
+
+/// Whether one of our sockets is there.
+pub(crate) fn is_ours(config: &Config, endpoint: SocketAddr) -> bool {
+    config.listen.iter().any(|(_, &listen)| listen == endpoint) || config.maps.iter().any(|map| map.fake == endpoint)
 }
 
 fn same(expected: &str, after: &str, why: &str) -> Result<(), String> {
