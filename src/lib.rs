@@ -8,7 +8,7 @@
 //!
 //! | layer  | modules | what |
 //! |--------|---------|------|
-//! | shell  | `main` [`cli`] [`check`] [`secret`] [`logging`] [`process`] [`sandbox`] [`clock`] [`escaped`] [`blank`] [`diff`] [`paper`] [`interfaces`] [`socket`] `task` `orders` [`resolver`] [`observer`] [`hep`] [`pcap`] [`record`] [`signalling`] [`relay`] [`status`] [`metrics`] [`control`] [`service`] [`daemon`] [`takeover`] [`transcript`] | sockets, clocks, threads, files, logs |
+//! | shell  | `main` [`cli`] [`check`] [`secret`] [`logging`] [`process`] [`sandbox`] [`clock`] [`escaped`] [`blank`] [`decimal`] [`diff`] [`paper`] [`interfaces`] [`socket`] `task` `orders` [`resolver`] [`observer`] [`hep`] [`pcap`] [`record`] [`signalling`] [`relay`] [`status`] [`metrics`] [`control`] [`service`] [`daemon`] [`takeover`] [`transcript`] | sockets, clocks, threads, files, logs |
 //! | proxy  | [`proxy`] | the daemon without sockets |
 //! | decide | [`route`] [`rewrite`] [`recording`], beside them [`media`] | where a message goes and how it leaves; who may speak on a stream |
 //! | ground | [`family`] [`hashing`] [`siphash`] [`config`] [`address`] [`token`] [`limit`] [`branch`] [`target`] [`reason`] [`streams`] [`edit`] | values and bytes |
@@ -21,6 +21,7 @@ pub mod cli;
 pub mod clock;
 pub mod control;
 pub mod daemon;
+pub mod decimal;
 pub mod diff;
 pub mod escaped;
 pub mod hep;

@@ -10,6 +10,8 @@ use tracing::field::{Field, Visit};
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
 
+use crate::decimal::Decimal;
+
 /// The event as an object on a line.
 pub(super) fn write(event: &Event<'_>, line: &mut String) -> fmt::Result {
     line.push_str("{\"time\":\"");
@@ -46,6 +48,10 @@ impl Visit for Fields<'_> {
 
     fn record_u64(&mut self, field: &Field, value: u64) {
         self.member(field, format_args!("{value}"));
+    }
+
+    fn record_f64(&mut self, field: &Field, value: f64) {
+        self.member(field, format_args!("{}", Decimal(value)));
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {

@@ -7,6 +7,8 @@ use tracing::{Event, Level};
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
 
+use crate::decimal::Decimal;
+
 /// The event as a line, with its time (UTC) and level in front where they are wanted.
 pub(super) fn write(event: &Event<'_>, with_time: bool, line: &mut String) -> fmt::Result {
     if with_time {
@@ -44,6 +46,10 @@ impl Visit for Fields<'_> {
             "message" => self.record_debug(field, &format_args!("{value}")),
             _ => self.record_debug(field, &value),
         }
+    }
+
+    fn record_f64(&mut self, field: &Field, value: f64) {
+        self.record_debug(field, &format_args!("{}", Decimal(value)));
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {

@@ -2,6 +2,7 @@
 
 use std::fmt::{self, Write};
 
+use crate::decimal::Decimal;
 use crate::status::{CallState, Ended, Kind, Leg, Media, Messages, SILENT, Snapshot, State};
 
 /// All figures. `not_captured` copies of messages were lost to those who look.
@@ -38,7 +39,7 @@ impl Exposition {
         self.family("build_info", Type::Gauge, "The version of the daemon.")?;
         self.sample("build_info", &[("version", snapshot.version)], 1)?;
         self.family("start_time_seconds", Type::Gauge, "When the daemon started, since 1970.")?;
-        self.sample("start_time_seconds", &[], format_args!("{:.3}", snapshot.time - snapshot.uptime))?;
+        self.sample("start_time_seconds", &[], format_args!("{:.3}", Decimal(snapshot.time - snapshot.uptime)))?;
         self.family("leaving", Type::Gauge, "1 after SIGHUP: no new calls, the end after the last one.")?;
         self.sample("leaving", &[], u8::from(snapshot.state == State::Leaving))
     }
@@ -124,7 +125,7 @@ impl Exposition {
             if let Some(ago) = party.last_heard {
                 let kind = if party.kind == Kind::Uplink { "uplink" } else { "phone" };
                 let labels = [("kind", kind), ("family", party.family), ("address", &party.address)];
-                self.sample(NAME, &labels, format_args!("{:.3}", snapshot.time - ago))?;
+                self.sample(NAME, &labels, format_args!("{:.3}", Decimal(snapshot.time - ago)))?;
             }
         }
         Ok(())

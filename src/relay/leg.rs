@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::{Ending, Failures};
+use crate::decimal::Decimal;
 use crate::family::Family;
 use crate::media::stream::Report;
 
@@ -84,7 +85,7 @@ impl fmt::Display for Heard {
             let per_mille = lost.saturating_mul(1000) / packets.saturating_add(lost).max(1);
             write!(f, " ({}.{} %)", per_mille / 10, per_mille % 10)?;
         }
-        jitter.map_or(Ok(()), |jitter| write!(f, ", jitter {jitter:.1} ms"))
+        jitter.map_or(Ok(()), |jitter| write!(f, ", jitter {:.1} ms", Decimal(jitter)))
     }
 }
 

@@ -11,6 +11,7 @@ use std::time::Duration;
 use super::Ending;
 use super::ending::Length;
 use super::leg::Leg;
+use crate::decimal::Decimal;
 use crate::media::command::{End, Wish};
 
 /// A party that was not heard for this long, while the other was, has stopped.
@@ -137,7 +138,7 @@ impl Party<'_> {
             write!(f, "; {whole}.{tenths} % of what the {name} sent was lost on its way here")?;
         }
         if let Some(jitter) = leg.jitter.filter(|&jitter| rtp >= ENOUGH && jitter >= UNEVEN) {
-            write!(f, "; what the {name} sent came unevenly (jitter {jitter:.0} ms)")?;
+            write!(f, "; what the {name} sent came unevenly (jitter {:.0} ms)", Decimal(jitter))?;
         }
         self.stopped(other, f)
     }

@@ -4,6 +4,7 @@ use std::fmt::{self, Write};
 use std::net::Ipv4Addr;
 
 use super::{Call, CallState, Kind, Leg, Limit, Party, SILENT, Snapshot, State};
+use crate::decimal::Decimal;
 
 /// Columns of a terminal.
 const WIDTH: usize = 80;
@@ -127,7 +128,7 @@ pub fn hears(from: &Leg, other: &str, state: CallState, age: f64) -> String {
         };
     }
     let of = from.packets.saturating_add(from.lost);
-    let jitter = from.jitter_ms.map_or_else(String::new, |jitter| format!(", jitter {jitter:.0} ms"));
+    let jitter = from.jitter_ms.map_or_else(String::new, |jitter| format!(", jitter {:.0} ms", Decimal(jitter)));
     let lost = Lost { lost: from.lost, of };
     format!("hears the {other}: {} packets, {lost}{jitter}", from.packets)
 }
