@@ -104,6 +104,18 @@ fn nft_takes_the_firewall_lines() {
     assert!(output.status.success(), "{}", said(&output));
 }
 
+/// A router passes on packets of others to ports that are ours here: those need NAT.
+#[test]
+fn the_firewall_lines_leave_what_is_for_others_tracked() {
+    for line in read("etc/sipproxy64.nft").lines().filter(|line| line.ends_with("notrack")) {
+        let line = line.trim_start();
+        let is_ours = ["ip daddr $ours4 ", "ip6 daddr $ours6 ", "ip saddr $ours4 ", "ip6 saddr $ours6 "]
+            .iter()
+            .any(|ours| line.starts_with(ours));
+        assert!(is_ours, "{line}");
+    }
+}
+
 /// "add" puts each fake on the interface, once, and "remove" takes off those alone.
 #[test]
 fn addresses_of_the_maps_come_and_go() {
@@ -187,6 +199,9 @@ procd_open_instance() { :; }
 procd_set_param() { echo "procd: $*"; }
 procd_close_instance() { :; }
 procd_send_signal() { echo "procd: signal $*"; }
+procd_running() { [ "$running" = 1 ]; }
+stop() { echo "rc: stop"; }
+start() { echo "rc: start"; }
 chown() { echo "chown: $*"; }
 addresses() { echo "addresses: $*"; }
 uci_enabled=1 uci_listen4=192.0.2.1 uci_listen6=2001:db8::1 uci_uplink6=2001:db8:456::12 uci_rtp_ports=20000-20999
@@ -195,9 +210,15 @@ uci_list_map="192.0.2.101=2001:db8::101 192.0.2.102=2001:db8::102"
 . openwrt/files/sipproxy64.init
 CONFIG="$0/sipproxy64.conf" STATE="$0/state" RUN="$0/run" PROG="$1" ADDRESSES=addresses
 start_service
-uci_list_map="$uci_list_map 192.0.2.103=2001:db8::103"
+running=1 uci_list_map="$uci_list_map 192.0.2.103=2001:db8::103"
 reload_service
 stop_service
+running=0
+echo "it does not run"; reload_service
+running=1 uci_rtp_ports=30000-30999
+echo "other ports"; reload_service
+uci_enabled=0
+echo "disabled"; reload_service
 "#;
 
 /// By the shell that OpenWrt has, too.
@@ -220,12 +241,13 @@ fn openwrt_makes_a_configuration_of_uci() {
             // A new stand-in is there before it is bound.
             format!("addresses: add br-lan {path}/sipproxy64.conf\nprocd: signal sipproxy64 * USR2"),
             format!("addresses: remove br-lan {path}/sipproxy64.conf"),
+            "it does not run\nrc: stop\nrc: start\nother ports\nrc: stop\nrc: start\ndisabled\nrc: stop\n".to_owned(),
         ];
         for line in lines {
             assert!(said.contains(&line), "{line} in {said}");
         }
         let wanted = format!(
-            "listen4 192.0.2.1\nlisten6 2001:db8::1\nuplink6 2001:db8:456::12\nrtp-ports 20000-20999\n\
+            "listen4 192.0.2.1\nlisten6 2001:db8::1\nuplink6 2001:db8:456::12\nrtp-ports 30000-30999\n\
              no-foreign-challenges\nmap 192.0.2.101=2001:db8::101\nmap 192.0.2.102=2001:db8::102\n\
              map 192.0.2.103=2001:db8::103\nsecret {path}/state/secret\n"
         );
