@@ -25,6 +25,7 @@ mod lines;
 mod links;
 mod local;
 mod missing;
+mod registrations;
 mod shared;
 mod sockets;
 mod tally;

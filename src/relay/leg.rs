@@ -96,6 +96,6 @@ mod tests {
     #[test]
     fn figures_are_in_units_that_people_read() {
         let leg = Leg { packets: 998, bytes: 171_656, lost: 2, jitter: Some(4.25), ..Leg::default() };
-        assert_eq!(Heard(leg).to_string(), "998 packets, 171 kB, 2 lost (0.2 %), jitter 4.2 ms");
+        assert_eq!(Heard(leg).to_string(), "998 packets, 171 kB, 2 lost (0.2 %), jitter 4.3 ms");
     }
 }

@@ -212,6 +212,11 @@ impl Shared {
         self.count(now, trouble, 1, Last::Toward(to));
     }
 
+    /// Counts a trouble that a message tells of, which passes from one to the other, likewise.
+    pub(super) fn trouble_passing(&self, now: Duration, trouble: Trouble, from: SocketAddr, to: SocketAddr) {
+        self.count(now, trouble, 1, Last::Passing(from, to));
+    }
+
     /// Counts a trouble that came so many times, and logs it likewise.
     pub(super) fn troubles_of(&self, now: Duration, trouble: Trouble, times: u64) {
         self.count(now, trouble, times, Last::Unknown);

@@ -8,6 +8,7 @@ use nix::libc;
 use tracing::field::display;
 use tracing::{info, warn};
 
+use super::registrations::Refusal;
 use crate::escaped::Escaped;
 use crate::proxy::{Datagram, Outcome, Reason};
 
@@ -37,6 +38,8 @@ pub enum Trouble {
     NotRelayable,
     /// There were no ports for a stream, or it was one too many: likewise.
     Unserved,
+    /// A registrar refused a registration.
+    Unregistered(Refusal),
 }
 
 /// What came last of a kind, as far as it is known.
@@ -48,6 +51,8 @@ pub(super) enum Last<'a> {
     Call(&'a [u8]),
     /// A message that was to leave for there.
     Toward(SocketAddr),
+    /// A message that came from there and left for there.
+    Passing(SocketAddr, SocketAddr),
     /// Nothing is known of it.
     Unknown,
 }
@@ -99,6 +104,16 @@ impl Trouble {
                     call_id, "no ports left for streams of calls, or one too many: port 0 toward the other side"
                 );
             }
+            Self::Unregistered(why) => {
+                let (registrar, phone) =
+                    if let Last::Passing(from, to) = last { (Some(from), Some(to)) } else { (None, None) };
+                info!(
+                    count,
+                    phone = phone.map(display),
+                    registrar = registrar.map(display),
+                    "registration refused: {why}"
+                );
+            }
             Self::Circling => warn!(count, "messages dropped: they came back to ourselves over and over"),
         }
     }
@@ -139,6 +154,11 @@ pub fn start_line(datagram: &[u8]) -> &[u8] {
 /// The Call-ID of a datagram, as far as a log needs it: not folded, before the body.
 pub fn call_id(datagram: &[u8]) -> &[u8] {
     value(datagram, b"call-id", b"i")
+}
+
+/// The CSeq, likewise.
+pub(super) fn cseq(datagram: &[u8]) -> &[u8] {
+    value(datagram, b"cseq", b"cseq")
 }
 
 /// The topmost Via without its parameters, likewise.

@@ -26,6 +26,7 @@ use super::counters::{Counters, LastHeard};
 use super::large::{ErrorReader, Sent, is_large};
 use super::lines::Ends;
 use super::links::link_local;
+use super::registrations::Challenges;
 use super::shared::Shared;
 use super::sockets::{Ready, SipSocket, SipSockets};
 use super::told::tell;
@@ -95,6 +96,7 @@ pub(super) struct Worker {
     /// What was to be sent and comes in again.
     returning: Vec<u8>,
     errors: ErrorReader,
+    challenges: Challenges,
     heard: Arc<LastHeard>,
     shared: Arc<Shared>,
     /// Media sockets for the calls that begin here.
@@ -119,6 +121,7 @@ impl Worker {
             backlog: Backlog::new(),
             returning: Vec::new(),
             errors: ErrorReader::new(),
+            challenges: Challenges::default(),
             heard,
             shared,
             stock: Stock::new(options, STOCK),
@@ -426,14 +429,19 @@ impl Worker {
     }
 
     /// Logs, counts and shows what became of a datagram.
-    fn record(&self, now: Duration, datagram: &Datagram<'_>, outcome: Outcome, sent: &[u8]) -> io::Result<()> {
+    fn record(&mut self, now: Duration, datagram: &Datagram<'_>, outcome: Outcome, sent: &[u8]) -> io::Result<()> {
         self.counters.count(outcome);
         if let Some(observer) = &self.observer {
             observer.message(&crossed(datagram, outcome, sent));
         }
         tell(datagram, outcome, sent);
         let trouble = match outcome {
-            Outcome::Send { refused: None, .. } => return Ok(()),
+            Outcome::Send { refused: None, to, .. } => {
+                if let Some(why) = self.challenges.hear(now, datagram.bytes) {
+                    self.shared.trouble_passing(now, Trouble::Unregistered(why), datagram.remote, to);
+                }
+                return Ok(());
+            }
             Outcome::Send { refused: Some(reason), .. } => Trouble::Refused(reason.kind()),
             Outcome::Drop(reason) => Trouble::Dropped(reason.kind()),
         };

@@ -275,6 +275,7 @@ fn troubles(signalling: &Signalling, before: Vec<Told>) -> Vec<Told> {
                 Trouble::Unbound(error) => ("ports", errno(error)),
                 Trouble::Circling => ("circling", "came back to ourselves over and over".to_owned()),
                 Trouble::NotRelayable => ("streams", "TCP, multicast and the like are not relayed".to_owned()),
+                Trouble::Unregistered(why) => ("registration", why.to_string()),
                 Trouble::Unserved => ("streams", "no ports left, or one too many".to_owned()),
                 Trouble::Overload => ("overload", "made way for calls that are there".to_owned()),
             };

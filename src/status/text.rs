@@ -169,6 +169,7 @@ fn trouble_in_words(kind: &str) -> &str {
         "too_big" => "sent again",
         "ports" => "media port not to be had",
         "streams" => "left out of a call",
+        "registration" => "registration refused",
         "circling" | "overload" => "dropped",
         other => other,
     }

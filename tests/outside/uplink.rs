@@ -194,3 +194,28 @@ fn a_phone_calls_a_name() {
         call.end_by_callee(&alice, &uplink);
     });
 }
+
+/// Whoever has a phone that does not register reads the log, and sees no messages.
+#[test]
+fn a_registration_that_is_refused_is_told() {
+    isolated(|| {
+        let mut daemon = Daemon::start();
+        let (alice, uplink) = (Party::new("alice", P1, 30000), Party::new("provider", U6, 40000));
+        let first = register(&alice, PROVIDER, 1).without_body();
+        let refuse = |number: u32, status: u16| {
+            let again = register(&alice, PROVIDER, number).replacing("Call-ID", first.value("Call-ID")).without_body();
+            alice.agent.send(&again, LISTEN4);
+            uplink.respond(&uplink.agent.receive_request("REGISTER"), status, "No", "u");
+            alice.agent.receive_response(status, &again);
+        };
+        refuse(1, 401);
+        refuse(2, 403);
+        let said = daemon.await_line("registration refused: 403");
+        for word in ["phone=192.0.2.101:5060", "registrar=[2001:db8:456::12]:5060"] {
+            assert!(said.contains(word), "`{word}` is missing in: {said}");
+        }
+        refuse(3, 401);
+        refuse(4, 401);
+        daemon.await_line("registration refused: the password is asked for again");
+    });
+}
