@@ -226,7 +226,7 @@ impl Signalling {
             Notice::Ended(ending) => {
                 self.shared.calls(now, |calls| calls.relay.ended());
                 if self.shared.endings().admits(now, &ending) {
-                    ending.log();
+                    ending.log(|address| self.source(address).name());
                 }
             }
         }

@@ -23,6 +23,18 @@ pub enum Source {
     Generic,
 }
 
+impl Source {
+    /// In a word, for people.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Ourselves => "this proxy",
+            Self::Phone(_) => "phone",
+            Self::Uplink => "uplink",
+            Self::Generic => "stranger",
+        }
+    }
+}
+
 /// Whom a request may reach. They go with the source; what comes from ourselves
 /// keeps those of its first sender, which our Via remembers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -28,14 +28,14 @@ pub struct Ending {
 }
 
 impl Ending {
-    /// Writes the line.
-    pub fn log(&self) {
+    /// Writes the line; `name` says who is at an address.
+    pub fn log(&self, name: impl Fn(SocketAddr) -> &'static str) {
         let Obituary { call_id, end, parties, caller, duration, answered, .. } = &self.obituary;
         let callee = caller.other();
         info!(
             verdict = %Verdict(self),
-            caller = %Party { side: *caller, address: parties[*caller] },
-            callee = %Party { side: callee, address: parties[callee] },
+            caller = %Party { side: *caller, party: parties[*caller].map(|at| (at, name(at))) },
+            callee = %Party { side: callee, party: parties[callee].map(|at| (at, name(at))) },
             duration = %Length(*duration),
             answered,
             from_caller = %Heard(Leg::of(self, *caller)),
@@ -46,16 +46,16 @@ impl Ending {
     }
 }
 
-/// `192.0.2.101:5060 (IPv4)`.
+/// `192.0.2.101:5060 (IPv4, phone)`.
 struct Party {
     side: Family,
-    address: Option<SocketAddr>,
+    party: Option<(SocketAddr, &'static str)>,
 }
 
 impl fmt::Display for Party {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.address {
-            Some(address) => write!(f, "{address} ({})", self.side),
+        match self.party {
+            Some((address, name)) => write!(f, "{address} ({}, {name})", self.side),
             None => write!(f, "unknown ({})", self.side),
         }
     }
@@ -90,7 +90,8 @@ impl fmt::Display for Ended {
             End::Bye(side) => write!(f, "the {} hung up", role(side, self.caller)),
             End::Failed(status @ (401 | 407)) => write!(f, "asked for a password ({status})"),
             End::Failed(487) => f.write_str("the caller gave up (487)"),
-            End::Failed(status) => write!(f, "not accepted ({status})"),
+            End::Failed(status) => write!(f, "not accepted by the callee ({status})"),
+            End::NoPorts => f.write_str("refused by this proxy, as there were no media ports (503)"),
             End::Silence(time) => write!(f, "silence for {}", Length(time)),
             End::Shutdown => f.write_str("this proxy was stopped"),
         }
@@ -114,7 +115,7 @@ mod tests {
     #[test]
     fn the_end_is_told_by_role() {
         assert_eq!(Ended { end: End::Bye(Family::V4), caller: Family::V6 }.to_string(), "the callee hung up");
-        assert_eq!(Ended { end: End::Failed(486), caller: Family::V6 }.to_string(), "not accepted (486)");
+        assert_eq!(Ended { end: End::Failed(486), caller: Family::V6 }.to_string(), "not accepted by the callee (486)");
         assert_eq!(Ended { end: End::Failed(407), caller: Family::V4 }.to_string(), "asked for a password (407)");
     }
 }

@@ -66,7 +66,7 @@ impl Verdict<'_> {
                 f.write_str("never answered: no response at all came for the INVITE, nobody is there or it was lost; ")
             }
             End::Failed(401 | 407) => f.write_str("the caller calls again if it has one; "),
-            End::Failed(_) | End::Bye(_) | End::Shutdown => f.write_str("the call was not answered; "),
+            End::Failed(_) | End::NoPorts | End::Bye(_) | End::Shutdown => f.write_str("the call was not answered; "),
         }
     }
 }

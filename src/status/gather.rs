@@ -395,7 +395,7 @@ impl Ended {
             End::Bye(_) => &mut self.hung_up,
             // No call yet: the next INVITE brings the password.
             End::Failed(401 | 407) | End::Shutdown => return,
-            End::Failed(_) => &mut self.failed,
+            End::Failed(_) | End::NoPorts => &mut self.failed,
             End::Silence(_) => &mut self.silent,
         };
         *count = count.saturating_add(1);

@@ -76,7 +76,7 @@ fn a_refusal_with_a_description_that_nobody_can_read_ends_it() {
             let busy = response_to(&ringing.received.message, 486, "Busy Here", &ringing.to_tag);
             callee.agent.respond(&ringing.received, &busy.with_sdp("v=0\r\nm=audio x RTP/AVP 0\r\n".to_owned()));
             caller.agent.receive_response(486, &ringing.invite);
-            scene.daemon.await_line("not accepted (486)");
+            scene.daemon.await_line("not accepted by the callee (486)");
         });
     });
 }
@@ -108,8 +108,8 @@ fn a_bye_of_another_dialog_ends_nothing() {
 fn a_failure_ends_it() {
     isolated(|| {
         for (status, words) in [
-            (486, "call ended: not accepted (486)"),
-            (603, "call ended: not accepted (603)"),
+            (486, "call ended: not accepted by the callee (486)"),
+            (603, "call ended: not accepted by the callee (603)"),
             (487, "call ended: the caller gave up (487)"),
             (407, "call ended: asked for a password (407) verdict=the caller calls again if it has one; "),
         ] {

@@ -169,9 +169,9 @@ fn a_thousand_calls_of_a_stranger_leave_a_few_hundred_lines() {
         phone.agent.send(&invite, LISTEN4);
         provider.respond(&provider.agent.receive_request("INVITE"), 603, "Decline", "no");
         phone.agent.receive_response(603, &invite);
-        daemon.await_text("not accepted (603)");
+        daemon.await_text("not accepted by the callee (603)");
         let log = daemon.end();
-        let lines = log.lines().filter(|line| line.contains("not accepted (486)")).count();
+        let lines = log.lines().filter(|line| line.contains("not accepted by the callee (486)")).count();
         // So many at once, and one more for each second that it took.
         let most = 301 + usize::try_from(since.elapsed().as_secs()).unwrap();
         assert!((300..=most).contains(&lines), "{lines} lines of {most}");

@@ -147,6 +147,8 @@ pub enum End {
     Bye(Family),
     /// A final response to the INVITE that was no success.
     Failed(u16),
+    /// There were no ports for it: the INVITE went to nobody.
+    NoPorts,
     /// Silence, for this long.
     Silence(Duration),
     /// The process ends.

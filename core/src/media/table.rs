@@ -263,7 +263,7 @@ impl Table {
         line.legs = PerFamily::default();
         self.limits.release_stream(session.asked_by);
         if session.is_new() {
-            self.end(now, owner.session, End::Failed(503));
+            self.end(now, owner.session, End::NoPorts);
         }
         false
     }
