@@ -28,7 +28,7 @@ use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
-use tracing::{debug, warn};
+use tracing::{debug, info, warn};
 
 use crate::task;
 
@@ -156,7 +156,14 @@ impl Control {
     /// Where the path was given and cannot be had. At the default path that is
     /// only a warning.
     pub fn open(place: &Place) -> Result<Option<Self>, ControlError> {
-        let Some(path) = place.path() else { return Ok(None) };
+        let Some(path) = place.path() else {
+            if *place == Place::Usual {
+                info!(
+                    "no control socket, as neither root nor XDG_RUNTIME_DIR names a folder for it; --control PATH does"
+                );
+            }
+            return Ok(None);
+        };
         match (Self::at(&path), place) {
             (Ok(control), _) => Ok(Some(control)),
             (Err(error), Place::Given(_)) => Err(error),

@@ -7,6 +7,7 @@ mod text;
 use std::io::{self, Write};
 use std::os::unix::fs::MetadataExt;
 use std::panic;
+use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use syslog_tracing::{Facility, Options, Syslog};
@@ -30,6 +31,9 @@ pub enum Destination {
     Syslog,
 }
 
+/// Where the system's log takes lines (syslog(3)).
+const SYSLOG: &str = "/dev/log";
+
 /// What a line looks like.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Form {
@@ -44,6 +48,14 @@ pub enum Form {
 /// errors, 0 for what an administrator wants to know, 1 for every datagram, 2
 /// for what is in it.
 pub fn start(destination: Destination, form: Form, verbosity: i8) {
+    if destination == Destination::Syslog && !Path::new(SYSLOG).exists() {
+        // It is no error: somebody may come there later.
+        let _ = writeln!(
+            io::stderr(),
+            "sipproxy64: --log syslog: nobody listens at {SYSLOG}; what is said is lost until somebody does, --log \
+             stderr shows it"
+        );
+    }
     let (front, sink) = match syslog(destination) {
         Some(syslog) => (Front::Nothing, Sink::Syslog(syslog)),
         None if stderr_is_journal() => (Front::Priority, Sink::Stderr),

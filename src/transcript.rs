@@ -127,6 +127,9 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
     std::fs::read(path)
 }
 
+/// What the line above a message must be.
+const HEAD: &str = "write >> udp SOURCE -> DESTINATION, for example >> udp 192.0.2.101:5060 -> 192.0.2.1:5060";
+
 /// One record of a file.
 #[derive(Debug, PartialEq, Eq)]
 struct Record<'a> {
@@ -148,16 +151,15 @@ fn records(text: &[u8]) -> Result<Vec<Record<'_>>, (usize, String)> {
         let number = index.saturating_add(1);
         let behind = at + line.len();
         if let Some(addresses) = line.strip_prefix(RECORD.as_bytes()) {
-            let (remote, local) = addresses_of(addresses).ok_or_else(|| {
-                let what = "write >> udp SOURCE -> DESTINATION, for example >> udp 192.0.2.101:5060 -> 192.0.2.1:5060";
-                (number, what.to_string())
-            })?;
+            let (remote, local) = addresses_of(addresses).ok_or_else(|| (number, HEAD.to_string()))?;
             let bytes = text.get(behind..behind).unwrap_or_default();
             records.push(Record { line: number, what: What::Message(Datagram { local, remote, bytes }) });
         } else if let Some((side, uplink)) = uplink_of(line) {
             let what = "write >> uplink6 ADDRESS..., for example >> uplink6 2001:db8:456::12";
             let addresses = uplink.ok_or_else(|| (number, what.to_string()))?;
             records.push(Record { line: number, what: What::Uplink(side, addresses) });
+        } else if line.starts_with(b">>") && line.windows(4).any(|part| part == b" -> ") {
+            return Err((number, HEAD.to_string()));
         } else if let Some(Record { what: What::Message(message), .. }) = records.last_mut() {
             let start = at.saturating_sub(message.bytes.len());
             message.bytes = text.get(start..behind).unwrap_or_default();

@@ -41,7 +41,7 @@ pub enum Reason {
     #[error("the sender may not call this address")]
     Forbidden,
     /// A name or number, and no uplink on the outgoing side.
-    #[error("no uplink to ask for this address")]
+    #[error("no uplink to ask for this address; --uplink4 or --uplink6 would name one")]
     NoUplink,
     /// The name of the uplink has not been found yet.
     #[error("the uplink's name is not resolved yet")]

@@ -16,17 +16,8 @@ _sipproxy64() {
             ",$1")
                 cmd="sipproxy64"
                 ;;
-            sipproxy64,help)
-                cmd="sipproxy64__subcmd__help"
-                ;;
             sipproxy64,status)
                 cmd="sipproxy64__subcmd__status"
-                ;;
-            sipproxy64__subcmd__help,help)
-                cmd="sipproxy64__subcmd__help__subcmd__help"
-                ;;
-            sipproxy64__subcmd__help,status)
-                cmd="sipproxy64__subcmd__help__subcmd__status"
                 ;;
             *)
                 ;;
@@ -35,7 +26,7 @@ _sipproxy64() {
 
     case "${cmd}" in
         sipproxy64)
-            opts="-l -L -u -U -m -p -w -d -P -v -q -c -t -h -V --listen4 --listen6 --uplink4 --uplink6 --map --name --rtp-ports --rtp-timeout --ringing-timeout --hold-timeout --latch --max-calls --max-calls-per-source --dscp --batch-us --no-foreign-challenges --wrapper --lenient --secret --freebind --takeover --control --metrics --hep --hep-id --pcap --pcap-rtp --pcap-size --record --anonymise --daemon --pid-file --user --no-sandbox --log --log-format --verbose --quiet --config --check --test --help --version status help"
+            opts="-l -L -u -U -m -p -w -d -P -v -q -c -t -h -V --listen4 --listen6 --uplink4 --uplink6 --map --name --rtp-ports --rtp-timeout --ringing-timeout --hold-timeout --latch --max-calls --max-calls-per-source --dscp --batch-us --no-foreign-challenges --wrapper --lenient --secret --freebind --takeover --control --metrics --hep --hep-id --pcap --pcap-rtp --pcap-size --record --anonymise --daemon --pid-file --user --no-sandbox --log --log-format --verbose --quiet --config --check --test --help --version status"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -106,7 +97,7 @@ _sipproxy64() {
                     return 0
                     ;;
                 --latch)
-                    COMPREPLY=($(compgen -f "${cur}"))
+                    COMPREPLY=($(compgen -W "signalled first off" -- "${cur}"))
                     return 0
                     ;;
                 --max-calls)
@@ -174,11 +165,11 @@ _sipproxy64() {
                     return 0
                     ;;
                 --log)
-                    COMPREPLY=($(compgen -f "${cur}"))
+                    COMPREPLY=($(compgen -W "stderr syslog" -- "${cur}"))
                     return 0
                     ;;
                 --log-format)
-                    COMPREPLY=($(compgen -f "${cur}"))
+                    COMPREPLY=($(compgen -W "text json" -- "${cur}"))
                     return 0
                     ;;
                 --config)
@@ -197,48 +188,6 @@ _sipproxy64() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        sipproxy64__subcmd__help)
-            opts="status help"
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        sipproxy64__subcmd__help__subcmd__help)
-            opts=""
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        sipproxy64__subcmd__help__subcmd__status)
-            opts=""
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
                 *)
                     COMPREPLY=()
                     ;;

@@ -34,7 +34,9 @@ complete -c sipproxy64 -n "__fish_sipproxy64_needs_command" -s p -l rtp-ports -d
 complete -c sipproxy64 -n "__fish_sipproxy64_needs_command" -l rtp-timeout -d 'Silence that ends an answered call, in seconds [default: 60]' -r
 complete -c sipproxy64 -n "__fish_sipproxy64_needs_command" -l ringing-timeout -d 'Silence that ends a ringing call, in seconds [default: 180]' -r
 complete -c sipproxy64 -n "__fish_sipproxy64_needs_command" -l hold-timeout -d 'Silence that ends a call on hold, in seconds [default: 3600]' -r
-complete -c sipproxy64 -n "__fish_sipproxy64_needs_command" -l latch -d 'Whom media may come from [default: signalled]' -r
+complete -c sipproxy64 -n "__fish_sipproxy64_needs_command" -l latch -d 'Whom media may come from [default: signalled]' -r -f -a "signalled\t''
+first\t''
+off\t''"
 complete -c sipproxy64 -n "__fish_sipproxy64_needs_command" -l max-calls -d 'Calls with media at once [default: as the media ports allow]' -r
 complete -c sipproxy64 -n "__fish_sipproxy64_needs_command" -l max-calls-per-source -d 'Of these asked for by one stranger, an IPv4 address or IPv6 /64 [default: 32]' -r
 complete -c sipproxy64 -n "__fish_sipproxy64_needs_command" -l dscp -d 'DSCP of relayed media, 46 for EF [default: as the system has it]' -r
@@ -50,8 +52,10 @@ complete -c sipproxy64 -n "__fish_sipproxy64_needs_command" -l pcap-size -d 'At 
 complete -c sipproxy64 -n "__fish_sipproxy64_needs_command" -l record -d 'Record each call as a test, in a directory of its own under this one' -r -F
 complete -c sipproxy64 -n "__fish_sipproxy64_needs_command" -s P -l pid-file -d 'File for the number of the process' -r -F
 complete -c sipproxy64 -n "__fish_sipproxy64_needs_command" -l user -d 'Whom to become once all is bound' -r
-complete -c sipproxy64 -n "__fish_sipproxy64_needs_command" -l log -d 'Where the log goes [default: stderr, with --daemon syslog]' -r
-complete -c sipproxy64 -n "__fish_sipproxy64_needs_command" -l log-format -d 'What a line of the log looks like [default: text]' -r
+complete -c sipproxy64 -n "__fish_sipproxy64_needs_command" -l log -d 'Where the log goes [default: stderr, with --daemon syslog]' -r -f -a "stderr\t''
+syslog\t''"
+complete -c sipproxy64 -n "__fish_sipproxy64_needs_command" -l log-format -d 'What a line of the log looks like [default: text]' -r -f -a "text\t''
+json\t''"
 complete -c sipproxy64 -n "__fish_sipproxy64_needs_command" -s c -l config -d 'File with more options, one a line, without dashes' -r -F
 complete -c sipproxy64 -n "__fish_sipproxy64_needs_command" -s t -l test -d 'Print instead of sending; with files, read recorded messages' -r -F
 complete -c sipproxy64 -n "__fish_sipproxy64_needs_command" -l no-foreign-challenges -d 'Let nobody but uplinks and phones ask phones for their password'
@@ -68,11 +72,8 @@ complete -c sipproxy64 -n "__fish_sipproxy64_needs_command" -l check -d 'Say wha
 complete -c sipproxy64 -n "__fish_sipproxy64_needs_command" -s h -l help -d 'Print help'
 complete -c sipproxy64 -n "__fish_sipproxy64_needs_command" -s V -l version -d 'Print version'
 complete -c sipproxy64 -n "__fish_sipproxy64_needs_command" -f -a "status" -d 'Shows what a running sipproxy64 does'
-complete -c sipproxy64 -n "__fish_sipproxy64_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c sipproxy64 -n "__fish_sipproxy64_using_subcommand status" -l control -d 'The control socket of the daemon [default: the usual one]' -r
 complete -c sipproxy64 -n "__fish_sipproxy64_using_subcommand status" -l json -d 'For programs: one object of JSON'
 complete -c sipproxy64 -n "__fish_sipproxy64_using_subcommand status" -l watch -d 'Show it anew each second; q ends'
 complete -c sipproxy64 -n "__fish_sipproxy64_using_subcommand status" -s h -l help -d 'Print help'
 complete -c sipproxy64 -n "__fish_sipproxy64_using_subcommand status" -s V -l version -d 'Print version'
-complete -c sipproxy64 -n "__fish_sipproxy64_using_subcommand help; and not __fish_seen_subcommand_from status help" -f -a "status" -d 'Shows what a running sipproxy64 does'
-complete -c sipproxy64 -n "__fish_sipproxy64_using_subcommand help; and not __fish_seen_subcommand_from status help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'

@@ -19,6 +19,7 @@ pub(crate) fn all(config: &Config) -> Vec<String> {
         format!("the fake of {} is {kind}, which IPv6 hosts reach badly or not at all", Plain(map.phone))
     }));
     warnings.extend(ports_in_addresses(config));
+    warnings.extend(sip_among_media(config));
     warnings.extend(limits::files_advice(config));
     let read = |file: &str| fs::read_to_string(file).unwrap_or_default();
     let helper = read("/proc/sys/net/netfilter/nf_conntrack_helper");
@@ -30,6 +31,16 @@ fn of_listen(address: IpAddr) -> Option<String> {
     let kind = embedded(address)?;
     Some(format!(
         "the listen address {address} is {kind}, which IPv6 hosts reach badly or not at all; take a native one"
+    ))
+}
+
+/// A SIP socket that lies among the media ports: no call can have that pair.
+fn sip_among_media(config: &Config) -> Option<String> {
+    let (low, high) = config.rtp_ports.bounds();
+    let (_, listen) = config.listen.iter().find(|(_, listen)| (low..=high).contains(&listen.port()))?;
+    Some(format!(
+        "--rtp-ports {low}-{high} has the port of SIP at {} in it; take others for one of the two",
+        Plain(*listen)
     ))
 }
 

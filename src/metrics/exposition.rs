@@ -120,13 +120,12 @@ impl Exposition {
 
     fn parties(&mut self, snapshot: &Snapshot) -> fmt::Result {
         const NAME: &str = "party_last_heard_timestamp_seconds";
-        self.family(NAME, Type::Gauge, "When the last SIP message of a phone or uplink came, since 1970.")?;
+        self.family(NAME, Type::Gauge, "When the last SIP message of a phone or uplink came, since 1970; 0: none.")?;
         for party in &snapshot.parties {
-            if let Some(ago) = party.last_heard {
-                let kind = if party.kind == Kind::Uplink { "uplink" } else { "phone" };
-                let labels = [("kind", kind), ("family", party.family), ("address", &party.address)];
-                self.sample(NAME, &labels, format_args!("{:.3}", Decimal(snapshot.time - ago)))?;
-            }
+            let kind = if party.kind == Kind::Uplink { "uplink" } else { "phone" };
+            let labels = [("kind", kind), ("family", party.family), ("address", &party.address)];
+            let heard = party.last_heard.map_or(0.0, |ago| snapshot.time - ago);
+            self.sample(NAME, &labels, format_args!("{:.3}", Decimal(heard)))?;
         }
         Ok(())
     }

@@ -97,7 +97,10 @@ impl<'a> Request<'a> {
         });
         let (Some(host), None) = (hosts.next(), hosts.next()) else { return Err(bad()) };
         if !is_ours(host, names) {
-            return Err(Reply::refusal("421 Misdirected Request"));
+            let advice = "open this page by its numeric address, or name the host that you called it by with --name";
+            let body = format!("421 Misdirected Request: {advice}\n").into_bytes();
+            let plain = Reply::refusal("421 Misdirected Request");
+            return Err(Reply { body, ..plain });
         }
         let path = target.split('?').next().unwrap_or_default();
         if path.starts_with('/') { Ok(Self { path }) } else { Err(bad()) }

@@ -39,6 +39,9 @@ fn command(name: &'static str, options: &'static [Opt]) -> clap::Command {
 /// Some values are files of this machine.
 fn with_value(argument: Arg, value: &'static str) -> Arg {
     let argument = argument.value_name(value);
+    if value.contains('|') {
+        return argument.value_parser(value.split('|').map(clap::builder::PossibleValue::new).collect::<Vec<_>>());
+    }
     if ["FILE", "DIR", "SOCKET"].contains(&value) { argument.value_parser(value_parser!(PathBuf)) } else { argument }
 }
 
@@ -47,6 +50,8 @@ fn generated(shell: Shell) -> String {
     let about = env!("CARGO_PKG_DESCRIPTION");
     let status = command("status", &status::OPTIONS).about(status::ABOUT);
     let mut command = command("sipproxy64", &table::OPTIONS).about(about).subcommand(status);
+    // That would be a command of its own, which there is not.
+    command = command.disable_help_subcommand(true);
     let mut text = Vec::new();
     generate(shell, &mut command, "sipproxy64", &mut text);
     String::from_utf8(text).unwrap()

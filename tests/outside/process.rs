@@ -89,12 +89,15 @@ impl Drop for Left {
 
 /// Runs the program with the options of the picture behind `options` until the
 /// shell would go on; what it said comes from a file, as a daemon may keep that open.
+/// Where this machine has no log, that is said too, and is none of these tests' matter.
 fn run(folder: &Folder, options: &[&str]) -> (ExitStatus, String) {
     let said = folder.path("said");
     let mut command = Command::new(PROGRAM);
     command.args(options).args(["--control", "none"]).args(OPTIONS).stdin(Stdio::null()).stdout(Stdio::null());
     let status = command.stderr(File::create(&said).unwrap()).status().unwrap();
-    (status, fs::read_to_string(&said).unwrap())
+    let said = fs::read_to_string(&said).unwrap();
+    let no_log = |line: &&str| line.contains("--log syslog: nobody listens at /dev/log");
+    (status, said.split_inclusive('\n').filter(|line| !no_log(line)).collect())
 }
 
 fn signal(process: Process, name: &str) {

@@ -113,3 +113,16 @@ fn messages_pass_while_the_systems_log_takes_nothing() {
         }
     });
 }
+
+/// A daemon in the background would say nothing to anybody.
+#[test]
+fn that_there_is_no_log_is_said() {
+    isolated(|| {
+        let nowhere = Folder::new("nolog");
+        let mut command = Command::new("unshare");
+        command.args(["-m", "sh", "-c", OWN_DEV, &nowhere.file("log"), PROGRAM]);
+        command.args(["-l", "192.0.2.99", "-L", "2001:db8::1", "--log", "syslog", "--control", "none"]);
+        let said = String::from_utf8(command.stdin(Stdio::null()).output().unwrap().stderr).unwrap();
+        assert!(said.contains("nobody listens at /dev/log") && said.contains("--log stderr"), "{said}");
+    });
+}
