@@ -50,8 +50,8 @@ impl Packet {
     /// ```
     pub fn read(bytes: &[u8], transport: Transport) -> Self {
         match transport {
-            Transport::Udptl if !bytes.is_empty() => Self::Udptl,
             Transport::Rtp => Self::read_multiplexed(bytes),
+            Transport::Udptl if !bytes.is_empty() => Self::Udptl,
             // No media can be told by its looks, but what comes before it can.
             Transport::Udp if Self::read_multiplexed(bytes) == Self::Setup => Self::Setup,
             Transport::Udptl | Transport::Udp | Transport::NotRelayable => Self::Other,

@@ -234,7 +234,11 @@ impl Relays {
     /// Whose relay socket an endpoint would be at our listen address, seen from
     /// this session of `call`.
     pub fn socket_at(&self, endpoint: SocketAddr, call: u128, session: SessionId) -> RelaySocket {
-        match self.owner(Family::at(endpoint), endpoint.port()) {
+        let side = Family::at(endpoint);
+        if endpoint.ip() != self.listen[side] {
+            return RelaySocket::No;
+        }
+        match self.owner(side, endpoint.port()) {
             Some(owner) if owner.call == call && owner.session != session => RelaySocket::SameCall,
             Some(_) => RelaySocket::Other,
             None => RelaySocket::No,
