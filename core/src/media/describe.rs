@@ -148,13 +148,13 @@ impl Description<'_> {
     fn expect(&mut self, index: usize, relay: Relay, transport: Transport) {
         let out = self.signal.arrival.other();
         let Some(leg) = self.session.lines.get(index).map(|line| &line.legs[out]) else { return };
-        // On our own addresses others have sockets, too: the other pass says where its is.
-        if self.destinations.is_sip(self.signal.destination) {
-            return;
-        }
         let destination = Some(self.signal.destination.ip());
         let before = leg.description.as_ref().map(|description| &description.acceptable);
         if leg.described || before.is_some_and(|before| before.contains(&destination)) {
+            return;
+        }
+        // On our own addresses others have sockets, too: the other pass says where its is.
+        if self.destinations.is_sip(self.signal.destination) {
             return;
         }
         let last = before.and_then(|&[last, _]| last);
@@ -173,8 +173,9 @@ impl Description<'_> {
             Transport::Udptl | Transport::Udp | Transport::NotRelayable => None,
         };
         // RTCP to somebody who gets no RTP: nothing that a stranger may ask for.
-        let rtcp = rtcp.filter(|&to| self.is_shown(to) || rtp.is_some_and(|rtp| rtp.ip() == to.ip()));
-        let budget = ![rtp, rtcp].into_iter().flatten().all(|to| self.is_shown(to));
+        let doubtful = self.signal.sender != Sender::Known;
+        let rtcp = rtcp.filter(|&to| !doubtful || self.is_shown(to) || rtp.is_some_and(|rtp| rtp.ip() == to.ip()));
+        let budget = doubtful && ![rtp, rtcp].into_iter().flatten().all(|to| self.is_shown(to));
         // A relay socket of ours speaks for itself alone: others may have sockets beside it.
         let described = rtp.filter(|&to| self.relay_at(to) != RelaySocket::SameCall);
         let source = Some(self.signal.source.ip()).filter(|_| self.signal.sender != Sender::Ourselves);

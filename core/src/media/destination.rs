@@ -84,6 +84,7 @@ impl Destinations {
 
     /// Whether a party on `side` whose SIP comes from `source` may have packets
     /// sent to `endpoint`.
+    #[inline]
     pub fn allows(&self, side: Family, from: (SocketAddr, Sender), endpoint: SocketAddr, relay: RelaySocket) -> bool {
         let (source, sender) = from;
         if endpoint.port() == 0 || !is_unicast(endpoint.ip()) || Family::at(endpoint) != side {

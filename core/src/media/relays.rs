@@ -233,6 +233,7 @@ impl Relays {
 
     /// Whose relay socket an endpoint would be at our listen address, seen from
     /// this session of `call`.
+    #[inline]
     pub fn socket_at(&self, endpoint: SocketAddr, call: u128, session: SessionId) -> RelaySocket {
         let side = Family::at(endpoint);
         if endpoint.ip() != self.listen[side] {

@@ -124,6 +124,7 @@ impl Crossing<'_, '_> {
     }
 }
 
+#[inline]
 fn signal<'a>(message: &Message<'a>, passage: &Passage, method: Method, wanted: Option<&'a [Wanted]>) -> Signal<'a> {
     Signal {
         call_id: message.value(HeaderName::CALL_ID).unwrap_or_default(),
