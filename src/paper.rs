@@ -1,9 +1,8 @@
 //! Messages on paper: what test mode prints instead of sending it.
 
+use std::fmt::Display;
 use std::io::{self, Write};
 use std::net::SocketAddr;
-
-use crate::proxy::Reason;
 
 /// A message that would be sent.
 pub fn sent(out: &mut dyn Write, from: SocketAddr, to: SocketAddr, message: &[u8]) -> io::Result<()> {
@@ -17,7 +16,7 @@ pub fn sent(out: &mut dyn Write, from: SocketAddr, to: SocketAddr, message: &[u8
 }
 
 /// A datagram that is dropped.
-pub fn dropped(out: &mut dyn Write, reason: Reason) -> io::Result<()> {
+pub fn dropped(out: &mut dyn Write, reason: impl Display) -> io::Result<()> {
     writeln!(out, "-- {reason}")?;
     out.flush()
 }
@@ -25,6 +24,7 @@ pub fn dropped(out: &mut dyn Write, reason: Reason) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::proxy::Reason;
 
     #[test]
     fn each_line_on_paper_begins_a_line() {

@@ -27,7 +27,7 @@ use crate::rewrite::request::UriRoom;
 use crate::route::Routes;
 use crate::sip::message::{Fields, Message, StartLine};
 
-/// How often one datagram may come in at a socket of ours again.
+/// How often one datagram may come in at a socket of ours, the first time included.
 pub const MOST_PASSES: usize = 8;
 
 /// A datagram as it arrived.

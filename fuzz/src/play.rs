@@ -24,7 +24,7 @@ use std::time::Duration;
 use sipproxy64::cli::values;
 use sipproxy64::config::{Config, PortRange};
 use sipproxy64::family::Family;
-use sipproxy64::proxy::{Datagram, Outcome, Reason, Standalone};
+use sipproxy64::proxy::{Datagram, MOST_PASSES, Outcome, Reason, Standalone};
 use sipproxy64::sip::header::HeaderName;
 use sipproxy64::sip::message::{Fields, Message, StartLine};
 
@@ -35,9 +35,6 @@ use crate::sockets::Sockets;
 pub const FIGURE: &str = "-l 192.0.2.1 -L 2001:db8::1 -U 2001:db8:456::12 -u 198.51.100.12 \
     -m 192.0.2.101=2001:db8::101 -m 192.0.2.102=2001:db8::102 -m 192.0.2.103:5062=[2001:db8::103]:5060 \
     -m 192.0.2.103=[2001:db8::103]:5070 -m 2001:db8:6::7=192.0.2.207 --name proxy.example -p 16384-16399";
-
-/// How often one datagram may come in at a socket of ours again.
-const MOST_PASSES: usize = 8;
 
 /// The configuration that a line of options makes; `None`: none.
 pub fn config(options: &str) -> Option<Config> {

@@ -360,7 +360,7 @@ impl Worker {
         }
         let mut out = outbox.room();
         let mut outcome = self.decide(now, datagram, &mut out)?;
-        for _ in 0..MOST_PASSES {
+        for pass in 1..=MOST_PASSES {
             let Outcome::Send { from, to, .. } = outcome else {
                 outbox.give_back(out);
                 return Ok(());
@@ -372,10 +372,12 @@ impl Worker {
                 self.leave(now, from, to, out, outbox);
                 return Ok(());
             }
-            mem::swap(&mut out, &mut self.returning);
-            let bytes = mem::take(&mut self.returning);
-            outcome = self.decide(now, &Datagram { local: to, remote: from, bytes: &bytes }, &mut out)?;
-            self.returning = bytes;
+            if pass < MOST_PASSES {
+                mem::swap(&mut out, &mut self.returning);
+                let bytes = mem::take(&mut self.returning);
+                outcome = self.decide(now, &Datagram { local: to, remote: from, bytes: &bytes }, &mut out)?;
+                self.returning = bytes;
+            }
         }
         outbox.give_back(out);
         self.shared.trouble(now, Trouble::Circling);

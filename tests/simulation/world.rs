@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sipproxy64::config::{Config, LatchMode};
+use sipproxy64::proxy::MOST_PASSES;
 
 use crate::agent::Agent;
 use crate::bridge::Bridge;
@@ -14,9 +15,6 @@ use crate::message::Message;
 use crate::network::{Network, Packet, Weather};
 use crate::random::Random;
 use crate::registrar::Registrar;
-
-/// How often one datagram may go through ourselves or the relay.
-const MOST_PASSES: usize = 6;
 
 /// How long a call is talked in at a stretch, at least every so often.
 const TALK: Duration = Duration::from_secs(3);
