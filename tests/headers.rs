@@ -80,7 +80,7 @@ fn kind(registered: &Registered) -> Kind {
 fn every_registered_header_field_has_its_row() {
     for registered in registry() {
         let row = HeaderName::from_name(registered.name.as_bytes()).row();
-        let row = row.unwrap_or_else(|| panic!("{} has no row in core/src/sip/header.rs", registered.name));
+        let row = row.unwrap_or_else(|| panic!("{} has no row in core/src/sip/header/table.rs", registered.name));
         assert_eq!(row.name, registered.name);
         assert_eq!(row.compact, registered.compact, "{}: compact form", row.name);
         assert_eq!(row.rfc, registered.rfc, "{}: RFC", row.name);
@@ -207,7 +207,7 @@ fn everything_else_passes_byte_for_byte() {
 
 //------- The README ---------------------------------------------------------
 
-const BEGIN: &str = "<!-- Header fields: from core/src/sip/header.rs, by BLESS=1 cargo test --test headers -->\n";
+const BEGIN: &str = "<!-- Header fields: from core/src/sip/header/table.rs, by BLESS=1 cargo test --test headers -->\n";
 const END: &str = "<!-- End of header fields -->\n";
 
 /// What is said of a kind.

@@ -22,9 +22,11 @@ use crate::address::{Directory, Source};
 use crate::edit::Edits;
 use crate::family::Family;
 pub use crate::reason::Reason;
-use crate::rewrite::lenient;
 use crate::rewrite::request::UriRoom;
+use crate::rewrite::{body, lenient};
 use crate::route::Routes;
+use crate::sip::fault::Fault;
+use crate::sip::header::HeaderName;
 use crate::sip::message::{Fields, Message, StartLine};
 
 /// How often one datagram may come in at a socket of ours, the first time included.
@@ -177,6 +179,27 @@ fn is_keep_alive(bytes: &[u8]) -> bool {
     let blank = bytes.iter().all(|byte| matches!(byte, b'\r' | b'\n' | 0));
     let stun = bytes.len() >= 20 && bytes.first() < Some(&4) && bytes.get(4..8) == Some(&[0x21, 0x12, 0xa4, 0x42]);
     blank || stun
+}
+
+/// Whether any message can be understood as far as a proxy must (RFC 3261 §16.3, §16.7).
+fn intact(message: &Message<'_>) -> Result<(), Reason> {
+    if let Some(fault) = message.fault {
+        return Err(Reason::Malformed(fault));
+    }
+    if message.other_version {
+        return Err(Reason::Version);
+    }
+    for name in [HeaderName::FROM, HeaderName::TO] {
+        message.first(name).ok_or(Reason::Malformed(Fault::Missing(name.name())))?;
+    }
+    Ok(())
+}
+
+/// Puts together what leaves on a side.
+fn finish(message: &Message<'_>, edits: &mut Edits, side: Family, out: &mut Vec<u8>) -> Result<(), Reason> {
+    body::finish(message, edits);
+    edits.apply(message.bytes, out);
+    if out.len() > largest_payload(side) { Err(Reason::TooLarge) } else { Ok(()) }
 }
 
 /// The largest payload of a UDP datagram of a family (RFC 768, RFC 8200 §4.5).

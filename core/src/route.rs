@@ -147,10 +147,16 @@ struct Target {
     scheme: Scheme,
     uri: Option<Uri>,
     numeric: Option<Numeric>,
-    /// What an `s64=` behind an address of ours leads to, and whether the sender
-    /// may go there.
-    led: Option<(SocketAddr, bool)>,
+    led: Option<Led>,
     maddr: Maddr,
+}
+
+/// Where an `s64=` behind an address of ours leads.
+#[derive(Clone, Copy, Debug)]
+struct Led {
+    to: SocketAddr,
+    /// A signature proves it to the sender, or the sender may go anywhere.
+    allowed: bool,
 }
 
 impl Target {
@@ -177,7 +183,7 @@ impl Target {
             // ourselves, must not prove anything to the second.
             let sender = Some(request.remote.ip()).filter(|_| request.source != Source::Ourselves);
             let proven = token.is_proven(directory.key(), sender);
-            (to, proven || request.rights == Rights::Phone)
+            Led { to, allowed: proven || request.rights == Rights::Phone }
         });
         Ok(Self { scheme, uri, numeric, led, maddr })
     }
@@ -187,7 +193,7 @@ impl Target {
         if self.maddr == Maddr::Name {
             return None;
         }
-        let endpoint = self.led.map(|(to, _)| to).or_else(|| self.numeric.map(|numeric| numeric.endpoint()))?;
+        let endpoint = self.led.map(|led| led.to).or_else(|| self.numeric.map(|numeric| numeric.endpoint()))?;
         (!directory.is_listen(endpoint)).then_some(endpoint)
     }
 
@@ -321,7 +327,7 @@ impl Router<'_> {
     /// What becomes of a Request-URI that did not decide where the request goes.
     fn leaving_uri(&self, target: &Target) -> RequestUri {
         match (target.led, target.numeric) {
-            (Some((to, _)), _) if Family::at(to) == self.leaving => RequestUri::Restored,
+            (Some(led), _) if Family::at(led.to) == self.leaving => RequestUri::Restored,
             (_, Some(numeric)) if Family::at(numeric.endpoint()) == self.leaving => RequestUri::AsItStands,
             _ => RequestUri::Mapped,
         }
@@ -332,7 +338,7 @@ impl Router<'_> {
     fn to_phone(&self, index: usize, target: &Target) -> Result<Hop, Reason> {
         let phone = self.directory.map(index).ok_or(Reason::Forbidden)?.phone;
         match target.led {
-            Some((to, true)) if to.ip() == phone.ip() => Ok(self.hop(to, RequestUri::Restored, target)),
+            Some(Led { to, allowed: true }) if to.ip() == phone.ip() => Ok(self.hop(to, RequestUri::Restored, target)),
             _ => Ok(self.hop(phone, RequestUri::Phone(index), target)),
         }
     }
@@ -362,7 +368,7 @@ impl Router<'_> {
     /// may not.
     fn look_behind_maddr(&self, target: &Target) -> Result<(), Reason> {
         let rights = self.request.rights;
-        if target.maddr == Maddr::Absent || rights == Rights::Phone || target.led.is_some_and(|(_, proven)| proven) {
+        if target.maddr == Maddr::Absent || rights == Rights::Phone || target.led.is_some_and(|led| led.allowed) {
             return Ok(());
         }
         if target.maddr == Maddr::Several {
@@ -380,9 +386,9 @@ impl Router<'_> {
 
     /// To a numeric address.
     fn to_numeric(&self, to: SocketAddr, target: &Target) -> Result<Hop, Reason> {
-        let proven = target.led.is_some_and(|(_, proven)| proven);
+        let allowed = target.led.is_some_and(|led| led.allowed);
         if Family::at(to) == self.leaving {
-            if !proven && !self.directory.may_reach(self.request.rights, to) {
+            if !allowed && !self.directory.may_reach(self.request.rights, to) {
                 return Err(Reason::Forbidden);
             }
             return Ok(self.hop(to, self.leaving_uri(target), target));
@@ -391,7 +397,7 @@ impl Router<'_> {
             return self.to_phone(index, target);
         }
         let phone = self.directory.phone(to).and_then(|index| self.directory.map(index));
-        let is_phone = phone.is_some_and(|map| map.phone == to || proven);
+        let is_phone = phone.is_some_and(|map| map.phone == to || allowed);
         if !is_phone && self.request.rights != Rights::Phone {
             return Err(Reason::Forbidden);
         }

@@ -136,8 +136,8 @@ impl Limits {
     /// A session has ended that was counted for this source, and so many streams with it.
     pub fn release(&mut self, source: Option<IpAddr>, streams: usize) {
         let Some(source) = source else { return };
-        self.all.calls = self.all.calls.saturating_sub(1);
         let Entry::Occupied(mut entry) = self.by_source.entry(source) else { return };
+        self.all.calls = self.all.calls.saturating_sub(1);
         self.all.streams = self.all.streams.saturating_sub(streams);
         let count = entry.get_mut();
         if count.calls > 1 {

@@ -176,7 +176,7 @@ impl PortPool {
     }
 
     fn give_back(&mut self, port: u16) -> Option<u16> {
-        let index = port.checked_sub(self.range.first())? / 2;
+        let index = self.index(port)?;
         let in_use = self.state.get(usize::from(index)) == Some(&State::InUse);
         in_use.then(|| self.set(index, State::Resting))?;
         Some(index)

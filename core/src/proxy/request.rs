@@ -4,21 +4,21 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use super::media::{self, Passage, concerns_media};
-use super::{Arrival, Datagram, Decider, Outcome, Reason, Room, State, largest_payload};
+use super::{Arrival, Datagram, Decider, Outcome, Reason, Room, State, finish, intact};
 use crate::address::{Directory, Rights, Source};
 use crate::branch::Below;
 use crate::family::Family;
 use crate::limit::Asker;
+use crate::rewrite::fields;
 use crate::rewrite::reply::{self, Answer, Form};
 use crate::rewrite::request::{Vias as OurVias, lay_path, max_forwards, take_up_routes};
 use crate::rewrite::response::OurVia;
 use crate::rewrite::uri::Crossing;
-use crate::rewrite::{body, fields};
 use crate::route::{self, Request};
 use crate::scan::Span;
 use crate::sip::fault::Fault;
 use crate::sip::header::HeaderName;
-use crate::sip::message::Message;
+use crate::sip::message::{Message, StartLine};
 use crate::sip::method::Method;
 use crate::sip::name_addr::tag;
 use crate::sip::via::{NotAVia, Via, Vias, has_empty_value};
@@ -140,11 +140,7 @@ impl Forwarding<'_> {
                 crossed => crossed?,
             }
         }
-        body::finish(message, edits);
-        edits.apply(message.bytes, out);
-        if out.len() > largest_payload(crossing.arrival.other()) {
-            return Err(Reason::TooLarge);
-        }
+        finish(message, edits, crossing.arrival.other(), out)?;
         Ok(Outcome::Send { from: hop.from, to: hop.to, refused: None })
     }
 
@@ -190,21 +186,16 @@ const FIRST_PASS: usize = 512;
 /// its Call-ID and CSeq number if so.
 fn validate<'a>(request: &Request<'a>, via: &Via) -> Result<(&'a [u8], u32), Reason> {
     let message = request.message;
-    if let Some(fault) = message.fault {
-        return Err(Reason::Malformed(fault));
-    }
-    if message.other_version || via.other_version {
+    intact(message)?;
+    if via.other_version {
         return Err(Reason::Version);
     }
     if has_empty_value(message, via) {
         return Err(Reason::Malformed(Fault::Value("Via")));
     }
-    for name in [HeaderName::FROM, HeaderName::TO] {
-        message.first(name).ok_or(Reason::Malformed(Fault::Missing(name.name())))?;
-    }
     let call_id = message.call_id().map_err(Reason::Malformed)?;
     let (cseq, method) = message.cseq().map_err(Reason::Malformed)?;
-    let crate::sip::message::StartLine::Request { method_name, .. } = message.start_line else {
+    let StartLine::Request { method_name, .. } = message.start_line else {
         return Err(Reason::NotSip(Fault::StartLine));
     };
     if method != method_name.of(message.bytes) {

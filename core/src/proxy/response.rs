@@ -3,15 +3,13 @@
 use std::net::{IpAddr, SocketAddr};
 
 use super::media::{self, Passage, concerns_media};
-use super::{Arrival, Datagram, Decider, Outcome, Reason, State, largest_payload};
+use super::{Arrival, Datagram, Decider, Outcome, Reason, State, finish, intact};
 use crate::address::{Directory, Rights, Source};
 use crate::branch::Below;
 use crate::family::Family;
+use crate::rewrite::fields;
 use crate::rewrite::response::{OurVia, lay_service_route};
 use crate::rewrite::uri::Crossing;
-use crate::rewrite::{body, fields};
-use crate::sip::fault::Fault;
-use crate::sip::header::HeaderName;
 use crate::sip::message::Message;
 use crate::sip::via::Vias;
 
@@ -86,11 +84,7 @@ impl Decider {
             // A response cannot be refused; one with a bad description is its receiver's to judge.
             let _ = media::Crossing { now, message, passage, directory, state, room: &mut room.body }.cross(edits);
         }
-        body::finish(message, edits);
-        edits.apply(message.bytes, out);
-        if out.len() > largest_payload(Family::at(from)) {
-            return Err(Reason::TooLarge);
-        }
+        finish(message, edits, Family::at(from), out)?;
         Ok(Outcome::Send { from, to, refused: None })
     }
 }
@@ -124,14 +118,6 @@ fn rights(source: Source) -> Rights {
 
 /// Whether a response can be understood as far as a proxy must: its CSeq number.
 fn validate(message: &Message<'_>) -> Result<u32, Reason> {
-    if let Some(fault) = message.fault {
-        return Err(Reason::Malformed(fault));
-    }
-    if message.other_version {
-        return Err(Reason::Version);
-    }
-    for name in [HeaderName::FROM, HeaderName::TO] {
-        message.first(name).ok_or(Reason::Malformed(Fault::Missing(name.name())))?;
-    }
+    intact(message)?;
     message.cseq().map(|(cseq, _)| cseq).map_err(Reason::Malformed)
 }
