@@ -40,8 +40,8 @@ impl Exchange {
         self.offerer == Some(side)
     }
 
-    /// An INVITE that is newer than the last one, by the CSeq, begins anew. How it stands
-    /// to that.
+    /// Takes in an INVITE: one that is newer than the last, by its CSeq, begins anew. The
+    /// answer is how the two CSeqs compare.
     pub fn begin(&mut self, signal: &Signal<'_>) -> Ordering {
         let (side, last) = self.invite;
         let order = if side == signal.arrival { signal.cseq.cmp(&last) } else { Ordering::Greater };

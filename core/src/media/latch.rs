@@ -176,7 +176,7 @@ impl Latch {
         self.winner.map(|winner| winner.address)
     }
 
-    /// Whether a packet from somebody who is not the winner makes him it.
+    /// Whether a packet from an address that is not the winner makes that the winner.
     fn wins(&self, now: Duration, from: SocketAddr, from_described: bool, packet: Packet) -> bool {
         if packet == Packet::Other || from.port() == 0 {
             return false;

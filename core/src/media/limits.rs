@@ -1,12 +1,13 @@
 //! How many sessions and streams there may be, and how many of them strangers
 //! may have asked for, one alone and all together.
 //!
-//! Sessions are counted, and since one can have many streams, each of which takes
-//! ports, so are the streams of strangers: one of them has no more than
-//! four for each call that it may have, nor more than half of what
-//! strangers may have together, which is three quarters of the ports, and of the
-//! sessions, some of which take no ports. The last quarter is for phones and uplinks,
-//! whatever strangers do.
+//! Sessions are counted. One session can have many streams, each of which takes ports,
+//! so the streams of strangers are counted too:
+//!
+//! * all strangers together have three quarters of the sessions and of the ports; the
+//!   last quarter is for phones and uplinks, whatever strangers do;
+//! * one stranger has at most four streams for each call that it may have, and at most
+//!   half of what strangers have together.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;

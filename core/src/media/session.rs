@@ -413,12 +413,14 @@ impl Session {
 
     /// When silence ends it, if no packet came since.
     pub fn expires(&self, timeouts: &Timeouts) -> Duration {
-        let wait = match () {
-            () if self.is_doubtful() => TRYING,
-            () if self.answered.is_some() && self.is_quiet() => timeouts.hold,
-            () if self.answered.is_some() => timeouts.rtp,
-            () if self.ringing => timeouts.ringing,
-            () => TRYING,
+        let wait = if self.is_doubtful() {
+            TRYING
+        } else if self.answered.is_some() {
+            if self.is_quiet() { timeouts.hold } else { timeouts.rtp }
+        } else if self.ringing {
+            timeouts.ringing
+        } else {
+            TRYING
         };
         self.silent_since().saturating_add(wait)
     }
@@ -450,12 +452,14 @@ impl Session {
 
     /// What can be seen of it from outside.
     pub fn view(&self, now: Duration, session: SessionId) -> CallView {
-        let state = match () {
-            () if self.is_doubtful() => CallState::Trying,
-            () if self.answered.is_some() && self.is_quiet() && self.is_held() => CallState::Held,
-            () if self.answered.is_some() => CallState::Answered,
-            () if self.ringing => CallState::Ringing,
-            () => CallState::Trying,
+        let state = if self.is_doubtful() {
+            CallState::Trying
+        } else if self.answered.is_some() {
+            if self.is_quiet() && self.is_held() { CallState::Held } else { CallState::Answered }
+        } else if self.ringing {
+            CallState::Ringing
+        } else {
+            CallState::Trying
         };
         let relays = self.lines.iter().filter_map(|line| line.relay);
         CallView {
@@ -478,11 +482,14 @@ impl Session {
     fn wish(&self, side: Family) -> Wish {
         let described = || self.lines.iter().map(|line| line.legs[side]).filter(|leg| leg.described);
         let mut open = described().filter(|leg| !leg.closed).peekable();
-        match () {
-            () if described().next().is_none() => Wish::Unsaid,
-            () if open.peek().is_none() => Wish::Closed,
-            () if open.all(|leg| leg.held) => Wish::Held,
-            () => Wish::Open,
+        if described().next().is_none() {
+            Wish::Unsaid
+        } else if open.peek().is_none() {
+            Wish::Closed
+        } else if open.all(|leg| leg.held) {
+            Wish::Held
+        } else {
+            Wish::Open
         }
     }
 

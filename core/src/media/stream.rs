@@ -100,8 +100,8 @@ impl Stream {
         to
     }
 
-    /// The same for who keeps at hand the other side's [`Stream::speaker`], to whom
-    /// it goes: whether it does. Of the other leg nothing is looked at.
+    /// The same for a caller that keeps the other side's [`Stream::speaker`] at hand, where
+    /// the packet goes if this says so. The other leg is not looked at.
     pub fn packet_to_speaker(
         &mut self,
         now: Duration,

@@ -30,10 +30,12 @@ impl Usage {
     /// Counts a session's pairs.
     pub fn count(&mut self, now: Duration, session: &Session) {
         let pairs = session.lines.iter().filter(|line| line.relay.is_some()).count();
-        let of = match () {
-            () if session.answered.is_none() || session.is_doubtful() => &mut self.ringing,
-            () if session.is_quiet() => &mut self.held,
-            () => &mut self.answered,
+        let of = if session.answered.is_none() || session.is_doubtful() {
+            &mut self.ringing
+        } else if session.is_quiet() {
+            &mut self.held
+        } else {
+            &mut self.answered
         };
         *of = of.saturating_add(pairs);
         self.lost = self.lost.saturating_sub(pairs);

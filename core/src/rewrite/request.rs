@@ -94,9 +94,9 @@ fn behind_vias(message: &Message<'_>, topmost: &Via) -> usize {
     block.last().map_or(topmost.field.line.end, |field| field.line.end)
 }
 
-/// Ours of the outgoing side, below it ours of the incoming one (RFC 5658). That says
-/// for a generic sender where its request came from, the other one where it went to whom
-/// nothing else leads.
+/// Two entries (RFC 5658): our socket of the outgoing side, and below it that of the
+/// incoming one. The lower one says where a generic sender's request came from; the
+/// upper one where it went, if nothing else in the message leads there.
 fn lay_routes(name: &str, at: usize, request: &Request<'_>, hop: &Hop, directory: &Directory, edits: &mut Edits) {
     let to = Some(hop.to).filter(|_| is_out_of_reach(request, hop, directory));
     let from = Some(request.remote).filter(|_| request.source == Source::Generic);
