@@ -9,7 +9,6 @@
 mod ending;
 mod figures;
 mod handover;
-mod icmp;
 mod key;
 mod leg;
 mod line;
@@ -134,9 +133,9 @@ struct Thread {
     handle: Option<JoinHandle<()>>,
 }
 
-/// Of so many files that a process may have, those beyond this number are for the
-/// sockets that a call needs: three quarters. Numbers are given from below, so that a
-/// number tells how many there are.
+/// The file number from which on no lines are made, where a process may have so many
+/// files: three quarters of them; the rest is for the sockets that calls need. The
+/// kernel gives the lowest free number, so a number shows how many files are open.
 pub fn line_files(limit: u64) -> u64 {
     limit / 4 * 3
 }

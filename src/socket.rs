@@ -4,6 +4,7 @@
 //! listen address and fake, four for each media stream. None of them blocks.
 
 mod bind_error;
+pub mod icmp;
 
 use std::io;
 #[allow(clippy::disallowed_types, reason = "the shell owns sockets")]
@@ -207,13 +208,16 @@ fn prepare_sip(socket: &Socket, family: Family, freebind: bool) -> io::Result<()
     // Without retransmission of our own, a datagram above the path MTU should
     // be cut into fragments from the first one on, not be lost to probe the path.
     match family {
-        Family::V4 => setsockopt(socket, Ipv4MtuDiscover, &DO_NOT_DISCOVER)?,
+        Family::V4 => {
+            setsockopt(socket, Ipv4MtuDiscover, &DO_NOT_DISCOVER)?;
+            setsockopt(socket, sockopt::Ipv4RecvErr, &true)?;
+        }
         Family::V6 => {
             // An IPv6 socket that takes IPv4 would be a way around the bridge.
             socket.set_only_v6(true)?;
             setsockopt(socket, Ipv6MtuDiscover, &DO_NOT_DISCOVER)?;
-            // Where a datagram was too big for its path, ICMP says so: only in IPv6,
-            // as IPv4 routers cut up what has no "don't fragment".
+            // Where a datagram was too big for its path, ICMP says so, too: only in
+            // IPv6, as IPv4 routers cut up what has no "don't fragment".
             setsockopt(socket, sockopt::Ipv6RecvErr, &true)?;
         }
     }

@@ -10,7 +10,6 @@ use tracing::error;
 
 use super::figures::{Failures, StreamFigures};
 use super::handover::StreamState;
-use super::icmp::ErrorReader;
 use super::key::SocketKey;
 use super::slab::Key;
 use super::sockets::StreamSockets;
@@ -21,6 +20,7 @@ use crate::family::{Family, PerFamily};
 use crate::media::command::{SessionId, StreamId};
 use crate::media::stream::{Component, Stream};
 use crate::socket::SocketOptions;
+use crate::socket::icmp::ErrorReader;
 
 /// ICMP errors read from a socket before the others get their turn again.
 const ERRORS: usize = 16;
@@ -179,7 +179,7 @@ impl Relayed {
         let Some(descriptor) = self.sockets.raw(key.side, key.component, key.line) else { return };
         let failures = &mut self.failures[key.side];
         for error in std::iter::from_fn(|| errors.next(descriptor)).take(ERRORS) {
-            if error.unreachable {
+            if error.is_unreachable() {
                 failures.unreachable = failures.unreachable.saturating_add(1);
                 failures.last_unreachable = error.destination.or(failures.last_unreachable);
             }

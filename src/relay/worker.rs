@@ -20,7 +20,6 @@ use tracing::error;
 
 use super::figures::{SessionFigures, StreamFigures};
 use super::handover::{DetachedSession, SessionState};
-use super::icmp::ErrorReader;
 use super::key::{SocketKey, WAKE};
 use super::order::Order;
 use super::relayed::{Around, Relayed};
@@ -32,6 +31,7 @@ use crate::family::Family;
 use crate::hashing::Hashing;
 use crate::media::command::{Obituary, SessionId};
 use crate::orders::{Next, Orders};
+use crate::socket::icmp::ErrorReader;
 
 /// Ready sockets taken at a waking.
 const EVENTS: usize = 256;
@@ -85,7 +85,7 @@ impl Worker {
             around: Around {
                 epoll,
                 buffer: vec![0; BUFFER].into_boxed_slice(),
-                errors: ErrorReader::new(),
+                errors: ErrorReader::default(),
                 tap: options.tap.clone(),
                 sockets: options.sockets,
                 most_files: most_files(),

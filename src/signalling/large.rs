@@ -8,14 +8,7 @@
 //! they leave without "don't fragment".
 
 use std::collections::VecDeque;
-use std::io::IoSliceMut;
 use std::net::SocketAddr;
-use std::os::fd::RawFd;
-
-use nix::cmsg_space;
-use nix::errno::Errno;
-use nix::libc::{sock_extended_err, sockaddr_in6};
-use nix::sys::socket::{ControlMessageOwned, MsgFlags, SockaddrStorage, recvmsg};
 
 /// What fits through every IPv6 path: its least MTU without the headers of IPv6
 /// and UDP (RFC 8200 §5).
@@ -59,35 +52,6 @@ impl LargeMessages {
         let at = self.sent.iter().position(|sent| sent.from == from && sent.to == to)?;
         self.sent.remove(at)
     }
-}
-
-/// Reads what ICMP says of messages that a socket sent.
-#[derive(Debug)]
-pub(super) struct ErrorReader {
-    control: Vec<u8>,
-}
-
-impl ErrorReader {
-    pub(super) fn new() -> Self {
-        Self { control: cmsg_space!(sock_extended_err, sockaddr_in6) }
-    }
-
-    /// Takes one ICMP error off a socket: where a datagram was going that was too
-    /// big, or `Some(None)`: another error. `None`: no error waits.
-    pub(super) fn next(&mut self, socket: RawFd) -> Option<Option<SocketAddr>> {
-        let mut nothing = [];
-        let mut packet = [IoSliceMut::new(&mut nothing)];
-        let flags = MsgFlags::MSG_ERRQUEUE | MsgFlags::MSG_DONTWAIT;
-        let message = recvmsg::<SockaddrStorage>(socket, &mut packet, Some(&mut self.control), flags).ok()?;
-        let too_big = message.cmsgs().is_ok_and(|mut messages| messages.any(|message| is_too_big(&message)));
-        let to = message.address.filter(|_| too_big);
-        Some(to.and_then(|to| to.as_sockaddr_in6().map(|to| SocketAddr::new(to.ip().into(), to.port()))))
-    }
-}
-
-fn is_too_big(message: &ControlMessageOwned) -> bool {
-    matches!(message, ControlMessageOwned::Ipv6RecvErr(error, _)
-        if i32::try_from(error.ee_errno).map(Errno::from_raw) == Ok(Errno::EMSGSIZE))
 }
 
 #[cfg(test)]

@@ -26,6 +26,8 @@ pub enum Trouble {
     Refused(Reason),
     /// The system did not take a message, for this `errno`.
     Unsent(i32),
+    /// ICMP says, by this `errno`, that a phone or an uplink did not get a message.
+    Unreachable(i32),
     /// A message was larger than its path carries, and was sent again in fragments.
     TooBig,
     /// A media port could not be bound, for this `errno`.
@@ -81,6 +83,10 @@ impl Trouble {
             Self::Refused(reason) => info!(count, %reason, from, "refused"),
             Self::Unsent(errno) => {
                 warn!(count, error = %io::Error::from_raw_os_error(errno), to, "messages could not be sent");
+            }
+            Self::Unreachable(errno) => {
+                let error = io::Error::from_raw_os_error(errno);
+                info!(count, %error, to, "nobody takes SIP messages there, says ICMP: off, or another address or port");
             }
             Self::TooBig => {
                 info!(count, to, "messages were larger than their path carries; sent again in smaller fragments")

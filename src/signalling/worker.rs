@@ -23,7 +23,7 @@ use tracing::{debug, error};
 use super::backlog::Backlog;
 use super::batch::{BATCH, Inbox, Leaving, Outbox};
 use super::counters::{Counters, LastHeard};
-use super::large::{ErrorReader, Sent, is_large};
+use super::large::{Sent, is_large};
 use super::lines::Ends;
 use super::links::link_local;
 use super::registrations::Challenges;
@@ -32,7 +32,7 @@ use super::sockets::{Ready, SipSocket, SipSockets};
 use super::told::tell;
 use super::trouble::Trouble;
 use super::{Fault, Output};
-use crate::address::Directory;
+use crate::address::{Directory, Source};
 use crate::clock::Clock;
 use crate::family::Family;
 use crate::observer::{Crossed, Fate, Observer, time_of_day};
@@ -41,11 +41,14 @@ use crate::paper;
 use crate::proxy::{Datagram, MOST_PASSES, Outcome, Proxy, Reason};
 use crate::relay::Stock;
 use crate::socket::SocketOptions;
+use crate::socket::icmp::{ErrorReader, IcmpError};
 
 /// SIP sockets served at a waking.
 const EVENTS: usize = 64;
 /// Batches taken in from a socket before what waits gets its turn.
 const ROUNDS: usize = 16;
+/// Errors taken in from a socket at a time; what more there are are told of again.
+const ERRORS: usize = 64;
 /// More batches than a queue holds. Where a line could not be hung up, as its address is
 /// not there, its peer could go on for ever.
 const WHOLE_QUEUE: usize = 1024;
@@ -120,7 +123,7 @@ impl Worker {
             sockets: SipSockets::new(&orders)?,
             backlog: Backlog::new(),
             returning: Vec::new(),
-            errors: ErrorReader::new(),
+            errors: ErrorReader::default(),
             challenges: Challenges::default(),
             heard,
             shared,
@@ -336,15 +339,30 @@ impl Worker {
     /// sent again, once, now that the kernel knows what that carries.
     fn read_errors(&mut self, key: usize, outbox: &mut Outbox) {
         let Some((socket, from)) = self.sockets.descriptor(key) else { return };
-        while let Some(error) = self.errors.next(socket) {
-            let Some(to) = error else { continue };
-            // Not in the loop's head: it would hold the lock meanwhile.
-            loop {
-                let Some(Sent { bytes, .. }) = self.shared.large().take(from, to) else { break };
-                debug!(%from, %to, length = bytes.len(), "too big for its path");
-                self.shared.trouble_toward(self.clock.now(), Trouble::TooBig, to);
-                self.push(Leaving { socket: key, to, bytes }, outbox);
+        for _ in 0..ERRORS {
+            let Some(error) = self.errors.next(socket) else { break };
+            let IcmpError { errno, destination: Some(to) } = error else { continue };
+            if errno == Errno::EMSGSIZE {
+                self.send_again(key, from, to, outbox);
+            } else if error.is_unreachable() && self.is_expected(to) {
+                self.shared.trouble_toward(self.clock.now(), Trouble::Unreachable(errno as i32), to);
             }
+        }
+    }
+
+    /// Whether somebody of the configuration should be there: anybody can make us answer
+    /// to where nobody is.
+    fn is_expected(&self, to: SocketAddr) -> bool {
+        matches!(self.proxy.directory().source(to), Source::Phone(_) | Source::Uplink)
+    }
+
+    fn send_again(&mut self, key: usize, from: SocketAddr, to: SocketAddr, outbox: &mut Outbox) {
+        // Not in the loop's head: it would hold the lock meanwhile.
+        loop {
+            let Some(Sent { bytes, .. }) = self.shared.large().take(from, to) else { break };
+            debug!(%from, %to, length = bytes.len(), "too big for its path");
+            self.shared.trouble_toward(self.clock.now(), Trouble::TooBig, to);
+            self.push(Leaving { socket: key, to, bytes }, outbox);
         }
     }
 

@@ -271,6 +271,7 @@ fn troubles(signalling: &Signalling, before: Vec<Told>) -> Vec<Told> {
                 Trouble::Dropped(reason) => ("dropped", reason.to_string()),
                 Trouble::Refused(reason) => ("refused", reason.to_string()),
                 Trouble::Unsent(error) => ("unsent", errno(error)),
+                Trouble::Unreachable(error) => ("unreachable", errno(error)),
                 Trouble::TooBig => ("too_big", "too big for its path, sent again in smaller fragments".to_owned()),
                 Trouble::Unbound(error) => ("ports", errno(error)),
                 Trouble::Circling => ("circling", "came back to ourselves over and over".to_owned()),

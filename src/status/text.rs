@@ -166,6 +166,7 @@ pub fn in_words(limit: &str) -> &str {
 fn trouble_in_words(kind: &str) -> &str {
     match kind {
         "unsent" => "could not be sent",
+        "unreachable" => "not taken, says ICMP",
         "too_big" => "sent again",
         "ports" => "media port not to be had",
         "streams" => "left out of a call",
@@ -182,11 +183,14 @@ impl fmt::Display for Length {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let seconds = self.0.max(0.0) as u64;
         let (days, hours, minutes) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60);
-        match () {
-            () if days > 0 => write!(f, "{days} d {hours} h"),
-            () if hours > 0 => write!(f, "{hours} h {minutes} min"),
-            () if minutes > 0 => write!(f, "{minutes} min {} s", seconds % 60),
-            () => write!(f, "{seconds} s"),
+        if days > 0 {
+            write!(f, "{days} d {hours} h")
+        } else if hours > 0 {
+            write!(f, "{hours} h {minutes} min")
+        } else if minutes > 0 {
+            write!(f, "{minutes} min {} s", seconds % 60)
+        } else {
+            write!(f, "{seconds} s")
         }
     }
 }

@@ -8,7 +8,7 @@ use crate::harness::message::Message;
 use crate::harness::namespace::isolated;
 use crate::harness::party::Party;
 use crate::harness::pattern::assert_matches;
-use crate::harness::picture::{F1, G4, LISTEN4, LISTEN6, NAT4, P1, Q6, U4, U6};
+use crate::harness::picture::{F1, F2, G4, LISTEN4, LISTEN6, NAT4, P1, P2, Q6, U4, U6, X6};
 use crate::harness::uri::{address_of, next_hop, uri_of};
 
 const PROVIDER: &str = "sip:provider.example";
@@ -217,5 +217,21 @@ fn a_registration_that_is_refused_is_told() {
         refuse(3, 401);
         refuse(4, 401);
         daemon.await_line("registration refused: the password is asked for again");
+    });
+}
+
+/// Anybody can make us answer to where nobody is; a phone or uplink should be there.
+#[test]
+fn that_nobody_is_at_an_uplink_or_phone_is_told() {
+    isolated(|| {
+        let (alice, bob) = (Party::new("alice", P1, 30000), Party::new("bob", X6, 40000));
+        let to_uplink = (&alice, register(&alice, PROVIDER, 1).without_body(), LISTEN4, U6);
+        let to_phone = (&bob, bob.invite("sip:carol@[2001:db8::102]"), F2, P2);
+        for (from, request, ours, nobody) in [to_uplink, to_phone] {
+            let mut daemon = Daemon::start();
+            from.agent.send(&request, ours);
+            let said = daemon.await_line("nobody takes SIP messages there");
+            assert!(said.contains(&format!("to={nobody}")) && said.contains("Connection refused"), "{said}");
+        }
     });
 }
