@@ -158,7 +158,7 @@ fn records(text: &[u8]) -> Result<Vec<Record<'_>>, (usize, String)> {
             let what = "write >> uplink6 ADDRESS..., for example >> uplink6 2001:db8:456::12";
             let addresses = uplink.ok_or_else(|| (number, what.to_string()))?;
             records.push(Record { line: number, what: What::Uplink(side, addresses) });
-        } else if line.starts_with(b">>") && line.windows(4).any(|part| part == b" -> ") {
+        } else if is_like_a_head(line) {
             return Err((number, HEAD.to_string()));
         } else if let Some(Record { what: What::Message(message), .. }) = records.last_mut() {
             let start = at.saturating_sub(message.bytes.len());
@@ -169,6 +169,16 @@ fn records(text: &[u8]) -> Result<Vec<Record<'_>>, (usize, String)> {
         at = behind;
     }
     Ok(records)
+}
+
+/// Whether a line was most likely meant for the one above a message: a text may begin with
+/// `>>`, too, but then there is no endpoint beside an arrow.
+fn is_like_a_head(line: &[u8]) -> bool {
+    let words = line.strip_prefix(b">>").and_then(|rest| std::str::from_utf8(rest).ok()?.split_once("->"));
+    let is_endpoint = |word: Option<&str>| word.is_some_and(|word| word.parse::<SocketAddr>().is_ok());
+    words.is_some_and(|(from, to)| {
+        is_endpoint(from.split_whitespace().next_back()) || is_endpoint(to.split_whitespace().next())
+    })
 }
 
 /// The addresses of an uplink, if a line tells them; `None` inside: it is wrong.
@@ -253,6 +263,20 @@ impl<'a> Player<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_head_that_is_nearly_right_is_told_from_a_text() {
+        let after =
+            |line: &str| records(format!(">> udp 192.0.2.9:1 -> 192.0.2.1:5060\nA\r\n\r\n{line}\n").as_bytes()).is_ok();
+        for wrong in
+            [">>udp 192.0.2.9:1 -> 192.0.2.1:5060", ">> tcp 192.0.2.9:1->192.0.2.1:5060", ">> 192.0.2.9:1 -> x"]
+        {
+            assert!(!after(wrong), "{wrong}");
+        }
+        for text in [">> quoted A -> B", ">> 1 -> 2", ">>", "> 192.0.2.9:1 -> 192.0.2.1:5060"] {
+            assert!(after(text), "{text}");
+        }
+    }
 
     #[test]
     fn a_message_ends_where_the_next_record_begins() {

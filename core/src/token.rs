@@ -300,14 +300,19 @@ impl<'a> Token<'a> {
     pub fn is_proven(&self, key: &Key, sender: Option<IpAddr>) -> bool {
         let written = canonical_endpoint(self.written.endpoint);
         let Some(seal) = self.seal else { return false };
-        match self.source {
-            Some(source) => seal == seal_source(key, written, source),
-            None => {
-                seal == seal_everybody(key, written)
-                    || sender.is_some_and(|sender| seal == seal_recipient(key, written, sender))
-            }
-        }
+        is_for_everybody(key, written, self.source, seal)
+            || (self.source.is_none() && sender.is_some_and(|sender| seal == seal_recipient(key, written, sender)))
     }
+
+    /// Whether `beyond`, behind this WRITTEN, lets everybody use it.
+    pub fn lets_everybody(key: &Key, written: SocketAddr, beyond: &[u8]) -> bool {
+        let Some((source, Some(seal))) = Self::read_beyond(beyond) else { return false };
+        is_for_everybody(key, canonical_endpoint(written), source, seal)
+    }
+}
+
+fn is_for_everybody(key: &Key, written: SocketAddr, source: Option<SocketAddr>, seal: Seal) -> bool {
+    seal == source.map_or_else(|| seal_everybody(key, written), |source| seal_source(key, written, source))
 }
 
 /// The SIG by which anybody may send to `written`.

@@ -313,7 +313,11 @@ impl Said {
             to_tag: tag(self.to_tag),
             source: endpoint(self.from_v6, self.source % 8, 5060),
             destination: endpoint(!self.from_v6, self.destination % 8, 5060),
-            sender: if self.generic { Sender::Generic } else { Sender::Known },
+            sender: match self.source % 4 {
+                _ if self.generic => Sender::Generic,
+                3 => Sender::Ourselves,
+                _ => Sender::Known,
+            },
             asked_by: self.asked_by.map(|host| endpoint(host % 2 == 0, host % 8, 5060).ip()),
             branch: self.branch(),
             wanted: wanted.as_deref(),

@@ -71,11 +71,23 @@ fn receive_into<S: SockaddrLike + Copy + Into<SocketAddr>>(
     buffers: &mut [u8],
     received: &mut Vec<(usize, SocketAddr)>,
 ) {
+    // Another error is of what was sent before, and says nothing of what waits.
+    if receive_once(socket, headers, buffers, received).is_err_and(|errno| errno != Errno::EAGAIN) {
+        let _ = receive_once(socket, headers, buffers, received);
+    }
+}
+
+fn receive_once<S: SockaddrLike + Copy + Into<SocketAddr>>(
+    socket: RawFd,
+    headers: &mut MultiHeaders<S>,
+    buffers: &mut [u8],
+    received: &mut Vec<(usize, SocketAddr)>,
+) -> nix::Result<()> {
     let mut buffers = buffers.chunks_exact_mut(DATAGRAM);
     let mut slices: [_; BATCH] = std::array::from_fn(|_| [IoSliceMut::new(buffers.next().unwrap_or_default())]);
-    let Ok(messages) = recvmmsg(socket, headers, slices.iter_mut(), MsgFlags::MSG_DONTWAIT, None) else { return };
-    let arrived = messages.map_while(|message| Some((message.bytes, message.address?.into())));
-    received.extend(arrived);
+    let messages = recvmmsg(socket, headers, slices.iter_mut(), MsgFlags::MSG_DONTWAIT, None)?;
+    received.extend(messages.map_while(|message| Some((message.bytes, message.address?.into()))));
+    Ok(())
 }
 
 /// A socket to send by.

@@ -19,8 +19,10 @@ pub(super) struct Missing(Vec<IpAddr>);
 impl Missing {
     /// Tells which have gone since the last look, and whether all are there again.
     pub(super) fn look(&mut self, config: &Config, local: &Local) {
-        let missing: Vec<_> =
+        let mut missing: Vec<_> =
             Role::of_sip(config).map(|(at, role)| (at.ip(), role)).filter(|&(ip, _)| !local.has(ip)).collect();
+        // One address may have several fakes, by their ports.
+        missing.dedup_by_key(|(ip, _)| *ip);
         let mut gone = missing.iter().filter(|(ip, _)| !self.0.contains(ip));
         if let Some(&(address, role)) = gone.next() {
             let others = Some(gone.count()).filter(|&others| others > 0);

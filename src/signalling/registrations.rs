@@ -12,6 +12,8 @@ use crate::scan::number_at_front;
 const MOST: usize = 32;
 /// As much of a Call-ID as tells registrations apart.
 const MOST_OF_CALL_ID: usize = 128;
+/// In a challenge: it is the nonce alone that was wrong.
+const STALE: &[u8] = b"stale=true";
 /// A phone answers a challenge sooner.
 const ANSWERED: Duration = Duration::from_secs(10);
 
@@ -43,6 +45,7 @@ pub(super) struct Challenges(VecDeque<Challenge>);
 #[derive(Debug)]
 struct Challenge {
     call_id: Box<[u8]>,
+    status: [u8; 2],
     cseq: u32,
     at: Duration,
 }
@@ -61,27 +64,30 @@ impl Challenges {
         let (number, digits) = number_at_front(cseq)?;
         cseq.get(digits..).filter(|method| method.trim_ascii() == b"REGISTER")?;
         match &status {
-            b"01" | b"07" => self.challenged(now, call_id(message), number).then_some(Refusal::Password),
+            // The password was right, the nonce is old (RFC 7616 §3.3).
+            b"01" | b"07" if message.windows(STALE.len()).any(|text| text.eq_ignore_ascii_case(STALE)) => None,
+            b"01" | b"07" => self.challenged(now, call_id(message), status, number).then_some(Refusal::Password),
             b"03" => Some(Refusal::Forbidden),
             b"04" => Some(Refusal::Unknown),
             _ => None,
         }
     }
 
-    /// Whether the request before this one was challenged just now.
-    fn challenged(&mut self, now: Duration, call_id: &[u8], cseq: u32) -> bool {
+    /// Whether the request before this one was challenged just now, by the same one: a
+    /// proxy and the registrar may each ask for a password.
+    fn challenged(&mut self, now: Duration, call_id: &[u8], status: [u8; 2], cseq: u32) -> bool {
         let call_id = call_id.get(..MOST_OF_CALL_ID).unwrap_or(call_id);
         self.0.retain(|challenge| now.saturating_sub(challenge.at) < ANSWERED);
         let before = self.0.iter_mut().find(|challenge| *challenge.call_id == *call_id);
         if let Some(challenge) = before {
-            let again = challenge.cseq.checked_add(1) == Some(cseq);
-            (challenge.cseq, challenge.at) = (cseq, now);
+            let again = challenge.cseq.checked_add(1) == Some(cseq) && challenge.status == status;
+            (challenge.status, challenge.cseq, challenge.at) = (status, cseq, now);
             return again;
         }
         if self.0.len() >= MOST {
             self.0.pop_front();
         }
-        self.0.push_back(Challenge { call_id: call_id.into(), cseq, at: now });
+        self.0.push_back(Challenge { call_id: call_id.into(), status, cseq, at: now });
         false
     }
 }
@@ -103,6 +109,8 @@ mod tests {
         // Each registration anew may be challenged, soon or late.
         assert_eq!(hear(3, "401", "4 REGISTER"), None);
         assert_eq!(hear(60, "407", "5 REGISTER"), None);
+        assert_eq!(hear(61, "401", "6 REGISTER"), None, "the registrar, behind a proxy");
+        assert_eq!(hear(62, "401 Stale=TRUE", "7 REGISTER"), None, "only the nonce was wrong");
         assert_eq!(hear(61, "403", "6 REGISTER"), Some(Refusal::Forbidden));
         assert_eq!(hear(61, "404", "6 REGISTER"), Some(Refusal::Unknown));
         for (status, cseq) in [("423", "7 REGISTER"), ("200", "7 REGISTER"), ("403", "7 INVITE"), ("503", "7 REGISTER")]

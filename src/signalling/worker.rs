@@ -177,10 +177,11 @@ impl Worker {
                     Err(error) => written = Err(error),
                 }
             }
-            // Where not all find room, none goes without for long, and lines come first.
+            // Where not all find room, none goes without for long, and lines mostly come first.
             turn = turn.wrapping_add(1);
             events.rotate_left(turn.checked_rem(events.len()).unwrap_or(0));
-            for lines in [true, false] {
+            let first = !turn.is_multiple_of(4);
+            for lines in [first, !first] {
                 for &event in events.iter() {
                     if let Ready::Socket { key, failing } = SipSockets::ready(event)
                         && self.sockets.is_line(key) == lines

@@ -48,7 +48,7 @@ impl Description<'_> {
         let answer = self.session.exchange.is_answer(self.signal);
         let heed = self.session.heed(self.signal, self.named);
         if heed == Heed::Current {
-            self.session.reoffered(self.signal, self.named);
+            self.session.reoffered(self.signal, self.named, answer);
             if !self.has_moved() {
                 self.session.parties[self.signal.arrival] = Some(self.signal.source);
             }
@@ -204,10 +204,12 @@ impl Description<'_> {
     }
 
     /// Whether a generic sender comes from elsewhere than when the call was set up. Any
-    /// single packet can claim that, answers would not reach whoever forged it.
+    /// single packet can claim that, answers would not reach whoever forged it. A fork that
+    /// answers from where it was asked has not moved.
     fn has_moved(&self) -> bool {
-        let before = self.session.parties[self.signal.arrival];
-        self.signal.sender == Sender::Generic && before.is_some_and(|party| party.ip() != self.signal.source.ip())
+        let (before, source) = (self.session.parties[self.signal.arrival], self.signal.source.ip());
+        let is_asked = || self.signal.status.is_some() && self.session.went_to(source);
+        self.signal.sender == Sender::Generic && before.is_some_and(|party| party.ip() != source) && !is_asked()
     }
 
     fn relay_at(&self, to: SocketAddr) -> RelaySocket {

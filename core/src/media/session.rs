@@ -23,6 +23,9 @@ const MAX_DIALOGS: usize = 8;
 /// How many branches of a forked INVITE are remembered.
 const MAX_BRANCHES: usize = 16;
 
+/// How many of the places are remembered where an INVITE went.
+const MOST_WENT_TO: usize = 32;
+
 /// How many tags find a session.
 const MAX_ENDS: usize = 32;
 
@@ -64,6 +67,8 @@ pub struct Session {
     caller_end: Option<End>,
     dialogs: Vec<Dialog>,
     branches: Vec<u64>,
+    /// Where its INVITEs went.
+    went_to: Vec<IpAddr>,
     /// Something came back: a provisional response, or an answer.
     ringing: bool,
     /// The last message that put the end off.
@@ -155,6 +160,7 @@ impl Session {
             caller_end,
             dialogs: Vec::new(),
             branches: if signal.method == Method::Invite { vec![signal.branch] } else { Vec::new() },
+            went_to: if signal.status.is_none() { vec![signal.destination.ip()] } else { Vec::new() },
             ringing: false,
             active: now,
             reoffers: PerFamily::default(),
@@ -188,7 +194,15 @@ impl Session {
         }
         if self.add_branch(signal) {
             self.active = now;
+            if self.went_to.len() < MOST_WENT_TO {
+                self.went_to.push(signal.destination.ip());
+            }
         }
+    }
+
+    /// Whether one of its INVITEs went to this address.
+    pub fn went_to(&self, address: IpAddr) -> bool {
+        self.went_to.contains(&address)
     }
 
     /// Whether it is a new one.
@@ -325,7 +339,7 @@ impl Session {
 
     /// Before a description within a dialog changes anything: keeps what was,
     /// until the response says whether it holds (RFC 3261 §14.1, RFC 3311 §5.1).
-    pub fn reoffered(&mut self, signal: &Signal<'_>, named: &Named) {
+    pub fn reoffered(&mut self, signal: &Signal<'_>, named: &Named, answer: bool) {
         let callee = named.sender.filter(|_| signal.arrival != self.caller);
         let said = || {
             callee
@@ -334,7 +348,7 @@ impl Session {
         };
         let legs = || self.lines.iter().map(|line| line.legs[signal.arrival]).collect();
         let changes = matches!(signal.method, Method::Invite | Method::Update | Method::Prack);
-        let changes = changes && signal.status.is_none();
+        let changes = changes && signal.status.is_none() && !answer;
         match &mut self.reoffers[requester(signal)] {
             Some(reoffer) if reoffer.is_of(signal) => {
                 reoffer.before[signal.arrival].get_or_insert_with(legs);
@@ -398,6 +412,7 @@ impl Session {
             && self.ends.len() <= MAX_ENDS
             && self.lines.len() <= MAX_STREAMS
             && self.branches.len() <= MAX_BRANCHES
+            && self.went_to.len() <= MOST_WENT_TO
             && self.dialogs.len() <= MAX_DIALOGS
             && self.dialogs.iter().all(|dialog| dialog.legs.len() <= MAX_STREAMS)
             && before().flat_map(|reoffer| reoffer.before.iter()).all(|(_, before)| before.as_deref().is_none_or(legs))

@@ -106,7 +106,7 @@ impl Crossing<'_> {
         let rest = rest(text, uri).filter(|_| returns());
         rename_up(text, uri, edits);
         let beyond = match rest {
-            Some(rest) => Beyond::Kept(rest.value.of(text)),
+            Some(rest) => self.returned(rest.value.of(text), target, rule, place),
             None => self.beyond(target, rule, place),
         };
         let port = uri.at.port.map(|port| port.of(text));
@@ -118,6 +118,18 @@ impl Crossing<'_> {
         if !bracketed {
             edits.insert(uri.start, "<");
             edits.insert(uri.end, ">");
+        }
+    }
+
+    /// What stands behind WRITTEN in a token that was restored before. A proof for somebody
+    /// else gives way to one for whom it goes to now.
+    fn returned<'a>(&self, rest: &'a [u8], target: &Numeric, rule: StandIn, place: Place) -> Beyond<'a> {
+        if place == Place::Identity || Token::lets_everybody(self.directory.key(), target.endpoint(), rest) {
+            return Beyond::Kept(rest);
+        }
+        match self.beyond(target, rule, place) {
+            Beyond::Nothing => Beyond::Kept(rest),
+            anew => anew,
         }
     }
 

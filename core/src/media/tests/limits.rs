@@ -237,6 +237,22 @@ fn a_stranger_who_comes_from_elsewhere_has_a_budget_there() {
     }
 }
 
+/// Each fork answers from where it was asked.
+#[test]
+fn a_fork_that_answers_from_where_it_was_asked_has_no_budget() {
+    let mut bench = Bench::new(&config());
+    let other = at("[2001:db8:77::1]:5060");
+    let fork = Signal { branch: 2, destination: other, ..request(Method::Invite, 1, &[]) };
+    let (offer, answer) = ([audio(P4)], [audio("[2001:db8:77::1]:6000")]);
+    bench.signal(&request(Method::Invite, 1, &offer));
+    bench.signal(&Signal { wanted: Some(&offer), ..fork });
+    bench.commands();
+    let ok = Signal { source: other, sender: Sender::Generic, ..response(fork, 200, &answer) };
+    bench.signal(&ok);
+    assert_eq!(bench.legs().into_iter().map(|(_, leg)| leg.budget).collect::<Vec<_>>(), [None]);
+    assert_eq!(bench.table.sessions.values().next().unwrap().parties[Family::V6], Some(other));
+}
+
 /// On the second pass of a hairpin nobody knows any more who said it: what the first one
 /// let pass, as it was of the other family already, is a stranger's word.
 #[test]
