@@ -77,6 +77,26 @@ proptest! {
     }
 }
 
+/// What was repaired in the request is no gain of whoever forged it.
+#[test]
+fn a_repaired_request_is_as_long_as_it_came() {
+    let mut config = picture();
+    (config.lenient, config.uplinks) = (true, Default::default());
+    let mut bridge = Bridge::new(config);
+    for length in 0..80 {
+        bridge.now += Duration::from_secs(1);
+        let request = format!(
+            "MESSAGE sip:bob@2001:db8:9::10 SIP/2.0\r\nVia: SIP/2.0/UDP a\r\nFrom: <sip:a@b>;tag=1\r\nTo: \
+             sip:bob@2001:db8:9::10\r\nCall-ID: 1\r\nCSeq: 1 MESSAGE\r\ns: {}\r\n\r\n",
+            "x".repeat(length)
+        );
+        match bridge.handle(X4, LISTEN4, &request) {
+            Ok(sent) => assert!(sent.bytes.len() <= request.len(), "{request}\n{}", sent.text()),
+            Err(reason) => assert_eq!(reason, Reason::LargerThanRequest),
+        }
+    }
+}
+
 #[test]
 fn an_answer_is_trimmed_before_it_is_left_out() {
     let mut bridge = Bridge::picture();

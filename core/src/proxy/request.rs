@@ -34,7 +34,7 @@ impl Decider {
         state: &mut dyn State,
         out: &mut Vec<u8>,
     ) -> Outcome {
-        let Arrival { now, datagram: &Datagram { local, remote, .. }, message } = *arrival;
+        let Arrival { now, datagram: &Datagram { local, remote, bytes }, message } = *arrival;
         let via = match Vias::new(message).next() {
             None => return Outcome::Drop(Reason::NotSip(Fault::Missing("Via"))),
             Some(Err(NotAVia(fault))) => return Outcome::Drop(Reason::NotSip(fault)),
@@ -52,7 +52,8 @@ impl Decider {
         }
         let below = Below::completed(message.bytes, &via, remote, source != Source::Uplink);
         let request = Request { message, method, uri, local, remote, source, rights };
-        let mut forwarding = Forwarding { now, request, asker, via: &via, below, directory, state, room };
+        let length = bytes.len();
+        let mut forwarding = Forwarding { now, length, request, asker, via: &via, below, directory, state, room };
         match forwarding.forward(out) {
             Ok(outcome) => outcome,
             Err(reason) if method == Method::Ack => Outcome::Drop(reason),
@@ -90,6 +91,8 @@ fn is_ack_of_ours(message: &Message<'_>, directory: &Directory) -> bool {
 /// One request on its way.
 struct Forwarding<'a> {
     now: Duration,
+    /// How long it was as it came: `--lenient` may have repaired it since.
+    length: usize,
     request: Request<'a>,
     /// Whoever gets an answer in the end.
     asker: IpAddr,
@@ -173,8 +176,7 @@ impl Forwarding<'_> {
     /// Its address is not proven, and whoever forges one must not gain by us. On
     /// the second pass of a hairpin the first one's additions do not count.
     fn most_to_stranger(&self) -> usize {
-        let length = self.request.message.bytes.len();
-        if self.request.source == Source::Ourselves { length.saturating_sub(FIRST_PASS) } else { length }
+        if self.request.source == Source::Ourselves { self.length.saturating_sub(FIRST_PASS) } else { self.length }
     }
 }
 
