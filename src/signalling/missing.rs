@@ -17,18 +17,22 @@ use crate::socket::Role;
 pub(super) struct Missing(Vec<IpAddr>);
 
 impl Missing {
-    /// Tells which have gone since the last look, and whether all are there again.
+    /// Tells which have gone since the last look, and where one has come back that none is
+    /// missing any more.
     pub(super) fn look(&mut self, config: &Config, local: &Local) {
-        let mut missing: Vec<_> =
-            Role::of_sip(config).map(|(at, role)| (at.ip(), role)).filter(|&(ip, _)| !local.has(ip)).collect();
-        // One address may have several fakes, by their ports.
-        missing.dedup_by_key(|(ip, _)| *ip);
+        let mut missing: Vec<(IpAddr, Role)> = Vec::new();
+        for (ip, role) in Role::of_sip(config).map(|(at, role)| (at.ip(), role)) {
+            // One address may have several fakes, by their ports.
+            if !local.has(ip) && missing.iter().all(|(known, _)| *known != ip) {
+                missing.push((ip, role));
+            }
+        }
         let mut gone = missing.iter().filter(|(ip, _)| !self.0.contains(ip));
         if let Some(&(address, role)) = gone.next() {
             let others = Some(gone.count()).filter(|&others| others > 0);
             warn!(%address, %role, others, "nobody reaches us there: {}", Absence(address));
         }
-        if missing.is_empty() && !self.0.is_empty() {
+        if missing.is_empty() && self.0.iter().any(|&ip| local.has(ip)) {
             info!("all our addresses are there again");
         }
         self.0 = missing.into_iter().map(|(ip, _)| ip).collect();

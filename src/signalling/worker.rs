@@ -180,18 +180,9 @@ impl Worker {
             // Where not all find room, none goes without for long, and lines mostly come first.
             turn = turn.wrapping_add(1);
             events.rotate_left(turn.checked_rem(events.len()).unwrap_or(0));
-            let first = !turn.is_multiple_of(4);
-            for lines in [first, !first] {
-                for &event in events.iter() {
-                    if let Ready::Socket { key, failing } = SipSockets::ready(event)
-                        && self.sockets.is_line(key) == lines
-                    {
-                        if failing {
-                            self.read_errors(key, &mut outbox);
-                        }
-                        written = written.and(self.receive(key, &mut inbox, &mut outbox));
-                    }
-                }
+            let lines_first = !turn.is_multiple_of(4);
+            for lines in [lines_first, !lines_first] {
+                written = written.and(self.receive_all(events, lines, &mut inbox, &mut outbox));
             }
             written = written.and(self.work_off(&mut outbox));
             self.send(&mut outbox);
@@ -272,6 +263,28 @@ impl Worker {
             }
         }
         Ok(())
+    }
+
+    /// Takes in what waits at the lines that are ready, or at the open sockets.
+    fn receive_all(
+        &mut self,
+        events: &[EpollEvent],
+        lines: bool,
+        inbox: &mut Inbox,
+        outbox: &mut Outbox,
+    ) -> io::Result<()> {
+        let mut written = Ok(());
+        for &event in events {
+            let Ready::Socket { key, failing } = SipSockets::ready(event) else { continue };
+            if self.sockets.is_line(key) != lines {
+                continue;
+            }
+            if failing {
+                self.read_errors(key, outbox);
+            }
+            written = written.and(self.receive(key, inbox, outbox));
+        }
+        written
     }
 
     /// Takes in what waits at a socket. A few datagrams are handled at once; where

@@ -208,7 +208,7 @@ impl Description<'_> {
     /// answers from where it was asked has not moved.
     fn has_moved(&self) -> bool {
         let (before, source) = (self.session.parties[self.signal.arrival], self.signal.source.ip());
-        let is_asked = || self.signal.status.is_some() && self.session.went_to(source);
+        let is_asked = || self.signal.status.is_some() && self.session.is_asked_at(source);
         self.signal.sender == Sender::Generic && before.is_some_and(|party| party.ip() != source) && !is_asked()
     }
 

@@ -114,11 +114,14 @@ impl Destinations {
     /// any other for all of them.
     fn shares_machine(&self, source: IpAddr, endpoint: SocketAddr) -> bool {
         let address = endpoint.ip();
-        match self.sip.contains_key(&address) {
-            _ if self.is_sip(endpoint) => false,
-            _ if address.is_loopback() => source.is_loopback(),
-            true => source == address,
-            false => !self.is_local(address) || self.is_local(source),
+        if self.is_sip(endpoint) {
+            false
+        } else if address.is_loopback() {
+            source.is_loopback()
+        } else if self.sip.contains_key(&address) {
+            source == address
+        } else {
+            !self.is_local(address) || self.is_local(source)
         }
     }
 

@@ -201,7 +201,7 @@ impl Session {
     }
 
     /// Whether one of its INVITEs went to this address.
-    pub fn went_to(&self, address: IpAddr) -> bool {
+    pub fn is_asked_at(&self, address: IpAddr) -> bool {
         self.went_to.contains(&address)
     }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::command::{Command, End, SessionId};
 use super::describe::Description;
 use super::destination::{Destinations, Prefix};
-use super::ends::{self, Ends, Named, of_branch};
+use super::ends::{self, Ends, Named};
 use super::limits::Limits;
 use super::relays::{Owner, Relay, Relays};
 use super::saved::{Saved, Unfit};
@@ -390,7 +390,7 @@ impl Table {
             return Ok(None);
         }
         // Whoever was asked can make up any number of tags: one request, one session.
-        if signal.status.is_some() && self.ends.has(of_branch(signal.branch)) {
+        if signal.status.is_some() && self.ends.has(ends::of_branch(signal.branch)) {
             return Ok(None);
         }
         match self.begin(now, signal, named, wanted) {
@@ -416,7 +416,7 @@ impl Table {
         self.last_session = self.last_session.saturating_add(1);
         let id = SessionId(self.last_session);
         let mut session = Session::new(now, signal, named, self.ends.call(signal), asked_by);
-        learn_end(&mut session, id, of_branch(signal.branch), &mut self.ends);
+        learn_end(&mut session, id, ends::of_branch(signal.branch), &mut self.ends);
         session.deadline = session.expires(&self.timeouts);
         self.deadlines.insert((session.deadline, id));
         self.sessions.insert(id, session);
