@@ -16,6 +16,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use nix::unistd::{AccessFlags, access};
 use tracing::warn;
 
 use self::writer::Writer;
@@ -127,6 +128,15 @@ impl Recorder {
             fields: Fields::default(),
         };
         Ok((recorder, made))
+    }
+
+    /// Whether this process may write there, as the user that it stays.
+    ///
+    /// # Errors
+    /// Where it may not.
+    pub fn may_write(settings: &Recording) -> Result<(), RecordError> {
+        let system = |error: nix::Error| RecordError { folder: settings.folder.clone(), error: error.into() };
+        access(&settings.folder, AccessFlags::W_OK | AccessFlags::X_OK).map_err(system)
     }
 
     fn record(&mut self, crossed: &Crossed<'_>) -> io::Result<()> {

@@ -7,6 +7,7 @@
 //! first message that begin with `#` are comments. What is sent to ourselves comes in
 //! again at once.
 
+use std::fmt::Display;
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -86,12 +87,7 @@ pub fn run(config: Config, files: &[PathBuf], out: &mut dyn Write) -> Result<(),
     let mut player = Player::new(config, out);
     for path in files {
         let text = read(path).map_err(|source| TranscriptError::Read { path: path.clone(), source })?;
-        if let Some(line) = written_by_hand(&text) {
-            let file = path.display();
-            warn!(
-                "{file}, line {line}: the lines of this message end in LF alone; SIP has CRLF, as unix2dos(1) makes it"
-            );
-        }
+        look_over(&path.display(), &text);
         player.text(&text).map_err(|error| match error {
             PlayError::Line { line, what } => TranscriptError::Line { path: path.clone(), line, what },
             PlayError::Write(error) => TranscriptError::Write(error),
@@ -108,14 +104,25 @@ pub fn play(config: Config, records: &[u8], out: &mut dyn Write) -> Result<(), P
     Player::new(config, out).text(records)
 }
 
+/// Says what is most likely not meant: there is nothing to play, or somebody typed it.
+fn look_over(file: &impl Display, text: &[u8]) {
+    let Ok(records) = records(text) else { return };
+    if records.is_empty() {
+        warn!("{file}: no message in it; {HEAD}, and the message below that");
+    }
+    if let Some(line) = written_by_hand(&records) {
+        warn!("{file}, line {line}: the lines of this message end in LF alone; SIP has CRLF, as unix2dos(1) makes it");
+    }
+}
+
 /// The line of the first record whose message has no CR at all, as editors leave it. On
 /// the wire that is no SIP (RFC 3261 §7).
-fn written_by_hand(text: &[u8]) -> Option<usize> {
+fn written_by_hand(records: &[Record<'_>]) -> Option<usize> {
     let by_hand = |record: &Record<'_>| match record.what {
         What::Message(Datagram { bytes, .. }) => find(bytes, b'\r').is_none() && find(bytes, b'\n').is_some(),
         What::Uplink(..) => false,
     };
-    records(text).ok()?.iter().find(|record| by_hand(record)).map(|record| record.line)
+    records.iter().find(|record| by_hand(record)).map(|record| record.line)
 }
 
 fn read(path: &Path) -> io::Result<Vec<u8>> {
@@ -304,9 +311,10 @@ mod tests {
     #[test]
     fn a_message_that_somebody_typed_is_told_from_one_of_the_wire() {
         let record = |message: &str| format!("# why\n>> udp 192.0.2.9:1 -> 192.0.2.1:5060\n{message}");
-        assert_eq!(written_by_hand(record("BYE sip:a\nVia: b\n\n").as_bytes()), Some(2));
+        let by_hand = |text: &str| written_by_hand(&records(record(text).as_bytes()).unwrap());
+        assert_eq!(by_hand("BYE sip:a\nVia: b\n\n"), Some(2));
         for of_the_wire in ["BYE sip:a\r\nVia: b\n\r\n", "BYE sip:a\r\n\r\nv=0\n", "\0", ""] {
-            assert_eq!(written_by_hand(record(of_the_wire).as_bytes()), None, "{of_the_wire:?}");
+            assert_eq!(by_hand(of_the_wire), None, "{of_the_wire:?}");
         }
     }
 

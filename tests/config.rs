@@ -261,6 +261,14 @@ fn a_directory_of_messages_is_told_from_its_input() {
     assert!(said.ends_with("; name a file with messages, as its \"input\" if it is a recording\n"), "{said}");
 }
 
+#[test]
+fn a_file_without_messages_is_noticed() {
+    let output = run(&["-l", "192.0.2.1", "-L", "::1", "--test", "/dev/null"]);
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    assert!(said.contains("/dev/null: no message in it; write >> udp SOURCE -> DESTINATION"), "{said}");
+}
+
 /// The file that is installed: every option stands in it, and is right as it stands.
 #[test]
 fn the_file_to_begin_with_has_every_option() {

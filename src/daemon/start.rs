@@ -72,6 +72,7 @@ impl Start {
         if let Some(user) = &options.user {
             give_up_rights(user, belongings.control.as_ref(), &made, &sockets)?;
         }
+        options.observers.may_write()?;
         // Before there are threads that could do more.
         if !options.no_sandbox {
             sandbox::files(&needs(&options));

@@ -57,6 +57,14 @@ impl Settings {
         Ok(Opened { sinks, made })
     }
 
+    /// Whether this process, as the user that it stays, may write what is written later.
+    ///
+    /// # Errors
+    /// Where it may not.
+    pub fn may_write(&self) -> Result<(), SettingsError> {
+        self.record.as_ref().map_or(Ok(()), Recorder::may_write).map_err(SettingsError::from)
+    }
+
     /// Says in the log what is kept of messages, and where it goes: they are private.
     pub fn log(&self) {
         let host = |collector: &Collector| match &collector.endpoint.host {

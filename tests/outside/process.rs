@@ -318,6 +318,25 @@ fn the_pid_file_of_another_user_is_emptied_at_least() {
     });
 }
 
+/// A folder of root's is refused at the start, not at the first call.
+#[test]
+fn recordings_go_where_the_user_may_write() {
+    isolated_with_users(|| {
+        let folder = Folder::new();
+        fs::set_permissions(&folder.0, fs::Permissions::from_mode(0o755)).unwrap();
+        let (of_root, new) = (folder.path("of-root"), folder.path("new"));
+        fs::create_dir(&of_root).unwrap();
+        let options = [&OPTIONS[..], &["--control", "none", "--user", "4711:4712", "--record"]].concat();
+        let failure = fail_to_start(&[&options[..], &[&of_root]].concat());
+        assert_eq!(failure.status, Some(1), "{failure:?}");
+        assert!(failure.said.contains(&format!("--record {of_root}: ")), "{failure:?}");
+        // One that was not there belongs to the user.
+        let mut daemon = Daemon::start_as(&[&options[..], &[&new]].concat());
+        daemon.signal("TERM");
+        assert!(daemon.wait().success());
+    });
+}
+
 #[test]
 fn only_root_becomes_another_user() {
     isolated_with_users(|| {
