@@ -5,6 +5,9 @@ use std::io::{self, Write};
 use std::net::SocketAddr;
 
 /// A message that would be sent.
+///
+/// # Errors
+/// `out` takes nothing.
 pub fn sent(out: &mut dyn Write, from: SocketAddr, to: SocketAddr, message: &[u8]) -> io::Result<()> {
     writeln!(out, "<< udp {from} -> {to}")?;
     out.write_all(message)?;
@@ -16,6 +19,9 @@ pub fn sent(out: &mut dyn Write, from: SocketAddr, to: SocketAddr, message: &[u8
 }
 
 /// A datagram that is dropped.
+///
+/// # Errors
+/// `out` takes nothing.
 pub fn dropped(out: &mut dyn Write, reason: impl Display) -> io::Result<()> {
     writeln!(out, "-- {reason}")?;
     out.flush()

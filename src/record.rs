@@ -150,10 +150,18 @@ impl Recorder {
             None if inside => return Ok(()),
             None => match self.begin(call_id, crossed)? {
                 Some(call) => call,
-                None => return self.leave_out(),
+                None => {
+                    self.leave_out();
+                    return Ok(());
+                }
             },
         };
-        let result = if call.is_full() { self.leave_out() } else { call.add(crossed, inside) };
+        let mut result = Ok(());
+        if call.is_full() {
+            self.leave_out();
+        } else {
+            result = call.add(crossed, inside);
+        }
         self.open.push_back(call);
         if self.open.len() > MOST_OPEN
             && let Some(mut oldest) = self.open.pop_front()
@@ -210,13 +218,12 @@ impl Recorder {
         Ok(call)
     }
 
-    fn leave_out(&mut self) -> io::Result<()> {
+    fn leave_out(&mut self) {
         self.left_out = self.left_out.saturating_add(1);
         if self.is_due() {
             let messages = std::mem::take(&mut self.left_out);
             warn!(messages, "--record: not recorded, of a call that is too long, or of too many calls");
         }
-        Ok(())
     }
 
     fn is_due(&mut self) -> bool {

@@ -151,6 +151,9 @@ pub fn usual_threads() -> usize {
 
 impl Relay {
     /// Starts the threads, and gives the end at which what they tell comes out.
+    ///
+    /// # Errors
+    /// A thread, or its epoll, cannot be had.
     pub fn start(clock: Clock, options: &RelayOptions) -> io::Result<(Self, UnboundedReceiver<Notice>)> {
         let (notices, told) = unbounded_channel();
         let threads = (0..options.threads.max(1))

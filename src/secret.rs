@@ -60,6 +60,9 @@ pub enum SecretError {
 }
 
 /// A key for this run.
+///
+/// # Errors
+/// The system has no random numbers for us.
 pub fn random() -> Result<Key, SecretError> {
     let mut key = [0; 16];
     getrandom::fill(&mut key).map_err(SecretError::Random)?;
@@ -67,6 +70,9 @@ pub fn random() -> Result<Key, SecretError> {
 }
 
 /// The key in `file`, which is created with a random one if it is absent.
+///
+/// # Errors
+/// It cannot be read or written, is not a key, or others may read it.
 pub fn of_file(file: &Path) -> Result<Key, SecretError> {
     match read(file) {
         Err(SecretError::Read { why, .. }) if why.kind() == io::ErrorKind::NotFound => {

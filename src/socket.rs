@@ -51,6 +51,9 @@ pub struct SocketOptions {
 ///
 /// The first is bound without that option: it fails where another program has the
 /// address. Only then may others share it, and they must be of the same user.
+///
+/// # Errors
+/// Where the system says no, and for which address.
 #[allow(clippy::disallowed_types, reason = "the shell owns sockets")]
 pub fn bind_sip(
     address: SocketAddr,

@@ -87,6 +87,9 @@ impl Config {
     }
 
     /// Whether everything fits together; each error names the option to change.
+    ///
+    /// # Errors
+    /// Two options that do not go together.
     pub fn check(&self) -> Result<(), ConfigError> {
         for (family, &listen) in self.listen.iter() {
             check_endpoint(listen).map_err(|why| ConfigError::Listen { family, listen, why })?;

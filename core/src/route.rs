@@ -214,6 +214,9 @@ struct Router<'a> {
 }
 
 /// Where `request` goes. `routes` says afterwards which Routes are popped.
+///
+/// # Errors
+/// Why it goes nowhere.
 pub fn route(request: &Request<'_>, directory: &Directory, routes: &mut Routes) -> Result<Hop, Reason> {
     routes.read(request.message)?;
     let arrival = Family::at(request.local);

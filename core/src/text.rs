@@ -49,6 +49,9 @@ pub fn equals(bytes: &[u8], text: &impl Text) -> bool {
 }
 
 /// Shows a text where something wants [`fmt::Display`].
+///
+/// # Errors
+/// That of the formatter.
 pub fn display(text: &impl Text, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     let mut bytes = Vec::new();
     text.write(&mut bytes);

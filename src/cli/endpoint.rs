@@ -73,6 +73,9 @@ pub enum EndpointError {
 impl Endpoint {
     /// Reads `192.0.2.1`, `192.0.2.1:5070`, `2001:db8::1`, `[2001:db8::1]`,
     /// `[2001:db8::1]:5070`, `pbx.example` or `pbx.example:5070`.
+    ///
+    /// # Errors
+    /// What it is not.
     pub fn parse(text: &str) -> Result<Self, EndpointError> {
         let (host, port) = split(text)?;
         Ok(Self { host, port: port.map(parse_port).transpose()? })
@@ -170,6 +173,9 @@ fn is_label(label: &str) -> bool {
 }
 
 /// A port other than 0, in decimal digits without leading zeros.
+///
+/// # Errors
+/// It is none.
 pub fn parse_port(text: &str) -> Result<u16, EndpointError> {
     if text.is_empty() {
         return Err(EndpointError::NoPort);

@@ -1,5 +1,7 @@
 //! The values of the options, one function for each kind.
 
+#![allow(clippy::missing_errors_doc, reason = "what does not do is what the option is not")]
+
 use std::ffi::OsStr;
 use std::fmt::Display;
 use std::net::{IpAddr, SocketAddr};

@@ -250,7 +250,7 @@ impl Anonymiser {
 
     /// Words joined by dots, dashes and the like: none is left where one that is
     /// not `known` stands with it, as a number may then be part of a name.
-    fn run(&mut self, run: &[u8], known: impl Fn(&[u8]) -> bool, numbers: bool, out: &mut Vec<u8>) {
+    fn run(&self, run: &[u8], known: impl Fn(&[u8]) -> bool, numbers: bool, out: &mut Vec<u8>) {
         let is_number = |word: &[u8]| word.iter().all(u8::is_ascii_digit);
         let words = || run.split(|byte| !byte.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
         let plain = numbers && words().all(|word| known(word) || is_number(word));

@@ -165,8 +165,10 @@ impl StreamSockets {
     }
 
     /// The sockets behind descriptors of [`StreamSockets::descriptors`], which
-    /// another process has sent. Fails where the first of a pair is no socket
-    /// of its family.
+    /// another process has sent.
+    ///
+    /// # Errors
+    /// The first of a pair is no socket of its family.
     pub fn adopt([rtp4, rtcp4, rtp6, rtcp6]: [OwnedFd; 4]) -> io::Result<Self> {
         let (v4, v6) = (Pair::adopt(rtp4, rtcp4)?, Pair::adopt(rtp6, rtcp6)?);
         if !v4.address().is_ipv4() || !v6.address().is_ipv6() {

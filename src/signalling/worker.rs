@@ -370,7 +370,7 @@ impl Worker {
         matches!(self.proxy.directory().source(to), Source::Phone(_) | Source::Uplink)
     }
 
-    fn send_again(&mut self, key: usize, from: SocketAddr, to: SocketAddr, outbox: &mut Outbox) {
+    fn send_again(&self, key: usize, from: SocketAddr, to: SocketAddr, outbox: &mut Outbox) {
         // Not in the loop's head: it would hold the lock meanwhile.
         loop {
             let Some(Sent { bytes, .. }) = self.shared.large().take(from, to) else { break };
@@ -417,7 +417,7 @@ impl Worker {
     }
 
     /// Lets a message leave, unless it was only to be printed.
-    fn leave(&mut self, now: Duration, from: SocketAddr, to: SocketAddr, bytes: Vec<u8>, outbox: &mut Outbox) {
+    fn leave(&self, now: Duration, from: SocketAddr, to: SocketAddr, bytes: Vec<u8>, outbox: &mut Outbox) {
         if self.output == Output::Paper {
             return outbox.give_back(bytes);
         }

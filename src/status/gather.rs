@@ -147,7 +147,7 @@ async fn finish(
     let _ = timeout(PATIENCE, all).await;
     let mut sums = PerFamily::<Sums>::default();
     figures.values().flat_map(streams).for_each(|stream| add(&mut sums, stream));
-    snapshot.calls = views.iter().map(|(view, kinds)| call(now, view, kinds, figures.get(&view.session))).collect();
+    snapshot.calls = views.iter().map(|(view, kinds)| call(now, view, *kinds, figures.get(&view.session))).collect();
     let mut shared = lock(&shared);
     (snapshot.media, snapshot.ended) = (shared.past.media(sums), shared.past.ended);
     let snapshot = Arc::new(snapshot);
@@ -304,7 +304,7 @@ fn sort(told: &mut [Told], order: fn(&Told, &Told) -> Ordering) {
     told.sort_unstable_by(order);
 }
 
-fn call(now: Duration, view: &CallView, kinds: &PerFamily<Kind>, figures: Option<&SessionFigures>) -> Call {
+fn call(now: Duration, view: &CallView, kinds: PerFamily<Kind>, figures: Option<&SessionFigures>) -> Call {
     let state = match view.state {
         Stage::Trying => CallState::Trying,
         Stage::Ringing => CallState::Ringing,
@@ -328,7 +328,7 @@ fn call(now: Duration, view: &CallView, kinds: &PerFamily<Kind>, figures: Option
 }
 
 /// All streams' legs on one side as one.
-fn leg(now: Duration, view: &CallView, side: Family, kinds: &PerFamily<Kind>, figures: Option<&SessionFigures>) -> Leg {
+fn leg(now: Duration, view: &CallView, side: Family, kinds: PerFamily<Kind>, figures: Option<&SessionFigures>) -> Leg {
     let address = view.parties[side].map(|party| party.to_string());
     let mut leg = Leg::new(name(side), address, kinds[side]);
     let mut heard = None;

@@ -74,6 +74,9 @@ impl Limits {
     /// Counts one more session beside `sessions` others, which needs so many
     /// streams and which this stranger, if it is one, asked for. The answer is the
     /// source that it was counted for, to be given back by [`Limits::release`].
+    ///
+    /// # Errors
+    /// The limit that it would pass.
     pub fn admit(
         &mut self,
         sessions: usize,

@@ -88,6 +88,9 @@ impl Relays {
 
     /// A stream of the process before goes on. All of them are to be told before
     /// [`Relays::resume`].
+    ///
+    /// # Errors
+    /// A port is odd, or another stream has it.
     pub fn adopt(&mut self, owner: Owner, relay: Relay) -> Result<(), Unfit> {
         for (family, &port) in relay.ports.iter() {
             if port % 2 != 0 || self.owners[family].insert(port, owner).is_some() {

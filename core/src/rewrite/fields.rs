@@ -32,7 +32,10 @@ impl Identities {
 }
 
 /// Maps all header fields that the table says carry URIs, and names this proxy
-/// in a User-Agent. An error: From, To or Contact cannot be read.
+/// in a User-Agent.
+///
+/// # Errors
+/// From, To or Contact cannot be read.
 pub fn map(message: &Message<'_>, crossing: &Crossing<'_>, edits: &mut Edits) -> Result<Identities, Fault> {
     let mut identities = Identities::default();
     for field in message.fields {

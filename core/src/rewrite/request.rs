@@ -22,7 +22,10 @@ use crate::token::{Seal, Tilde, seal_route};
 /// The Max-Forwards of a request that came without (RFC 3261 §16.6 step 3).
 const DEFAULT_MAX_FORWARDS: u32 = 70;
 
-/// What Max-Forwards becomes; an error: it is used up, or no number up to 255.
+/// What Max-Forwards becomes.
+///
+/// # Errors
+/// It is used up, or no number up to 255.
 pub fn max_forwards(message: &Message<'_>) -> Result<u32, Reason> {
     let Some(value) = message.value(HeaderName::MAX_FORWARDS) else { return Ok(DEFAULT_MAX_FORWARDS) };
     let before = number(value).filter(|&hops| hops <= 255);

@@ -81,6 +81,9 @@ pub struct Connection {
 
 impl Connection {
     /// Reads the value of a `c=` line.
+    ///
+    /// # Errors
+    /// It does not have three parts, or an address that is none.
     pub fn read(message: &[u8], value: Span) -> Result<Self, Malformed> {
         let span = trim_span(message, value);
         if span.len() > MAX_CONNECTION {

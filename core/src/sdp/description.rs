@@ -32,6 +32,9 @@ impl<'a> Description<'a> {
     /// Reads what stands in `part` of `message`. A part without any line is a
     /// description without streams: some send an empty body with the type of
     /// SDP.
+    ///
+    /// # Errors
+    /// The first thing that is wrong, and its place.
     pub fn parse(message: &'a [u8], part: Span, room: &'a mut Room) -> Result<Self, Malformed> {
         let part = Span::new(part.start, part.end.min(message.len()));
         room.clear();

@@ -22,6 +22,9 @@ pub struct MediaLine {
 
 impl MediaLine {
     /// Reads the value of an `m=` line. Formats may be missing.
+    ///
+    /// # Errors
+    /// A part is missing, or the port is none.
     pub fn read(message: &[u8], value: Span) -> Result<Self, Malformed> {
         let mut fields = fields(message, value);
         let (Some(media), Some(port_span), Some(proto)) = (fields.next(), fields.next(), fields.next()) else {

@@ -111,7 +111,10 @@ pub struct Message<'a> {
 }
 
 impl<'a> Message<'a> {
-    /// Reads a message. An error: it is neither request nor response.
+    /// Reads a message.
+    ///
+    /// # Errors
+    /// It is neither request nor response.
     pub fn parse(datagram: &'a [u8], room: &'a mut Fields) -> Result<Self, Fault> {
         let blank = datagram.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
         let bytes = datagram.get(blank..).unwrap_or_default();
@@ -184,6 +187,9 @@ impl<'a> Message<'a> {
     }
 
     /// Number and method of the CSeq (RFC 3261 §20.16).
+    ///
+    /// # Errors
+    /// It is missing, or none.
     pub fn cseq(&self) -> Result<(u32, &'a [u8]), Fault> {
         self.cseq.map(|(number, method)| (number, method.of(self.bytes)))
     }
@@ -200,6 +206,9 @@ impl<'a> Message<'a> {
     }
 
     /// The Call-ID (RFC 3261 §20.8).
+    ///
+    /// # Errors
+    /// It is missing, empty, or holds white space.
     pub fn call_id(&self) -> Result<&'a [u8], Fault> {
         match self.value(HeaderName::CALL_ID) {
             None => Err(Fault::Missing("Call-ID")),
