@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::command::SessionId;
 use super::table::Signal;
 use crate::config::Key;
-use crate::family::Family;
+use crate::family::{Family, PerFamily};
 use crate::sip::method::Method;
 use crate::siphash::SipHash;
 
@@ -59,8 +59,8 @@ pub struct Ends {
 pub struct Over {
     since: Duration,
     callee: End,
-    /// The BYE that did it: who sent it, and its CSeq.
-    bye: Option<(Family, u32)>,
+    /// The last CSeq of each side that came before its BYE; `None`: its INVITE failed.
+    last: Option<PerFamily<Option<u32>>>,
 }
 
 /// The hash of an [`End`], which is one already: no second one is needed.
@@ -168,21 +168,23 @@ impl Ends {
     }
 
     /// `signal` ended the dialog with this callee: a BYE, or the failure of its INVITE.
-    pub fn note_over(&mut self, now: Duration, callee: End, signal: &Signal<'_>) {
+    /// `last` are the CSeqs of the requests that described media in it last.
+    pub fn note_over(&mut self, now: Duration, callee: End, signal: &Signal<'_>, mut last: PerFamily<Option<u32>>) {
         if self.over.len() >= MAX_OVER {
             self.over.pop_front();
         }
-        let bye = (signal.method == Method::Bye).then_some((signal.arrival, signal.cseq));
-        self.over.push_back(Over { since: now, callee, bye });
+        last[signal.arrival] = Some(signal.cseq);
+        self.over.push_back(Over { since: now, callee, last: Some(last).filter(|_| signal.method == Method::Bye) });
     }
 
     /// Whether a message is late, of a dialog that has just ended: a response, an ACK, or a
     /// request from before the BYE, or of an INVITE that failed.
     pub fn is_late(&self, now: Duration, signal: &Signal<'_>, named: &Named) -> bool {
         let asks = signal.status.is_none() && signal.method != Method::Ack;
+        let came_before = |last: PerFamily<Option<u32>>| last[signal.arrival].is_some_and(|last| signal.cseq <= last);
         let recent = self.over.iter().rev().take_while(|over| now.saturating_sub(over.since) < LATE);
         let mut of_it = recent.filter(|over| [named.sender, named.other].contains(&Some(over.callee)));
-        of_it.any(|over| !asks || over.bye.is_none_or(|(side, cseq)| side == signal.arrival && signal.cseq < cseq))
+        of_it.any(|over| !asks || over.last.is_none_or(came_before))
     }
 
     /// Whether no session is left.

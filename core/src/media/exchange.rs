@@ -70,6 +70,11 @@ impl Order {
         self.last.is_some()
     }
 
+    /// The CSeq of the last request by this side that it describes media in, or answers.
+    pub fn newest(&self, side: Family) -> Option<u32> {
+        self.highest[side]
+    }
+
     /// Whether the last description is of this request.
     pub fn is_of(&self, request: (Family, u32)) -> bool {
         self.last == Some(request)

@@ -518,9 +518,11 @@ impl Session {
         self.lines.iter().filter(live).all(|line| line.legs.iter().any(|(_, leg)| leg.held))
     }
 
-    /// The callees of its dialogs.
-    pub fn callees(&self) -> impl Iterator<Item = End> {
-        self.dialogs.iter().map(|dialog| dialog.callee)
+    /// The callees of its dialogs, and the CSeqs of the requests that described media in
+    /// each last.
+    pub fn callees(&self) -> impl Iterator<Item = (End, PerFamily<Option<u32>>)> {
+        let last = |dialog: &Dialog| PerFamily::from_fn(|side| dialog.order[side].newest(side));
+        self.dialogs.iter().map(move |dialog| (dialog.callee, last(dialog)))
     }
 
     /// The callee's tag in a message.

@@ -214,7 +214,7 @@ impl Table {
         let is_re_invite = is_refusal(signal) && session.is_reoffer(signal);
         if let Some(end) = advance(now, session, signal, &named, &mut self.relays) {
             if matches!(signal.method, Method::Bye | Method::Invite) && !is_re_invite {
-                session.callees().for_each(|callee| self.ends.note_over(now, callee, signal));
+                session.callees().for_each(|(callee, last)| self.ends.note_over(now, callee, signal, last));
             }
             self.end(now, id, end);
         } else {

@@ -40,6 +40,21 @@ fn a_request_from_before_the_bye_begins_nothing() {
     assert_eq!(bench.table.sessions(), 1);
 }
 
+/// The network repeats it, behind the BYE of the other party, who answers it once more.
+#[test]
+fn a_copy_of_a_request_from_before_the_others_bye_begins_nothing() {
+    let mut bench = Bench::answered();
+    let (held, answer) = ([Wanted { held: true, ..audio(P4) }], [Wanted { held: true, ..audio(P6) }]);
+    for _ in 0..2 {
+        bench.signal(&in_dialog(Method::Invite, 3, &held));
+        bench.signal(&response(in_dialog(Method::Invite, 3, &[]), 200, &answer));
+        bench.signal(&Signal { arrival: Family::V6, from_tag: B, to_tag: A, ..request(Method::Bye, 1, &[]) });
+        assert_eq!(bench.table.sessions(), 0);
+    }
+    bench.signal(&in_dialog(Method::Invite, 4, &held));
+    assert_eq!(bench.table.sessions(), 1);
+}
+
 /// The UPDATE of whom the BYE had not reached yet, and the late answer to another one.
 #[test]
 fn the_answer_to_another_request_confirms_nothing() {
