@@ -21,6 +21,7 @@ pub mod quality;
 pub mod relays;
 pub mod saved;
 pub mod session;
+pub mod signal;
 pub mod stream;
 pub mod table;
 pub mod usage;

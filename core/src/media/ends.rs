@@ -12,7 +12,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::command::SessionId;
-use super::table::Signal;
+use super::signal::Signal;
 use crate::config::Key;
 use crate::family::{Family, PerFamily};
 use crate::sip::method::Method;

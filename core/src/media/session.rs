@@ -8,9 +8,9 @@ use serde::{Deserialize, Serialize};
 
 use super::command::{self, LegDescription, Obituary, SessionId, Wish};
 use super::ends::{End, Named};
-use super::exchange::{Exchange, Order, requester};
+use super::exchange::{Exchange, Order};
 use super::relays::Relay;
-use super::table::Signal;
+use super::signal::Signal;
 use super::view::{CallState, CallView, StreamView};
 use crate::config::Timeouts;
 use crate::family::{Family, PerFamily};
@@ -137,7 +137,7 @@ impl Reoffer {
 impl Session {
     /// The session that `signal`, with a description, begins.
     pub fn new(now: Duration, signal: &Signal<'_>, named: &Named, call: u128, asked_by: Option<IpAddr>) -> Self {
-        let caller = requester(signal);
+        let caller = signal.requester();
         let caller_end = if signal.status.is_none() { named.sender } else { named.other };
         let call_id = signal.call_id.get(..MAX_CALL_ID).unwrap_or(signal.call_id);
         let mut parties = PerFamily::new(None, None);
@@ -231,7 +231,7 @@ impl Session {
     /// Whoever is asked knows of the dialog: what is answered is the last thing that was
     /// said, no request from before.
     pub fn confirmed(&mut self, signal: &Signal<'_>, named: &Named) {
-        let request = (requester(signal), signal.cseq);
+        let request = (signal.requester(), signal.cseq);
         let callee = self.callee_end(signal, named);
         let mut dialogs = self.dialogs.iter().filter(|dialog| Some(dialog.callee) == callee);
         self.ringing |= dialogs.any(|dialog| dialog.order[request.0].is_of(request));
@@ -296,7 +296,7 @@ impl Session {
     /// How far a description counts: older ones do not, nor do the legs of a
     /// dialog that is not the answered one.
     pub fn heed(&mut self, signal: &Signal<'_>, named: &Named) -> Heed {
-        let request = (requester(signal), signal.cseq);
+        let request = (signal.requester(), signal.cseq);
         let is_final = matches!(signal.status, Some(200..=299));
         let end = self.callee_end(signal, named);
         let answered = self.answered;
@@ -349,7 +349,7 @@ impl Session {
         let legs = || self.lines.iter().map(|line| line.legs[signal.arrival]).collect();
         let changes = matches!(signal.method, Method::Invite | Method::Update | Method::Prack);
         let changes = changes && signal.status.is_none() && !answer;
-        match &mut self.reoffers[requester(signal)] {
+        match &mut self.reoffers[signal.requester()] {
             Some(reoffer) if reoffer.is_of(signal) => {
                 reoffer.before[signal.arrival].get_or_insert_with(legs);
             }
@@ -366,7 +366,7 @@ impl Session {
 
     /// Whether the last description within a dialog is of the request that `signal` answers.
     pub fn is_reoffer(&self, signal: &Signal<'_>) -> bool {
-        self.reoffers[requester(signal)].as_ref().is_some_and(|reoffer| reoffer.is_of(signal))
+        self.reoffers[signal.requester()].as_ref().is_some_and(|reoffer| reoffer.is_of(signal))
     }
 
     /// The legs as they were before the request that `signal` refuses.
@@ -376,7 +376,7 @@ impl Session {
         if let Some(dialog) = self.dialogs.iter_mut().find(|dialog| Some(dialog.callee) == callee) {
             for side in Family::BOTH {
                 // What came after it, as the answer to another request, stays.
-                before[side].take_if(|_| !dialog.order[side].refuse((requester(signal), signal.cseq)));
+                before[side].take_if(|_| !dialog.order[side].refuse((signal.requester(), signal.cseq)));
             }
             if let Some(said) = said {
                 dialog.legs = said;
@@ -395,7 +395,7 @@ impl Session {
     }
 
     fn reoffer(&mut self, signal: &Signal<'_>) -> Option<Reoffer> {
-        self.reoffers[requester(signal)].take_if(|reoffer| reoffer.is_of(signal))
+        self.reoffers[signal.requester()].take_if(|reoffer| reoffer.is_of(signal))
     }
 
     /// Something new was said of the media at this time.

@@ -1,7 +1,7 @@
 //! The media table: which dialog has which streams, ports and parties.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::ops::Bound;
 use std::time::Duration;
 
@@ -13,88 +13,19 @@ use super::limits::Limits;
 use super::relays::{Owner, Relay, Relays};
 use super::saved::{Saved, Unfit};
 use super::session::{HungUp, Session};
+use super::signal::{Refusal, Signal};
 use super::usage::Usage;
 use super::view::{CallView, LimitView};
-use crate::address::Source;
 use crate::config::{Config, Timeouts};
 use crate::family::{Family, PerFamily};
 use crate::sip::method::Method;
-use crate::streams::{Grant, MAX_STREAMS, Transport, Wanted};
+use crate::streams::{Grant, MAX_STREAMS, Wanted};
 
 /// How long the shell may take to say when a session was last heard.
 const QUERY: Duration = Duration::from_secs(10);
 
 /// How many questions in a row may stay without an answer.
 const MAX_QUERIES: u8 = 3;
-
-/// What one SIP message that is about to be forwarded says to the table.
-#[derive(Clone, Copy, Debug)]
-pub struct Signal<'a> {
-    /// Its Call-ID.
-    pub call_id: &'a [u8],
-    /// Its method, in a response that of the CSeq.
-    pub method: Method,
-    /// The number in its CSeq.
-    pub cseq: u32,
-    /// The status code; `None`: a request.
-    pub status: Option<u16>,
-    /// The side it came from.
-    pub arrival: Family,
-    /// The tag of its From.
-    pub from_tag: Option<&'a [u8]>,
-    /// The tag of its To.
-    pub to_tag: Option<&'a [u8]>,
-    /// Where the packet came from.
-    pub source: SocketAddr,
-    /// Where it is sent on to.
-    pub destination: SocketAddr,
-    /// Who sent it.
-    pub sender: Sender,
-    /// The stranger, if it is one, who sent it, or the request that it answers:
-    /// for whom a call counts that it begins.
-    pub asked_by: Option<IpAddr>,
-    /// Tells the branches of a forked request apart: the same in a request, its
-    /// CANCEL and its responses.
-    pub branch: u64,
-    /// The `m=` lines of its description, if it carries one that counts.
-    pub wanted: Option<&'a [Wanted]>,
-}
-
-/// Who sent a message, as far as limits go.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sender {
-    /// A mapped phone or an uplink: no limit of its own.
-    Known,
-    /// We did, on the pass before. Whoever sent it to us may be anybody, and a description
-    /// that crossed untouched is still his word.
-    Ourselves,
-    /// Anybody else.
-    Generic,
-}
-
-impl From<Source> for Sender {
-    fn from(source: Source) -> Self {
-        match source {
-            Source::Phone(_) | Source::Uplink => Self::Known,
-            Source::Ourselves => Self::Ourselves,
-            Source::Generic => Self::Generic,
-        }
-    }
-}
-
-/// Why a new session is refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
-    /// No media ports are free.
-    #[error("no media ports free")]
-    NoPorts,
-    /// `--max-calls` is reached.
-    #[error("too many calls")]
-    MaxCalls,
-    /// `--max-calls-per-source` is reached.
-    #[error("too many calls from this source")]
-    MaxCallsPerSource,
-}
 
 /// Sessions, streams and ports.
 #[derive(Debug)]
@@ -193,13 +124,13 @@ impl Table {
         let description = signal.wanted.filter(|_| signal.method.describes_media());
         let found = self.find_or_begin(now, signal, &named, description)?;
         let Some((id, session)) = found.and_then(|id| Some((id, self.sessions.get_mut(&id)?))) else {
-            grants.extend(description.into_iter().flatten().map(|wanted| without_relay(signal, wanted)));
+            grants.extend(description.into_iter().flatten().map(|wanted| signal.without_session(wanted)));
             return Ok(());
         };
         match description {
             // What the refusing party could do is no leg of this call.
-            Some(wanted) if is_refusal(signal) => {
-                grants.extend(wanted.iter().map(|wanted| without_relay(signal, wanted)));
+            Some(wanted) if signal.is_refusal() => {
+                grants.extend(wanted.iter().map(|wanted| signal.without_session(wanted)));
             }
             Some(wanted) => {
                 learn_ends(session, id, &named, &mut self.ends);
@@ -211,7 +142,7 @@ impl Table {
             None => {}
         }
         // One that is refused ends no dialog that was there before.
-        let is_re_invite = is_refusal(signal) && session.is_reoffer(signal);
+        let is_re_invite = signal.is_refusal() && session.is_reoffer(signal);
         if let Some(end) = advance(now, session, signal, &named, &mut self.relays) {
             if matches!(signal.method, Method::Bye | Method::Invite) && !is_re_invite {
                 session.callees().for_each(|(callee, last)| self.ends.note_over(now, callee, signal, last));
@@ -384,7 +315,7 @@ impl Table {
         if let Some(id) = self.ends.find(named) {
             return Ok(Some(id));
         }
-        let Some(wanted) = description.filter(|wanted| relays(signal, wanted)) else { return Ok(None) };
+        let Some(wanted) = description.filter(|wanted| signal.needs_session(wanted)) else { return Ok(None) };
         // A 200 that is sent again, its ACK, or what the BYE has overtaken: the call is over.
         if self.ends.is_late(now, signal, named) {
             return Ok(None);
@@ -407,7 +338,7 @@ impl Table {
         named: &Named,
         wanted: &[Wanted],
     ) -> Result<SessionId, Refusal> {
-        let needed = wanted.iter().take(MAX_STREAMS).filter(|wanted| is_relayed(signal, wanted)).count();
+        let needed = wanted.iter().take(MAX_STREAMS).filter(|wanted| signal.is_relayed(wanted)).count();
         let asked_by = self.limits.admit(self.sessions.len(), signal.asked_by, needed)?;
         if self.relays.available(now) < needed {
             self.limits.release(asked_by, 0);
@@ -523,34 +454,6 @@ fn set_deadline(
         deadlines.insert((deadline, id));
         session.deadline = deadline;
     }
-}
-
-/// Whether a message says no to a request.
-fn is_refusal(signal: &Signal<'_>) -> bool {
-    signal.status.is_some_and(|status| status >= 300)
-}
-
-/// Whether a description needs a session: it has a line that is relayed or
-/// untouched, and is not in a refusal.
-fn relays(signal: &Signal<'_>, wanted: &[Wanted]) -> bool {
-    !is_refusal(signal) && wanted.iter().any(|wanted| is_relayed(signal, wanted) || is_untouched(signal, wanted))
-}
-
-/// Whether a line's address is in the outgoing family already, whatever travels there. The
-/// unspecified one of a hold is no address: some write that of IPv4 in IPv6, too.
-pub(super) fn is_untouched(signal: &Signal<'_>, wanted: &Wanted) -> bool {
-    let is_there = |address: IpAddr| Family::of(address) != signal.arrival && !address.is_unspecified();
-    wanted.port != 0 && wanted.address.is_some_and(is_there)
-}
-
-/// Whether a line needs ports of ours.
-pub(super) fn is_relayed(signal: &Signal<'_>, wanted: &Wanted) -> bool {
-    wanted.port != 0 && wanted.transport != Transport::NotRelayable && !is_untouched(signal, wanted)
-}
-
-/// What a line gets where there is no session.
-fn without_relay(signal: &Signal<'_>, wanted: &Wanted) -> Grant {
-    if is_untouched(signal, wanted) { Grant::Untouched } else { Grant::Refused }
 }
 
 #[cfg(test)]
