@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use super::command::LegDescription;
 use super::destination::{Destinations, RelaySocket};
-use super::ends::Named;
 use super::limits::Limits;
 use super::relays::{Owner, Relay, Relays};
 use super::session::{Heed, LegState, Line, Session};
 use super::signal::{Sender, Signal};
+use super::tags::MessageTags;
 use crate::family::Family;
 use crate::sip::method::Method;
 use crate::streams::{Grant, MAX_STREAMS, Transport, Wanted};
@@ -24,8 +24,8 @@ pub struct Description<'a> {
     pub now: Duration,
     /// The message that carries it.
     pub signal: &'a Signal<'a>,
-    /// The ends of that.
-    pub named: &'a Named,
+    /// The tags of that.
+    pub tags: &'a MessageTags,
     /// Whose new ports would be.
     pub owner: Owner,
     /// The session.
@@ -45,9 +45,9 @@ impl Description<'_> {
             self.session.invited(self.now, self.signal);
         }
         let answer = self.session.exchange.is_answer(self.signal);
-        let heed = self.session.heed(self.signal, self.named);
+        let heed = self.session.heed(self.signal, self.tags);
         if heed == Heed::Current {
-            self.session.reoffered(self.signal, self.named, answer);
+            self.session.reoffered(self.signal, self.tags, answer);
             if !self.has_moved() {
                 self.session.parties[self.signal.arrival] = Some(self.signal.source);
             }
@@ -133,7 +133,7 @@ impl Description<'_> {
     /// The sender's leg is this, if its description counts; else it is kept for
     /// when its dialog is the answered one.
     fn set(&mut self, index: usize, relay: Option<Relay>, leg: &LegState, heed: Heed) {
-        let repeated = heed != Heed::Outdated && self.session.remember(self.signal, self.named, index, leg);
+        let repeated = heed != Heed::Outdated && self.session.remember(self.signal, self.tags, index, leg);
         if heed == Heed::Current
             && !repeated
             && self.session.set_leg(self.relays, index, relay, self.signal.arrival, leg)

@@ -8,12 +8,12 @@ use std::time::Duration;
 use super::command::{Command, End, SessionId};
 use super::describe::Description;
 use super::destination::{Destinations, Prefix};
-use super::ends::{self, Ends, Named};
 use super::limits::Limits;
 use super::relays::{Owner, Relay, Relays};
 use super::saved::{Saved, Unfit};
 use super::session::{HungUp, Session};
 use super::signal::{Refusal, Signal};
+use super::tags::{MessageTags, Tag, Tags};
 use super::usage::Usage;
 use super::view::{CallView, LimitView};
 use crate::config::{Config, Timeouts};
@@ -31,7 +31,7 @@ const MAX_QUERIES: u8 = 3;
 #[derive(Debug)]
 pub struct Table {
     sessions: BTreeMap<SessionId, Session>,
-    ends: Ends,
+    tags: Tags,
     relays: Relays,
     destinations: Destinations,
     limits: Limits,
@@ -45,7 +45,7 @@ impl Table {
     pub fn new(config: &Config) -> Self {
         Self {
             sessions: BTreeMap::new(),
-            ends: Ends::new(config.key),
+            tags: Tags::new(config.key),
             relays: Relays::new(config),
             destinations: Destinations::new(config),
             limits: Limits::new(config),
@@ -60,8 +60,8 @@ impl Table {
     pub fn save(&self) -> Saved {
         let (set_aside, last_stream) = self.relays.save();
         Saved {
-            key: self.ends.key(),
-            over: self.ends.over(),
+            key: self.tags.key(),
+            over: self.tags.over(),
             sessions: self.sessions.iter().map(|(&id, session)| (id, session.clone())).collect(),
             last_session: self.last_session,
             last_stream,
@@ -77,7 +77,7 @@ impl Table {
     /// Where what was told cannot be.
     pub fn resume(config: &Config, saved: Saved) -> Result<Self, Unfit> {
         let mut table =
-            Self { ends: Ends::after(saved.key, saved.over), last_session: saved.last_session, ..Self::new(config) };
+            Self { tags: Tags::after(saved.key, saved.over), last_session: saved.last_session, ..Self::new(config) };
         let mut streams = BTreeSet::new();
         for (id, session) in saved.sessions {
             if id.0 > saved.last_session || table.sessions.contains_key(&id) {
@@ -98,7 +98,7 @@ impl Table {
     }
 
     fn adopt(&mut self, id: SessionId, mut session: Session) -> Result<(), Unfit> {
-        session.ends.retain(|&end| self.ends.insert(end, id));
+        session.tags.retain(|&tag| self.tags.insert(tag, id));
         let mut streams = 0;
         for (line, relay) in session.lines.iter().enumerate().filter_map(|(line, of)| Some((line, of.relay?))) {
             self.relays.adopt(Owner { call: session.call, session: id, line }, relay)?;
@@ -120,9 +120,9 @@ impl Table {
     /// for which there are no ports, or over a limit.
     pub fn signal(&mut self, now: Duration, signal: &Signal<'_>, grants: &mut Vec<Grant>) -> Result<(), Refusal> {
         grants.clear();
-        let named = self.ends.name(signal);
+        let tags = self.tags.of(signal);
         let description = signal.wanted.filter(|_| signal.method.describes_media());
-        let found = self.find_or_begin(now, signal, &named, description)?;
+        let found = self.find_or_begin(now, signal, &tags, description)?;
         let Some((id, session)) = found.and_then(|id| Some((id, self.sessions.get_mut(&id)?))) else {
             grants.extend(description.into_iter().flatten().map(|wanted| signal.without_session(wanted)));
             return Ok(());
@@ -133,19 +133,19 @@ impl Table {
                 grants.extend(wanted.iter().map(|wanted| signal.without_session(wanted)));
             }
             Some(wanted) => {
-                learn_ends(session, id, &named, &mut self.ends);
+                learn_tags(session, id, &tags, &mut self.tags);
                 let owner = Owner { call: session.call, session: id, line: 0 };
                 let (relays, limits, destinations) = (&mut self.relays, &mut self.limits, &self.destinations);
-                Description { now, signal, named: &named, owner, session, relays, limits, destinations }
+                Description { now, signal, tags: &tags, owner, session, relays, limits, destinations }
                     .read(wanted, grants);
             }
             None => {}
         }
         // One that is refused ends no dialog that was there before.
         let is_re_invite = signal.is_refusal() && session.is_reoffer(signal);
-        if let Some(end) = advance(now, session, signal, &named, &mut self.relays) {
+        if let Some(end) = advance(now, session, signal, &tags, &mut self.relays) {
             if matches!(signal.method, Method::Bye | Method::Invite) && !is_re_invite {
-                session.callees().for_each(|(callee, last)| self.ends.note_over(now, callee, signal, last));
+                session.callees().for_each(|(callee, last)| self.tags.note_over(now, callee, signal, last));
             }
             self.end(now, id, end);
         } else {
@@ -309,22 +309,22 @@ impl Table {
         &mut self,
         now: Duration,
         signal: &Signal<'_>,
-        named: &Named,
+        tags: &MessageTags,
         description: Option<&[Wanted]>,
     ) -> Result<Option<SessionId>, Refusal> {
-        if let Some(id) = self.ends.find(named) {
+        if let Some(id) = self.tags.find(tags) {
             return Ok(Some(id));
         }
         let Some(wanted) = description.filter(|wanted| signal.needs_session(wanted)) else { return Ok(None) };
         // A 200 that is sent again, its ACK, or what the BYE has overtaken: the call is over.
-        if self.ends.is_late(now, signal, named) {
+        if self.tags.is_late(now, signal, tags) {
             return Ok(None);
         }
         // Whoever was asked can make up any number of tags: one request, one session.
-        if signal.status.is_some() && self.ends.has(ends::of_branch(signal.branch)) {
+        if signal.status.is_some() && self.tags.has(Tag::of_branch(signal.branch)) {
             return Ok(None);
         }
-        match self.begin(now, signal, named, wanted) {
+        match self.begin(now, signal, tags, wanted) {
             Err(_) if signal.status.is_some() || signal.method == Method::Ack => Ok(None),
             begun => begun.map(Some),
         }
@@ -335,7 +335,7 @@ impl Table {
         &mut self,
         now: Duration,
         signal: &Signal<'_>,
-        named: &Named,
+        tags: &MessageTags,
         wanted: &[Wanted],
     ) -> Result<SessionId, Refusal> {
         let needed = wanted.iter().take(MAX_STREAMS).filter(|wanted| signal.is_relayed(wanted)).count();
@@ -346,8 +346,8 @@ impl Table {
         }
         self.last_session = self.last_session.saturating_add(1);
         let id = SessionId(self.last_session);
-        let mut session = Session::new(now, signal, named, self.ends.call(signal), asked_by);
-        learn_end(&mut session, id, ends::of_branch(signal.branch), &mut self.ends);
+        let mut session = Session::new(now, signal, tags, self.tags.call(signal), asked_by);
+        learn_tag(&mut session, id, Tag::of_branch(signal.branch), &mut self.tags);
         session.deadline = session.expires(&self.timeouts);
         self.deadlines.insert((session.deadline, id));
         self.sessions.insert(id, session);
@@ -357,8 +357,8 @@ impl Table {
     fn end(&mut self, now: Duration, id: SessionId, end: End) {
         let Some(session) = self.sessions.remove(&id) else { return };
         self.deadlines.remove(&(session.deadline, id));
-        for end in &session.ends {
-            self.ends.remove(*end);
+        for tag in &session.tags {
+            self.tags.remove(*tag);
         }
         let relays = session.lines.iter().filter_map(|line| line.relay);
         self.limits.release(session.asked_by, relays.clone().count());
@@ -371,16 +371,16 @@ fn open_rest(session: &mut Session, relays: &mut Relays) {
     session.lines.iter_mut().filter_map(|line| line.relay.as_mut()).for_each(|relay| relays.open_rest(relay));
 }
 
-/// Lets the ends that a description names find its session.
-fn learn_ends(session: &mut Session, id: SessionId, named: &Named, ends: &mut Ends) {
-    for end in [named.sender, named.other].into_iter().flatten() {
-        learn_end(session, id, end, ends);
+/// Lets the tags of a message with a description find its session.
+fn learn_tags(session: &mut Session, id: SessionId, tags: &MessageTags, all: &mut Tags) {
+    for tag in [tags.sender, tags.other].into_iter().flatten() {
+        learn_tag(session, id, tag, all);
     }
 }
 
-fn learn_end(session: &mut Session, id: SessionId, end: ends::End, ends: &mut Ends) {
-    if session.add_end(end) && !ends.insert(end, id) {
-        session.ends.retain(|known| *known != end);
+fn learn_tag(session: &mut Session, id: SessionId, tag: Tag, all: &mut Tags) {
+    if session.add_tag(tag) && !all.insert(tag, id) {
+        session.tags.retain(|known| *known != tag);
     }
 }
 
@@ -389,12 +389,12 @@ fn advance(
     now: Duration,
     session: &mut Session,
     signal: &Signal<'_>,
-    named: &Named,
+    tags: &MessageTags,
     relays: &mut Relays,
 ) -> Option<End> {
     match (signal.method, signal.status) {
         (Method::Invite, None) => session.invited(now, signal),
-        (Method::Bye, None) => match session.hung_up(named) {
+        (Method::Bye, None) => match session.hung_up(tags) {
             HungUp::Last => return Some(End::Bye(signal.arrival)),
             HungUp::Next(legs) => {
                 let callee = session.caller.other();
@@ -402,21 +402,21 @@ fn advance(
             }
             HungUp::Other => {}
         },
-        (Method::Invite, Some(100..=199)) => session.rang(now, signal, named),
+        (Method::Invite, Some(100..=199)) => session.rang(now, signal, tags),
         (Method::Invite, Some(200..=299)) => {
-            if let Some(legs) = session.answered(now, signal, named) {
+            if let Some(legs) = session.answered(now, signal, tags) {
                 session.set_legs(relays, signal.arrival, legs);
             }
         }
         (Method::Update | Method::Prack, Some(200..=299)) => {
             session.reoffer_done(signal);
-            session.confirmed(signal, named);
+            session.confirmed(signal, tags);
         }
         (Method::Update | Method::Prack, Some(status @ 300..)) if session.is_doubtful() => {
             return Some(End::Failed(status));
         }
         (Method::Invite | Method::Update | Method::Prack, Some(status @ 300..)) => {
-            for (side, legs) in session.taken_back(signal, named).iter() {
+            for (side, legs) in session.taken_back(signal, tags).iter() {
                 let legs = legs.iter().flatten().copied().map(Some).collect();
                 session.set_legs(relays, side, legs);
             }
