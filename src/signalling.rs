@@ -112,7 +112,7 @@ pub struct Parts {
 /// Why a SIP thread cannot go on.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot {what}: {error}")]
-pub struct Fault {
+pub struct ThreadError {
     /// What was to be done.
     pub what: &'static str,
     /// What the system says.
@@ -153,7 +153,7 @@ impl Signalling {
     ///
     /// # Errors
     /// Where the system refuses threads and the like.
-    pub fn start(parts: Parts) -> io::Result<(Self, UnboundedReceiver<Fault>)> {
+    pub fn start(parts: Parts) -> io::Result<(Self, UnboundedReceiver<ThreadError>)> {
         let Parts { config, clock, options, relay, output, observer } = parts;
         let (faults, told) = unbounded_channel();
         let shared = Arc::new(Shared::new(&config, options, relay));
@@ -176,7 +176,7 @@ impl Signalling {
         number: usize,
         output: Output,
         observer: Option<Observer>,
-        faults: UnboundedSender<Fault>,
+        faults: UnboundedSender<ThreadError>,
     ) -> io::Result<Thread> {
         let counters = Arc::new(Counters::default());
         let (orderer, orders) = orders::channel()?;
@@ -464,7 +464,9 @@ impl Drop for Signalling {
 impl Thread {
     fn order(&self, order: Order) {
         self.note(order);
-        self.orderer.iter().for_each(Orderer::wake);
+        if let Some(orderer) = &self.orderer {
+            orderer.wake();
+        }
     }
 
     /// An order that is carried out with the next one.

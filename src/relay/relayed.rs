@@ -110,6 +110,15 @@ impl Relayed {
         Some(from)
     }
 
+    /// Relays what waits in a socket, before another takes its place.
+    fn carry_waiting(&mut self, now: Duration, key: SocketKey, around: &mut Around) {
+        for _ in 0..WAITING {
+            if self.carry(now, key, around).is_none() {
+                break;
+            }
+        }
+    }
+
     /// Sees to it that the line on a side is to the party that the latch has found.
     pub(super) fn settle(&mut self, now: Duration, key: SocketKey, around: &mut Around) {
         // What waits in the one socket or the other may change it again.
@@ -136,7 +145,7 @@ impl Relayed {
         }
         // What came before goes first.
         let open = SocketKey { line: false, ..line };
-        (0..WAITING).all(|_| self.carry(now, open, around).is_some());
+        self.carry_waiting(now, open, around);
     }
 
     /// Closes the line on a side, but relays what waits in it.
@@ -145,7 +154,7 @@ impl Relayed {
         let line = SocketKey::line(key.stream, key.side);
         if self.sockets.connected(key.side).is_some() {
             self.sockets.hang_up(key.side);
-            (0..WAITING).all(|_| self.carry(now, line, around).is_some());
+            self.carry_waiting(now, line, around);
             self.read_errors(line, &mut around.errors);
         }
         self.sockets.disconnect(key.side);

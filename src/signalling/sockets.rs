@@ -120,18 +120,18 @@ pub(super) struct SipSockets {
     /// By their keys.
     sockets: Vec<Option<Watched>>,
     /// What there is at each of our addresses.
-    places: HashMap<SocketAddr, Place, Hashing>,
+    places: HashMap<SocketAddr, SocketsAt, Hashing>,
 }
 
 /// The keys of the sockets at an address.
 #[derive(Debug)]
-struct Place {
+struct SocketsAt {
     open: usize,
     /// A few: by their peers.
     lines: Vec<(SocketAddr, usize)>,
 }
 
-impl Place {
+impl SocketsAt {
     fn line(&self, to: SocketAddr) -> Option<usize> {
         self.lines.iter().find(|(peer, _)| *peer == to).map(|&(_, key)| key)
     }
@@ -156,7 +156,7 @@ impl SipSockets {
     pub(super) fn add(&mut self, socket: SipSocket) -> io::Result<()> {
         let address = socket.address;
         let open = self.watch(Watched { socket, connected: false })?;
-        self.places.insert(address, Place { open, lines: Vec::new() });
+        self.places.insert(address, SocketsAt { open, lines: Vec::new() });
         Ok(())
     }
 

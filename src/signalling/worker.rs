@@ -31,7 +31,7 @@ use super::shared::Shared;
 use super::sockets::{Ready, SipSocket, SipSockets};
 use super::told::tell;
 use super::trouble::Trouble;
-use super::{Fault, Output};
+use super::{Output, ThreadError};
 use crate::address::{Directory, Source};
 use crate::clock::Clock;
 use crate::family::Family;
@@ -87,7 +87,7 @@ pub(super) struct Beginning {
     /// How further sockets are made.
     pub(super) options: SocketOptions,
     pub(super) orders: Orders<Order>,
-    pub(super) faults: UnboundedSender<Fault>,
+    pub(super) faults: UnboundedSender<ThreadError>,
 }
 
 /// One SIP thread: what it owns.
@@ -110,7 +110,7 @@ pub(super) struct Worker {
     clock: Clock,
     output: Output,
     orders: Orders<Order>,
-    faults: UnboundedSender<Fault>,
+    faults: UnboundedSender<ThreadError>,
 }
 
 impl Worker {
@@ -147,20 +147,20 @@ impl Worker {
             self.stock.add();
         }
         let _ = running.send(());
-        if let Err(fault) = self.serve() {
+        if let Err(error) = self.serve() {
             // Where nobody listens any more the daemon ends anyway.
-            let _ = self.faults.send(fault);
+            let _ = self.faults.send(error);
         }
     }
 
-    fn serve(&mut self) -> Result<(), Fault> {
+    fn serve(&mut self) -> Result<(), ThreadError> {
         let mut events = [EpollEvent::empty(); EVENTS];
         let (mut inbox, mut outbox) = (Inbox::new(), Outbox::new());
         let mut turn = 0usize;
         loop {
             let idle = self.backlog.is_empty() && !self.stock.has_room();
             let ready = self.sockets.wait(&mut events, idle);
-            let ready = ready.map_err(|error| Fault { what: "wait for SIP", error })?;
+            let ready = ready.map_err(|error| ThreadError { what: "wait for SIP", error })?;
             if ready == 0 && self.backlog.is_empty() {
                 self.stock.add();
             }
@@ -186,7 +186,7 @@ impl Worker {
             }
             written = written.and(self.work_off(&mut outbox));
             self.send(&mut outbox);
-            written.map_err(|error| Fault { what: "write to standard output", error })?;
+            written.map_err(|error| ThreadError { what: "write to standard output", error })?;
         }
     }
 
@@ -401,7 +401,7 @@ impl Worker {
                 paper::sent(&mut io::stdout().lock(), from, to, &out)?;
             }
             if !self.proxy.is_ours(to) {
-                self.leave(now, from, to, out, outbox);
+                self.send_out(now, from, to, out, outbox);
                 return Ok(());
             }
             if pass < MOST_PASSES {
@@ -417,7 +417,7 @@ impl Worker {
     }
 
     /// Lets a message leave, unless it was only to be printed.
-    fn leave(&self, now: Duration, from: SocketAddr, to: SocketAddr, bytes: Vec<u8>, outbox: &mut Outbox) {
+    fn send_out(&self, now: Duration, from: SocketAddr, to: SocketAddr, bytes: Vec<u8>, outbox: &mut Outbox) {
         if self.output == Output::Paper {
             return outbox.give_back(bytes);
         }
@@ -441,7 +441,7 @@ impl Worker {
 
     /// Gives the system what is to leave.
     fn send(&self, outbox: &mut Outbox) {
-        self.shared.wake_pressed_relay();
+        self.shared.wake_urgent_relay();
         outbox.send(
             |key| self.sockets.exit(key),
             |leaving, errno| {
