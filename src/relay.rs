@@ -53,7 +53,7 @@ use crate::socket::SocketOptions;
 use crate::task;
 
 /// More threads than this have never been worth it for one proxy.
-const MOST_THREADS: usize = 8;
+const MAX_THREADS: usize = 8;
 
 /// What the relay threads tell.
 #[derive(Debug)]
@@ -146,7 +146,7 @@ fn most_files() -> u64 {
 
 /// How many threads do for this machine: one for each core, at most eight.
 pub fn usual_threads() -> usize {
-    thread::available_parallelism().map_or(1, NonZeroUsize::get).min(MOST_THREADS)
+    thread::available_parallelism().map_or(1, NonZeroUsize::get).min(MAX_THREADS)
 }
 
 impl Relay {

@@ -67,7 +67,7 @@ use crate::socket::{BindError, SocketOptions};
 use crate::task;
 
 /// More threads than this would wait for each other more than they help.
-const MOST_THREADS: usize = 4;
+const MAX_THREADS: usize = 4;
 
 /// Media sockets that each SIP thread keeps in stock, at the most.
 pub const IN_STOCK: usize = 4 * worker::STOCK;
@@ -86,7 +86,7 @@ impl Output {
     /// prints in the order of arrival.
     pub fn threads(self) -> usize {
         match self {
-            Self::Network => thread::available_parallelism().map_or(1, NonZeroUsize::get).min(MOST_THREADS),
+            Self::Network => thread::available_parallelism().map_or(1, NonZeroUsize::get).min(MAX_THREADS),
             Self::Paper => 1,
         }
     }
@@ -434,7 +434,7 @@ impl Signalling {
         self.heard.phone(index)
     }
 
-    /// When a side's uplink was last heard, likewise.
+    /// When a side's uplink was last heard; in seconds since the start of the daemon.
     pub fn uplink_heard(&self, side: Family) -> Option<Duration> {
         self.heard.uplink(side)
     }

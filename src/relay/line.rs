@@ -75,7 +75,7 @@ impl Line {
         self.socket.as_ref()
     }
 
-    /// The same to receive by, with whom it is for.
+    /// Its socket to receive by, with whom it is for.
     pub(super) fn receiver(&mut self) -> Option<(SocketAddr, &mut Connected)> {
         self.socket.as_mut().map(|connected| (self.party, connected))
     }

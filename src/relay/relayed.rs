@@ -23,12 +23,12 @@ use crate::socket::SocketOptions;
 use crate::socket::icmp::ErrorReader;
 
 /// ICMP errors read from a socket before the others get their turn again.
-const ERRORS: usize = 16;
+const MAX_ERRORS: usize = 16;
 /// Packets taken off a socket at once where one takes the place of another; it
 /// rarely has more than one or two.
-const WAITING: usize = 64;
+const MAX_WAITING: usize = 64;
 /// How often a line is made anew for one packet, before it is given up for now.
-const CHANGES: usize = 3;
+const MAX_CHANGES: usize = 3;
 
 /// What a thread has for all its streams.
 #[derive(Debug)]
@@ -112,7 +112,7 @@ impl Relayed {
 
     /// Relays what waits in a socket, before another takes its place.
     fn carry_waiting(&mut self, now: Duration, key: SocketKey, around: &mut Around) {
-        for _ in 0..WAITING {
+        for _ in 0..MAX_WAITING {
             if self.carry(now, key, around).is_none() {
                 break;
             }
@@ -122,7 +122,7 @@ impl Relayed {
     /// Sees to it that the line on a side is to the party that the latch has found.
     pub(super) fn settle(&mut self, now: Duration, key: SocketKey, around: &mut Around) {
         // What waits in the one socket or the other may change it again.
-        for _ in 0..CHANGES {
+        for _ in 0..MAX_CHANGES {
             let speaker = self.stream.speaker(key.side);
             if speaker == self.sockets.party(key.side) {
                 return;
@@ -187,7 +187,7 @@ impl Relayed {
     pub(super) fn read_errors(&mut self, key: SocketKey, errors: &mut ErrorReader) {
         let Some(descriptor) = self.sockets.raw(key.side, key.component, key.line) else { return };
         let failures = &mut self.failures[key.side];
-        for error in std::iter::from_fn(|| errors.next(descriptor)).take(ERRORS) {
+        for error in std::iter::from_fn(|| errors.next(descriptor)).take(MAX_ERRORS) {
             if error.is_unreachable() {
                 failures.unreachable = failures.unreachable.saturating_add(1);
                 failures.last_unreachable = error.destination.or(failures.last_unreachable);

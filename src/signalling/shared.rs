@@ -41,7 +41,7 @@ use crate::socket::SocketOptions;
 use crate::streams::{Grant, Transport, Wanted};
 
 /// How many ports are tried for one message at the very most; the table gives up sooner.
-const MOST_TRIES: usize = 512;
+const MAX_TRIES: usize = 512;
 
 /// The memory of the daemon, for all its threads.
 #[derive(Debug)]
@@ -133,7 +133,7 @@ impl Shared {
     #[inline(never)] // Once for all that is done.
     fn carry_out(&self, now: Duration, mut calls: MutexGuard<'_, Calls>) {
         let mut stock = Stock::none(calls.media.options);
-        calls.carry_out(now, &mut stock, &mut (0..MOST_TRIES));
+        calls.carry_out(now, &mut stock, &mut (0..MAX_TRIES));
         self.release_calls(now, calls);
         self.wake_relay();
     }
@@ -212,27 +212,29 @@ impl Shared {
         self.troubles_of(now, trouble, 1);
     }
 
-    /// Counts a trouble with this datagram, and logs it likewise.
+    /// Counts a trouble with this datagram, and logs it if a line about it is due.
     pub(super) fn trouble_with(&self, now: Duration, trouble: Trouble, datagram: &Datagram<'_>) {
         self.count(now, trouble, 1, Last::Datagram(datagram));
     }
 
-    /// Counts a trouble with a message that was to leave for there, likewise.
+    /// Counts a trouble with a message that was to leave for there, and logs it if a line
+    /// about it is due.
     pub(super) fn trouble_toward(&self, now: Duration, trouble: Trouble, to: SocketAddr) {
         self.count(now, trouble, 1, Last::Toward(to));
     }
 
-    /// Counts a trouble that a message tells of, which passes from one to the other, likewise.
+    /// Counts a trouble that a message tells of, which passes from one to the other, and
+    /// logs it if a line about it is due.
     pub(super) fn trouble_passing(&self, now: Duration, trouble: Trouble, from: SocketAddr, to: SocketAddr) {
         self.count(now, trouble, 1, Last::Passing(from, to));
     }
 
-    /// Counts a trouble that came so many times, and logs it likewise.
+    /// Counts a trouble that came so many times, and logs it if a line about it is due.
     pub(super) fn troubles_of(&self, now: Duration, trouble: Trouble, times: u64) {
         self.count(now, trouble, times, Last::Unknown);
     }
 
-    /// Counts a trouble in this call, and logs it likewise.
+    /// Counts a trouble in this call, and logs it if a line about it is due.
     fn trouble_of_call(&self, now: Duration, trouble: Trouble, call_id: &[u8]) {
         self.count(now, trouble, 1, Last::Call(call_id));
     }
@@ -300,7 +302,7 @@ impl State for Asking<'_> {
             self.stock.add();
         }
         let mut calls = lock(&self.shared.calls);
-        let mut tries = 0..MOST_TRIES;
+        let mut tries = 0..MAX_TRIES;
         let result = loop {
             let result = calls.table.signal(now, signal, grants);
             if calls.carry_out(now, self.stock, &mut tries) {

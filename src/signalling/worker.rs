@@ -44,17 +44,17 @@ use crate::socket::SocketOptions;
 use crate::socket::icmp::{ErrorReader, IcmpError};
 
 /// SIP sockets served at a waking.
-const EVENTS: usize = 64;
+const MAX_EVENTS: usize = 64;
 /// Batches taken in from a socket before what waits gets its turn.
-const ROUNDS: usize = 16;
+const MAX_ROUNDS: usize = 16;
 /// Errors taken in from a socket at a time; what more there are are told of again.
-const ERRORS: usize = 64;
+const MAX_ERRORS: usize = 64;
 /// More batches than a queue holds. Where a line could not be hung up, as its address is
 /// not there, its peer could go on for ever.
-const WHOLE_QUEUE: usize = 1024;
+const MAX_BATCHES: usize = 1024;
 /// How far SIP threads step back behind relay threads, in the steps of nice(2): to
 /// about a third of the time.
-const BACK: i32 = 5;
+const STEPS_BACK: i32 = 5;
 /// Streams for which a thread has sockets in stock: as many calls as may begin
 /// between two moments without work.
 pub(super) const STOCK: usize = 8;
@@ -154,7 +154,7 @@ impl Worker {
     }
 
     fn serve(&mut self) -> Result<(), ThreadError> {
-        let mut events = [EpollEvent::empty(); EVENTS];
+        let mut events = [EpollEvent::empty(); MAX_EVENTS];
         let (mut inbox, mut outbox) = (Inbox::new(), Outbox::new());
         let mut turn = 0usize;
         loop {
@@ -251,7 +251,7 @@ impl Worker {
         let Some((socket, local)) = self.sockets.descriptor(key) else { return Ok(()) };
         let (now, family) = (self.clock.now(), Family::at(local));
         let mut in_vain = 0;
-        for _ in 0..WHOLE_QUEUE {
+        for _ in 0..MAX_BATCHES {
             let count = inbox.receive(socket, family);
             for (remote, bytes) in (0..count).map_while(|index| inbox.get(index)) {
                 self.datagram(now, &Datagram { local, remote, bytes }, outbox)?;
@@ -299,7 +299,7 @@ impl Worker {
         let family = Family::at(local);
         let now = self.clock.now();
         // However much comes, what waits is worked off between.
-        for _ in 0..ROUNDS {
+        for _ in 0..MAX_ROUNDS {
             let count = inbox.receive(socket, family);
             let datagrams = (0..count).map_while(|index| inbox.get(index));
             if count < BATCH && self.backlog.is_empty() {
@@ -353,7 +353,7 @@ impl Worker {
     /// sent again, once, now that the kernel knows what that carries.
     fn read_errors(&mut self, key: usize, outbox: &mut Outbox) {
         let Some((socket, from)) = self.sockets.descriptor(key) else { return };
-        for _ in 0..ERRORS {
+        for _ in 0..MAX_ERRORS {
             let Some(error) = self.errors.next(socket) else { break };
             let IcmpError { errno, destination: Some(to) } = error else { continue };
             if errno == Errno::EMSGSIZE {
@@ -492,7 +492,8 @@ impl Worker {
 /// Where a core is wanted by more than it has time for, a message may wait and a
 /// media packet may not: this thread steps back.
 fn make_way_for_media() {
-    let stepped_back = getpriority_process(None).and_then(|nice| setpriority_process(None, nice.saturating_add(BACK)));
+    let stepped_back =
+        getpriority_process(None).and_then(|nice| setpriority_process(None, nice.saturating_add(STEPS_BACK)));
     if let Err(error) = stepped_back {
         debug!(%error, "SIP threads have the priority of relay threads");
     }
