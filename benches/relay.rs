@@ -8,7 +8,7 @@
 //! compared. Two threads of the relay are beside two bare ones that have nothing in
 //! common: where they got in each other's way the ratio would be worse. That the relay allocates nothing for a packet is asserted.
 
-#![allow(clippy::disallowed_types, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 
 mod parties;
 

@@ -14,7 +14,6 @@
 
 use std::io;
 use std::net::SocketAddr;
-#[allow(clippy::disallowed_types, reason = "the shell owns sockets")]
 use std::net::UdpSocket;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
@@ -36,7 +35,6 @@ pub(super) struct Line {
     socket: Option<Connected>,
 }
 
-#[allow(clippy::disallowed_types, reason = "the shell owns sockets")]
 #[derive(Debug)]
 pub(super) struct Connected {
     socket: UdpSocket,
@@ -48,7 +46,6 @@ impl Line {
     /// A line to this party beside the open socket, which is bound at `local`.
     /// None is had where files are scarce: those from `most_files` on are for
     /// calls.
-    #[allow(clippy::disallowed_types, reason = "the shell owns sockets")]
     pub(super) fn new(
         open: &UdpSocket,
         local: SocketAddr,
@@ -113,7 +110,6 @@ impl AsFd for Connected {
 }
 
 #[cfg(test)]
-#[allow(clippy::disallowed_types, reason = "tests own sockets")]
 mod tests {
     use super::*;
     use crate::socket::{await_loopback, bind_media};

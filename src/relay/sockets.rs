@@ -1,7 +1,6 @@
 //! The sockets of a stream.
 
 use std::io;
-#[allow(clippy::disallowed_types, reason = "the shell owns sockets")]
 use std::net::UdpSocket;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
@@ -32,7 +31,6 @@ enum Ports {
 }
 
 /// The open sockets of one side of a stream, bound; what arrives waits in them.
-#[allow(clippy::disallowed_types, reason = "the shell owns sockets")]
 #[derive(Debug)]
 #[repr(C)]
 pub struct OpenPair {
@@ -42,7 +40,6 @@ pub struct OpenPair {
     address: SocketAddr,
 }
 
-#[allow(clippy::disallowed_types, reason = "the shell owns sockets")]
 impl OpenPair {
     /// Binds the RTP port at an address and the RTCP port above it. After an error
     /// none of them is held.
@@ -66,7 +63,6 @@ impl OpenPair {
     }
 }
 
-#[allow(clippy::disallowed_types, reason = "the shell owns sockets")]
 impl Pair {
     /// Sockets of another process; they are bound and do not block.
     fn adopt(rtp: OwnedFd, rtcp: OwnedFd) -> io::Result<Self> {

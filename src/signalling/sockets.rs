@@ -15,7 +15,6 @@ use super::batch::Exit;
 use super::lines::Ends;
 use crate::config::{Config, Map};
 use crate::hashing::Hashing;
-#[allow(clippy::disallowed_types, reason = "the shell owns sockets")]
 use crate::socket::UdpSocket;
 use crate::socket::{BindError, Role, SocketOptions, bind_sip, connect_sip, hang_up};
 
@@ -23,7 +22,6 @@ use crate::socket::{BindError, Role, SocketOptions, bind_sip, connect_sip, hang_
 const WAKE: u64 = u64::MAX;
 
 /// A SIP socket, bound.
-#[allow(clippy::disallowed_types, reason = "the shell owns sockets")]
 #[derive(Debug)]
 pub struct SipSocket {
     /// As configured; what the core knows the socket by.
@@ -32,7 +30,6 @@ pub struct SipSocket {
     pub socket: UdpSocket,
 }
 
-#[allow(clippy::disallowed_types, reason = "the shell owns sockets")]
 impl SipSocket {
     /// The socket of another process, which was bound to this address there.
     ///
@@ -284,7 +281,6 @@ impl SipSockets {
 }
 
 #[cfg(test)]
-#[allow(clippy::disallowed_types, reason = "tests own sockets")]
 mod tests {
     use nix::sys::eventfd::{EfdFlags, EventFd};
 

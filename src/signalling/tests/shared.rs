@@ -10,7 +10,6 @@ use crate::streams::{Transport, Wanted};
 
 /// Four ports in a row that nobody has, and that the system gives to nobody who asks
 /// for any. No two calls try the same, and two processes begin elsewhere.
-#[allow(clippy::disallowed_types, reason = "tests own sockets")]
 fn free_ports() -> PortRange {
     static TRIED: AtomicU16 = AtomicU16::new(0);
     loop {
@@ -72,7 +71,6 @@ fn invite<'a>(call_id: &'a [u8], wanted: &'a [Wanted]) -> Signal<'a> {
 #[test]
 fn a_taken_port_is_replaced_before_the_message_leaves() {
     let (shared, _notices, ports) = shared();
-    #[allow(clippy::disallowed_types, reason = "tests own sockets")]
     let other = std::net::UdpSocket::bind(("::1", ports.first() + 1)).unwrap();
     let (lines, mut grants) = ([wanted()], Vec::new());
     let signal = invite(b"1", &lines);
@@ -123,7 +121,6 @@ fn a_call_takes_its_sockets_out_of_the_stock() {
 }
 
 /// Whether the first port is open there.
-#[allow(clippy::disallowed_types, reason = "tests own sockets")]
 fn is_open(address: &str, ports: PortRange) -> bool {
     std::net::UdpSocket::bind((address, ports.first())).is_err()
 }
@@ -149,7 +146,6 @@ fn the_callers_side_is_opened_by_the_answer() {
         shared.with(&mut stock).signal(Duration::ZERO, signal, &mut grants).map(|()| grants.clone())
     };
     assert_eq!(ask(&invite(b"1", &[wanted()])), Ok(vec![Grant::Relayed { port: ports.first() }]));
-    #[allow(clippy::disallowed_types, reason = "tests own sockets")]
     let other = std::net::UdpSocket::bind(("127.0.0.1", ports.first())).unwrap();
     let lines = [Wanted { address: Some("2001:db8::9".parse().unwrap()), ..wanted() }];
     for _ in 0..2 {
