@@ -11,8 +11,8 @@ mod figures;
 mod handover;
 mod key;
 mod leg;
-mod line;
 mod order;
+mod peer_socket;
 mod relayed;
 mod slab;
 mod sockets;
@@ -133,15 +133,15 @@ struct Thread {
     handle: Option<JoinHandle<()>>,
 }
 
-/// The file number from which on no lines are made, where a process may have so many
+/// The file number from which on no peer sockets are made, where a process may have so many
 /// files: three quarters of them; the rest is for the sockets that calls need. The
 /// kernel gives the lowest free number, so a number shows how many files are open.
-pub fn line_files(limit: u64) -> u64 {
+pub fn first_reserved_file(limit: u64) -> u64 {
     limit / 4 * 3
 }
 
 fn most_files() -> u64 {
-    getrlimit(Resource::Nofile).current.map_or(u64::MAX, line_files)
+    getrlimit(Resource::Nofile).current.map_or(u64::MAX, first_reserved_file)
 }
 
 /// How many threads do for this machine: one for each core, at most eight.

@@ -21,10 +21,10 @@ mod batch;
 mod counters;
 mod endings;
 mod large;
-mod lines;
 mod links;
 mod local;
 mod missing;
+mod peer_sockets;
 mod registrations;
 mod shared;
 mod sockets;
@@ -47,9 +47,9 @@ use tracing::warn;
 
 use self::counters::{Counters, LastHeard};
 pub use self::counters::{Figures, Heard};
-pub use self::lines::MOST_LINES;
 use self::local::Local;
 use self::missing::Missing;
+pub use self::peer_sockets::MAX_PEER_SOCKETS;
 use self::shared::Shared;
 pub use self::sockets::{BoundSockets, SipSocket};
 pub use self::trouble::{Trouble, call_id, start_line};
@@ -285,13 +285,13 @@ impl Signalling {
         self.connect();
     }
 
-    /// Lets the threads have lines to uplinks and phones as they are now.
+    /// Lets the threads have sockets for uplinks and phones as they are now.
     fn connect(&self) {
         if self.released {
             return;
         }
         for (number, thread) in self.threads.iter().take(self.serving).enumerate() {
-            thread.order(Order::Connect(lines::wanted(&self.directory, number, self.serving)));
+            thread.order(Order::Connect(peer_sockets::wanted(&self.directory, number, self.serving)));
         }
     }
 
@@ -300,7 +300,7 @@ impl Signalling {
         self.released = false;
         self.serving = self.serving.max(sets.iter().filter(|set| !set.is_empty()).count());
         for (thread, set) in self.threads.iter().zip(sets) {
-            // Not woken before there are lines, too.
+            // Not woken before it is told its peers, too.
             thread.note(Order::Serve(set));
         }
         self.connect();
@@ -337,7 +337,7 @@ impl Signalling {
     /// again what could not be connected, and tells what was held back from the log.
     pub fn every_minute(&mut self) {
         self.look_around();
-        if !lines::wanted(&self.directory, 0, 1).is_empty() {
+        if !peer_sockets::wanted(&self.directory, 0, 1).is_empty() {
             self.connect();
         }
         self.log_held_back();

@@ -59,7 +59,7 @@ pub(super) struct Worker {
     clock: Clock,
     streams: Slab<Relayed>,
     sessions: HashMap<SessionId, Session, Hashing>,
-    /// Legs that were described anew and whose lines are to be looked at.
+    /// Legs that were described anew and whose peer sockets are to be looked at.
     described: Vec<SocketKey>,
     around: Around,
     batch: Duration,
@@ -178,7 +178,7 @@ impl Worker {
     /// Carries out what the signalling ordered; `false`: the handle is gone.
     fn carry_out(&mut self) -> bool {
         let goes_on = self.obey_all();
-        // Not between orders: what waits in a line may have come after the last one.
+        // Not between orders: what waits in a peer socket may have come after the last one.
         let now = self.clock.now();
         for key in self.described.drain(..) {
             if let Some(relayed) = self.streams.find(key.stream) {
@@ -208,7 +208,7 @@ impl Worker {
             Order::Describe { key, side, leg } => {
                 let Some(relayed) = self.streams.find(key) else { return };
                 relayed.stream.describe(side, leg);
-                self.described.push(SocketKey::line(key, side));
+                self.described.push(SocketKey::peer(key, side));
             }
             Order::Query { session } => self.answer(session),
             Order::CloseStream { key } => self.close_stream(key),
@@ -279,7 +279,7 @@ impl Worker {
     /// Takes a stream out; its sockets close when it is dropped.
     fn release(&mut self, key: Key) -> Option<Box<Relayed>> {
         let mut relayed = self.streams.remove(key)?;
-        relayed.hang_up_both(self.clock.now(), key, &mut self.around);
+        relayed.close_peers(self.clock.now(), key, &mut self.around);
         for socket in SocketKey::open(key) {
             // Only what was sent there can have come back.
             if relayed.stream.report(socket.side).sent > 0 {

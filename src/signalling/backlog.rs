@@ -117,7 +117,7 @@ fn keep(room: &mut Vec<Vec<u8>>, buffer: Vec<u8>) {
 const ONGOING: [&[u8]; 6] = [b"ACK", b"BYE", b"CANCEL", b"PRACK", b"UPDATE", b"INFO"];
 
 /// Whether a datagram is a request outside of a dialog, or nothing that is known.
-/// A quick look; whoever lies here gains no more than a place in the line.
+/// A quick look; whoever lies here gains no more than a place in the queue.
 fn begins_something(datagram: &[u8]) -> bool {
     if datagram.starts_with(b"SIP/2.0 ") {
         return false;

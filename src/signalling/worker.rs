@@ -24,8 +24,8 @@ use super::backlog::Backlog;
 use super::batch::{BATCH, Inbox, Leaving, Outbox};
 use super::counters::{Counters, LastHeard};
 use super::large::{Sent, is_large};
-use super::lines::Ends;
 use super::links::link_local;
+use super::peer_sockets::Peer;
 use super::registrations::Challenges;
 use super::shared::Shared;
 use super::sockets::{Ready, SipSocket, SipSockets};
@@ -49,7 +49,7 @@ const MAX_EVENTS: usize = 64;
 const MAX_ROUNDS: usize = 16;
 /// Errors taken in from a socket at a time; what more there are are told of again.
 const MAX_ERRORS: usize = 64;
-/// More batches than a queue holds. Where a line could not be hung up, as its address is
+/// More batches than a queue holds. Where a peer socket could not be disconnected, as its address is
 /// not there, its peer could go on for ever.
 const MAX_BATCHES: usize = 1024;
 /// How far SIP threads step back behind relay threads, in the steps of nice(2): to
@@ -65,8 +65,8 @@ pub(super) const STOCK: usize = 8;
 pub(super) enum Order {
     /// Watch these sockets too.
     Serve(Vec<SipSocket>),
-    /// Have these lines, and no others.
-    Connect(Vec<Ends>),
+    /// Have sockets for these peers, and for no others.
+    Connect(Vec<Peer>),
     /// Hand back the sockets at these addresses, all where it is `None`. What
     /// arrives from then on waits in them, until they are served again or closed.
     Release(Option<Vec<SocketAddr>>, Sender<Vec<SipSocket>>),
@@ -177,12 +177,12 @@ impl Worker {
                     Err(error) => written = Err(error),
                 }
             }
-            // Where not all find room, none goes without for long, and lines mostly come first.
+            // Where not all find room, none goes without for long, and peers mostly come first.
             turn = turn.wrapping_add(1);
             events.rotate_left(turn.checked_rem(events.len()).unwrap_or(0));
-            let lines_first = !turn.is_multiple_of(4);
-            for lines in [lines_first, !lines_first] {
-                written = written.and(self.receive_all(events, lines, &mut inbox, &mut outbox));
+            let peers_first = !turn.is_multiple_of(4);
+            for peers in [peers_first, !peers_first] {
+                written = written.and(self.receive_all(events, peers, &mut inbox, &mut outbox));
             }
             written = written.and(self.work_off(&mut outbox));
             self.send(&mut outbox);
@@ -203,10 +203,10 @@ impl Worker {
                         }
                     }
                 }
-                Next::Order(Order::Connect(lines)) => self.have_lines(&lines, inbox, outbox)?,
+                Next::Order(Order::Connect(peers)) => self.have_peers(&peers, inbox, outbox)?,
                 Next::Order(Order::Release(addresses, reply)) => {
                     if addresses.is_none() {
-                        self.have_lines(&[], inbox, outbox)?;
+                        self.have_peers(&[], inbox, outbox)?;
                     }
                     self.finish(outbox)?;
                     // Where nobody waits for them they close.
@@ -222,25 +222,25 @@ impl Worker {
         }
     }
 
-    /// Ends lines that are not among these, and makes those that are missing. What a peer
+    /// Closes the sockets of peers that are not among these, and makes those that are missing. What a peer
     /// sent before by another way is taken in first, so that nothing overtakes it.
-    fn have_lines(&mut self, lines: &[Ends], inbox: &mut Inbox, outbox: &mut Outbox) -> io::Result<()> {
+    fn have_peers(&mut self, peers: &[Peer], inbox: &mut Inbox, outbox: &mut Outbox) -> io::Result<()> {
         // What an order before this one took in comes first.
         self.finish(outbox)?;
-        for key in self.sockets.hang_up(lines) {
+        for key in self.sockets.disconnect(peers) {
             self.read_out(key, inbox, outbox)?;
             self.send(outbox);
             self.sockets.close(key);
         }
-        for &ends in lines {
-            match self.sockets.connect(ends, self.options) {
+        for &peer in peers {
+            match self.sockets.connect(peer, self.options) {
                 Ok(Some(open)) => {
                     self.finish(outbox)?;
                     self.receive(open, inbox, outbox)?;
                 }
                 Ok(None) => {}
                 // All goes by the open socket then.
-                Err(error) => debug!(peer = %ends.peer, %error, "no line"),
+                Err(error) => debug!(peer = %peer.remote, %error, "no line"),
             }
         }
         Ok(())
@@ -265,18 +265,18 @@ impl Worker {
         Ok(())
     }
 
-    /// Takes in what waits at the lines that are ready, or at the open sockets.
+    /// Takes in what waits at the sockets that are ready: those of peers, or the open ones.
     fn receive_all(
         &mut self,
         events: &[EpollEvent],
-        lines: bool,
+        peers: bool,
         inbox: &mut Inbox,
         outbox: &mut Outbox,
     ) -> io::Result<()> {
         let mut written = Ok(());
         for &event in events {
             let Ready::Socket { key, failing } = SipSockets::ready(event) else { continue };
-            if self.sockets.is_line(key) != lines {
+            if self.sockets.is_peer(key) != peers {
                 continue;
             }
             if failing {
@@ -288,7 +288,7 @@ impl Worker {
     }
 
     /// Takes in what waits at a socket. A few datagrams are handled at once; where
-    /// more are there, they get in line, or wait in the kernel where that has no room.
+    /// more are there, they queue up, or wait in the kernel where that has no room.
     /// Fails only where stdout does.
     fn receive(&mut self, key: usize, inbox: &mut Inbox, outbox: &mut Outbox) -> io::Result<()> {
         if !self.backlog.has_room() {
