@@ -271,20 +271,17 @@ fn troubles(signalling: &Signalling, before: Vec<Told>) -> Vec<Told> {
         .into_iter()
         .chain(of_this.into_iter().map(|(trouble, count)| {
             let errno = |errno| io::Error::from_raw_os_error(errno).to_string();
-            let (kind, reason) = match trouble {
-                Trouble::Dropped(reason) => ("dropped", reason.to_string()),
-                Trouble::Refused(reason) => ("refused", reason.to_string()),
-                Trouble::Unsent(error) => ("unsent", errno(error)),
-                Trouble::Unreachable(error) => ("unreachable", errno(error)),
-                Trouble::TooBig => ("too_big", "too big for its path, sent again in smaller fragments".to_owned()),
-                Trouble::Unbound(error) => ("ports", errno(error)),
-                Trouble::Circling => ("circling", "came back to ourselves over and over".to_owned()),
-                Trouble::NotRelayable => ("streams", "TCP, multicast and the like are not relayed".to_owned()),
-                Trouble::Unregistered(why) => ("registration", why.to_string()),
-                Trouble::Unserved => ("streams", "no ports left, or one too many".to_owned()),
-                Trouble::Overload => ("overload", "made way for calls that are there".to_owned()),
+            let reason = match trouble {
+                Trouble::Dropped(reason) | Trouble::Refused(reason) => reason.to_string(),
+                Trouble::Unsent(error) | Trouble::Unreachable(error) | Trouble::Unbound(error) => errno(error),
+                Trouble::TooBig => "too big for its path, sent again in smaller fragments".to_owned(),
+                Trouble::Circling => "came back to ourselves over and over".to_owned(),
+                Trouble::NotRelayable => "TCP, multicast and the like are not relayed".to_owned(),
+                Trouble::Unregistered(why) => why.to_string(),
+                Trouble::Unserved => "no ports left, or one too many".to_owned(),
+                Trouble::Overload => "made way for calls that are there".to_owned(),
             };
-            Told { kind: kind.into(), reason, count }
+            Told { kind: trouble.kind().into(), reason, count }
         }))
         .collect();
     sort(&mut told, by_name);
