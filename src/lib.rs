@@ -16,6 +16,7 @@
 //! | text   | [`scan`] [`text`] | character classes and a cursor; writing |
 
 pub mod blank;
+pub mod captures;
 pub mod check;
 pub mod cli;
 pub mod clock;
@@ -23,7 +24,9 @@ pub mod control;
 pub mod daemon;
 pub mod decimal;
 pub mod diff;
+pub mod endpoint;
 pub mod escaped;
+pub mod glance;
 pub mod hep;
 pub mod interfaces;
 pub mod logging;
@@ -43,6 +46,7 @@ pub mod service;
 pub mod signalling;
 pub mod socket;
 pub mod status;
+pub mod status_command;
 pub mod takeover;
 mod task;
 pub mod transcript;

@@ -52,7 +52,7 @@ use self::local::Local;
 use self::missing::Missing;
 use self::shared::Shared;
 pub use self::sockets::{BoundSockets, SipSocket};
-pub use self::trouble::{Trouble, call_id, start_line};
+pub use self::trouble::Trouble;
 use self::worker::{Beginning, Order, Worker};
 use crate::address::{Directory, Source};
 use crate::clock::Clock;
