@@ -25,10 +25,10 @@ use tokio::sync::Notify;
 use tracing::{debug, info};
 
 use super::endings::Endings;
-use super::large::LargeMessages;
-use super::links::Links;
-use super::local::Local;
-use super::tally::Tally;
+use super::link_local::Links;
+use super::local_addresses::LocalAddresses;
+use super::rate_limited_log::Tally;
+use super::too_big::LargeMessages;
 use super::trouble::{Last, Trouble};
 use crate::config::{Config, LatchMode};
 use crate::family::{Family, PerFamily};
@@ -280,7 +280,7 @@ impl Shared {
     }
 
     /// What this machine takes for itself now.
-    pub(super) fn set_local(&self, Local { addresses, prefixes }: Local) {
+    pub(super) fn set_local(&self, LocalAddresses { addresses, prefixes }: LocalAddresses) {
         lock(&self.calls).table.set_local_addresses(addresses, prefixes);
     }
 }
