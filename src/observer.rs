@@ -125,12 +125,6 @@ pub trait Sink: Send {
     fn settle(&mut self) {}
 }
 
-/// The time of day, for [`Crossed::at`] and [`Relayed::at`].
-#[allow(clippy::disallowed_methods, reason = "captures carry the time of day; nothing is decided by it")]
-pub fn time_of_day() -> SystemTime {
-    SystemTime::now()
-}
-
 /// The handle by which copies are handed to the observer.
 #[derive(Clone, Debug)]
 pub struct Observer {
@@ -367,6 +361,7 @@ mod tests {
     use std::sync::mpsc::{Sender, channel};
 
     use super::*;
+    use crate::clock::wall_clock;
 
     /// Tells what it is shown, and waits before each message until it may go on.
     struct Teller {
@@ -397,7 +392,7 @@ mod tests {
 
     fn crossed<'a>(received: &'a [u8], fate: Fate<'a>) -> Crossed<'a> {
         let (local, remote) = ("192.0.2.1:5060".parse().unwrap(), "192.0.2.9:5060".parse().unwrap());
-        Crossed { at: time_of_day(), local, remote, received, fate }
+        Crossed { at: wall_clock(), local, remote, received, fate }
     }
 
     #[test]

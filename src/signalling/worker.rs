@@ -33,9 +33,9 @@ use super::told::tell;
 use super::trouble::Trouble;
 use super::{Output, ThreadError};
 use crate::address::{Directory, Source};
-use crate::clock::Clock;
+use crate::clock::{Clock, wall_clock};
 use crate::family::Family;
-use crate::observer::{Crossed, Fate, Observer, time_of_day};
+use crate::observer::{Crossed, Fate, Observer};
 use crate::orders::{Next, Orders};
 use crate::paper;
 use crate::proxy::{Datagram, MOST_PASSES, Outcome, Proxy, Reason};
@@ -506,5 +506,5 @@ fn crossed<'a>(datagram: &Datagram<'a>, outcome: Outcome, sent: &'a [u8]) -> Cro
         Outcome::Drop(reason) => Fate::Dropped(reason),
     };
     let Datagram { local, remote, bytes: received } = *datagram;
-    Crossed { at: time_of_day(), local, remote, received, fate }
+    Crossed { at: wall_clock(), local, remote, received, fate }
 }

@@ -20,13 +20,12 @@ use super::{
     Call, CallState, Ended, Kind, Leg, Limit, Media, Messages, Party, SCHEMA, Snapshot, State, Trouble as Told,
 };
 use crate::address::Source;
-use crate::clock::Clock;
+use crate::clock::{Clock, wall_clock};
 use crate::config::{Plain, Uplink, UplinkHost};
 use crate::escaped::Escaped;
 use crate::family::{Family, PerFamily};
 use crate::media::command::{End, SessionId};
 use crate::media::view::{CallState as Stage, CallView, Nearness};
-use crate::observer::time_of_day;
 use crate::relay::{Ending, SessionFigures, StreamFigures};
 use crate::signalling::{Signalling, Trouble};
 use crate::task;
@@ -198,7 +197,7 @@ fn without_media(
         schema: SCHEMA,
         version: env!("CARGO_PKG_VERSION"),
         state: if leaving { State::Leaving } else { State::Running },
-        time: time_of_day().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64(),
+        time: wall_clock().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64(),
         uptime: now.as_secs_f64(),
         listen: Family::BOTH.map(|side| signalling.config().listen[side].to_string()),
         calls: Vec::with_capacity(views.len()),
