@@ -13,7 +13,7 @@ use std::mem;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::SystemTime;
 
@@ -26,7 +26,7 @@ use crate::family::Family;
 use crate::limit::{Bucket, Rate};
 use crate::reason::Reason;
 use crate::relay::{Passage, Tap};
-use crate::task;
+use crate::task::{self, lock};
 
 /// How many copies may wait.
 const MOST_WAITING: usize = 4096;
@@ -228,7 +228,7 @@ impl Observer {
 
     /// Tells what changed.
     pub fn change(&self, change: Change) {
-        self.shared.changes.lock().unwrap_or_else(PoisonError::into_inner).push(change);
+        lock(&self.shared.changes).push(change);
         // Where the queue is full the thread is awake, and looks by itself.
         let _ = self.queue.try_send(Copied::Change);
     }
@@ -308,7 +308,7 @@ impl Watcher {
     }
 
     fn take_in_changes(&mut self) {
-        let changes = mem::take(&mut *self.shared.changes.lock().unwrap_or_else(PoisonError::into_inner));
+        let changes = mem::take(&mut *lock(&self.shared.changes));
         for change in &changes {
             self.sinks.iter_mut().for_each(|sink| sink.change(change));
         }

@@ -1,7 +1,8 @@
-//! Tasks of the main thread, and other threads.
+//! Tasks of the main thread, other threads, and what they share.
 
 use std::io;
 use std::pin::Pin;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 use tokio::task::JoinHandle;
@@ -22,4 +23,10 @@ pub(crate) fn spawn(task: impl Future<Output = ()> + Send + 'static) -> JoinHand
 pub(crate) fn thread(name: String, run: impl FnOnce() + Send + 'static) -> io::Result<thread::JoinHandle<()>> {
     let boxed: Box<dyn FnOnce() + Send> = Box::new(run);
     thread::Builder::new().name(name).spawn(boxed)
+}
+
+/// Locks what threads share. A lock whose holder panicked is taken as it is: what it
+/// guards is changed in small steps, each of which leaves it whole.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

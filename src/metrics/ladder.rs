@@ -8,7 +8,7 @@
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
@@ -19,6 +19,7 @@ use crate::escaped::Escaped;
 use crate::glance::{call_id, start_line};
 use crate::observer::{Crossed, Fate, Sink};
 use crate::reason::Reason;
+use crate::task::lock;
 
 /// Messages a second of which copies are made: more than anybody can read, and
 /// what a call costs does not double under load.
@@ -146,8 +147,7 @@ impl Store {
 
 impl Ladders {
     fn store(&self) -> MutexGuard<'_, Store> {
-        // What is in there is whole after each statement.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 
     /// All calls, the latest first, as JSON.

@@ -7,7 +7,7 @@
 use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::io;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
@@ -28,7 +28,7 @@ use crate::media::command::{End, SessionId};
 use crate::media::view::{CallState as Stage, CallView, Nearness};
 use crate::relay::{Ending, SessionFigures, StreamFigures};
 use crate::signalling::{Signalling, Trouble};
-use crate::task;
+use crate::task::{self, lock};
 
 /// Calls looked at in one go: some tens of microseconds.
 const PIECE: usize = 64;
@@ -154,11 +154,6 @@ async fn finish(
     for asking in shared.waiting.take().into_iter().flatten() {
         let _ = asking.send(Arc::clone(&snapshot));
     }
-}
-
-fn lock(shared: &Mutex<Shared>) -> MutexGuard<'_, Shared> {
-    // What is in there is whole after each statement.
-    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// All calls, oldest first, and who their parties are.
