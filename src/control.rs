@@ -14,7 +14,7 @@ mod path;
 use std::fs::{self, File, Permissions};
 use std::io::{self, ErrorKind};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::UnixStream as StdStream;
 use std::path::{Path, PathBuf};
 use std::process;
@@ -30,6 +30,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 use tracing::{debug, info, warn};
 
+use crate::file_id::FileId;
 use crate::task;
 
 pub use self::ask::{AskError, ask};
@@ -144,7 +145,7 @@ pub struct Control {
 #[derive(Debug)]
 struct SocketFile {
     path: PathBuf,
-    identity: (u64, u64),
+    id: FileId,
 }
 
 impl Control {
@@ -184,22 +185,22 @@ impl Control {
             Err(error) if error.kind() == ErrorKind::NotFound => path::prepare(path).map_err(failed)?,
             Err(error) => return Err(failed(error)),
         }
-        let (listener, identity) = listen(path).map_err(failed)?;
-        Self::with(listener, path, identity).map_err(failed)
+        let (listener, id) = listen(path).map_err(failed)?;
+        Self::with(listener, path, id).map_err(failed)
     }
 
     /// The socket of another daemon, which has handed it to this one with its path
-    /// and its [`Control::identity`].
+    /// and its [`Control::file_id`].
     ///
     /// # Errors
     /// Where the system does not let a descriptor be doubled.
-    pub fn adopt(socket: OwnedFd, path: &Path, identity: (u64, u64)) -> io::Result<Self> {
-        Self::with(socket.into(), path, identity)
+    pub fn adopt(socket: OwnedFd, path: &Path, id: FileId) -> io::Result<Self> {
+        Self::with(socket.into(), path, id)
     }
 
-    fn with(listener: std::os::unix::net::UnixListener, path: &Path, identity: (u64, u64)) -> io::Result<Self> {
+    fn with(listener: std::os::unix::net::UnixListener, path: &Path, id: FileId) -> io::Result<Self> {
         let socket = listener.try_clone()?.into();
-        let file = SocketFile { path: path.to_owned(), identity };
+        let file = SocketFile { path: path.to_owned(), id };
         Ok(Self { file, socket, listener: Some(listener), acceptor: None })
     }
 
@@ -208,15 +209,14 @@ impl Control {
         &self.file.path
     }
 
-    /// What tells its file from others of the same path: device and inode.
-    pub fn identity(&self) -> (u64, u64) {
-        self.file.identity
+    /// What tells its file from others of the same path.
+    pub fn file_id(&self) -> FileId {
+        self.file.id
     }
 
     /// Lets go of the socket, and leaves its file to the process that has it too.
     pub fn leave(mut self) {
-        // No file has this one.
-        self.file.identity = (0, 0);
+        self.file.id = FileId::NONE;
     }
 
     /// Begins to take in clients; a tokio runtime must be there. What they ask
@@ -252,7 +252,7 @@ impl Drop for Control {
 impl Drop for SocketFile {
     fn drop(&mut self) {
         // A daemon that took this one's place has put its own there.
-        let ours = fs::symlink_metadata(&self.path).is_ok_and(|found| (found.dev(), found.ino()) == self.identity);
+        let ours = FileId::at(&self.path).is_ok_and(|there| there == self.id);
         if ours && let Err(error) = fs::remove_file(&self.path) {
             debug!(path = %self.path.display(), %error, "the control socket stays");
         }
@@ -284,7 +284,7 @@ fn is_alive(path: &Path) -> bool {
 
 /// A socket that listens under a name of its own, then takes the place of `path`:
 /// nobody sees one that is not ready, or finds none in between.
-fn listen(path: &Path) -> io::Result<(std::os::unix::net::UnixListener, (u64, u64))> {
+fn listen(path: &Path) -> io::Result<(std::os::unix::net::UnixListener, FileId)> {
     let mut beside = path.as_os_str().to_owned();
     beside.push(format!(".{}", process::id()));
     let beside = PathBuf::from(beside);
@@ -294,12 +294,12 @@ fn listen(path: &Path) -> io::Result<(std::os::unix::net::UnixListener, (u64, u6
     File::from(OwnedFd::from(socket.try_clone()?)).set_permissions(Permissions::from_mode(0o600))?;
     socket.bind(&SockAddr::unix(&beside)?)?;
     let listening = socket.listen(BACKLOG).and_then(|()| {
-        let made = fs::symlink_metadata(&beside)?;
+        let id = FileId::at(&beside)?;
         fs::rename(&beside, path)?;
-        Ok((made.dev(), made.ino()))
+        Ok(id)
     });
-    let identity = listening.inspect_err(|_| drop(fs::remove_file(&beside)))?;
-    Ok((OwnedFd::from(socket).into(), identity))
+    let id = listening.inspect_err(|_| drop(fs::remove_file(&beside)))?;
+    Ok((OwnedFd::from(socket).into(), id))
 }
 
 /// Takes in clients, a few at a time.

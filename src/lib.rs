@@ -11,7 +11,7 @@
 //! | program | `main` [`cli`] [`check`] [`status_command`] [`daemon`] [`takeover`] [`captures`] [`metrics`] [`status`] | what was asked for: start, end, what is shown |
 //! | threads | [`signalling`] [`relay`] [`resolver`] [`observer`] [`hep`] [`pcap`] [`record`] [`transcript`] | messages and packets on their way, and who looks at them |
 //! | system | [`socket`] [`logging`] [`process`] [`sandbox`] [`service`] [`control`] | sockets, files, logs, rights |
-//! | base   | [`clock`] `task` `orders` [`endpoint`] [`interfaces`] [`secret`] [`glance`] [`blank`] [`escaped`] [`decimal`] [`diff`] [`paper`] | what the shell builds on |
+//! | base   | [`clock`] `task` `orders` [`endpoint`] [`interfaces`] [`secret`] [`file_id`] [`glance`] [`blank`] [`escaped`] [`decimal`] [`diff`] [`paper`] | what the shell builds on |
 //! | proxy  | [`proxy`] | the daemon without sockets |
 //! | decide | [`route`] [`rewrite`] [`recording`], beside them [`media`] | where a message goes and how it leaves; who may speak on a stream |
 //! | ground | [`family`] [`hashing`] [`siphash`] [`config`] [`address`] [`token`] [`limit`] [`branch`] [`target`] [`reason`] [`streams`] [`edit`] | values and bytes |
@@ -29,6 +29,7 @@ pub mod decimal;
 pub mod diff;
 pub mod endpoint;
 pub mod escaped;
+pub mod file_id;
 pub mod glance;
 pub mod hep;
 pub mod interfaces;

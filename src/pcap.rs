@@ -5,11 +5,11 @@
 //! packets are put together again from what the sockets gave: raw IP (the link
 //! type of the file), UDP, and the payload in one piece.
 
-use std::fs::{self, File, Metadata, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::mem;
 use std::net::{IpAddr, SocketAddr};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -18,6 +18,7 @@ use tracing::warn;
 
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::file_id::FileId;
 use crate::limit::{Bucket, Rate};
 use crate::observer::{Change, Crossed, Fate, Relayed, Sink};
 
@@ -83,11 +84,6 @@ impl CaptureFile {
         // Never through a link that somebody put there meanwhile.
         OpenOptions::new().write(true).create_new(true).mode(0o600).open(&self.path)
     }
-}
-
-/// What tells a file from others: device and inode.
-fn identity(about: &Metadata) -> (u64, u64) {
-    (about.dev(), about.ino())
 }
 
 /// Whether a file is there that is no capture file of ours, which must be left alone.
@@ -157,9 +153,9 @@ impl Pcap {
     /// Gives the file its name again where another process has moved it away for one of
     /// its own, which nothing was written to then.
     fn put_back(&self) -> io::Result<()> {
-        let ours = identity(&self.file.metadata()?);
+        let ours = FileId::of(&self.file.metadata()?);
         let older = self.settings.older();
-        if fs::symlink_metadata(&older).is_ok_and(|there| identity(&there) == ours) {
+        if FileId::at(&older).is_ok_and(|there| there == ours) {
             fs::rename(older, &self.settings.path)?;
         }
         Ok(())

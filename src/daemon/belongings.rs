@@ -78,8 +78,8 @@ impl Belongings {
     pub(super) fn adopt(&mut self, places: &Places, belonging: &Belonging, descriptor: OwnedFd) -> io::Result<()> {
         match belonging {
             _ if !places.want(belonging) => {}
-            Belonging::Control { path, identity } => {
-                self.control = Some(Control::adopt(descriptor, path, *identity)?);
+            Belonging::Control { path, id } => {
+                self.control = Some(Control::adopt(descriptor, path, *id)?);
             }
             Belonging::PidFile { path } => self.pid_file = Some(PidFile::adopt(descriptor, path)),
         }
@@ -108,7 +108,7 @@ impl Belongings {
 }
 
 fn of_control(control: &Control) -> Belonging {
-    Belonging::Control { path: control.path().to_owned(), identity: control.identity() }
+    Belonging::Control { path: control.path().to_owned(), id: control.file_id() }
 }
 
 fn of_pid_file(file: &PidFile) -> Belonging {

@@ -11,6 +11,7 @@ use super::old::Successor;
 use super::*;
 use crate::config::{Config, Key};
 use crate::family::PerFamily;
+use crate::file_id::FileId;
 use crate::limit::{AnswerLimit, SavedLimit};
 use crate::media::table::Table;
 
@@ -30,7 +31,7 @@ fn offer() -> Offer {
 }
 
 fn control() -> Belonging {
-    Belonging::Control { path: "/run/sipproxy64/control".into(), identity: (1, 2) }
+    Belonging::Control { path: "/run/sipproxy64/control".into(), id: FileId::NONE }
 }
 
 fn state(sockets: &[UdpSocket]) -> State<'static> {
