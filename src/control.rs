@@ -18,16 +18,16 @@ use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::UnixStream as StdStream;
 use std::path::{Path, PathBuf};
 use std::process;
-use std::sync::Arc;
+use std::task::Context;
 use std::time::Duration;
 
 use socket2::{Domain, SockAddr, Socket, Type};
 use tokio::io::AsyncWriteExt;
 use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinHandle;
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 use tracing::{debug, info, warn};
 
 use crate::file_id::FileId;
@@ -46,8 +46,8 @@ const BACKLOG: i32 = 16;
 const ASKING: Duration = Duration::from_secs(2);
 /// How long a client may take to read its answer.
 const ANSWERING: Duration = Duration::from_secs(10);
-/// The pause after the system could not hand out a connection.
-const PAUSE: Duration = Duration::from_millis(100);
+/// How long another daemon may take to let this one connect.
+const CONNECTING: Duration = Duration::from_millis(100);
 
 /// Why there is no control socket. Each text is one clear line.
 #[derive(Debug, thiserror::Error)]
@@ -229,7 +229,10 @@ impl Control {
         let (requests, asked) = channel(CLIENTS);
         if let Some(listener) = self.listener.take() {
             listener.set_nonblocking(true)?;
-            self.acceptor = Some(task::spawn(accept(UnixListener::from_std(listener)?, requests)));
+            let listener = UnixListener::from_std(listener)?;
+            let accept = move |context: &mut Context<'_>| listener.poll_accept(context).map_ok(|(stream, _)| stream);
+            let serve = move |stream, permit| listen_to(Client { stream, permit }, requests.clone());
+            self.acceptor = Some(task::spawn(task::serve_clients("control socket", CLIENTS, accept, serve)));
         }
         Ok(asked)
     }
@@ -275,7 +278,7 @@ pub fn connect(path: &Path, patience: Duration) -> io::Result<StdStream> {
 
 /// Whether somebody answers at this socket.
 fn is_alive(path: &Path) -> bool {
-    match connect(path, PAUSE) {
+    match connect(path, CONNECTING) {
         Ok(_) => true,
         // Others (no right to connect, too many wait) tell of one who is there.
         Err(error) => !matches!(error.kind(), ErrorKind::ConnectionRefused | ErrorKind::NotFound),
@@ -300,22 +303,6 @@ fn listen(path: &Path) -> io::Result<(std::os::unix::net::UnixListener, FileId)>
     });
     let id = listening.inspect_err(|_| drop(fs::remove_file(&beside)))?;
     Ok((OwnedFd::from(socket).into(), id))
-}
-
-/// Takes in clients, a few at a time.
-async fn accept(listener: UnixListener, requests: Sender<Request>) {
-    let places = Arc::new(Semaphore::new(CLIENTS));
-    while let Ok(permit) = Arc::clone(&places).acquire_owned().await {
-        match listener.accept().await {
-            Ok((stream, _)) => {
-                task::spawn(listen_to(Client { stream, permit }, requests.clone()));
-            }
-            Err(error) => {
-                debug!(%error, "control socket");
-                sleep(PAUSE).await;
-            }
-        }
-    }
 }
 
 /// Reads one client's line and hands it on.

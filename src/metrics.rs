@@ -23,13 +23,14 @@ use std::io;
 use std::net::{SocketAddr, TcpListener as StdListener};
 use std::str::FromStr;
 use std::sync::Arc;
+use std::task::Context;
 use std::time::Duration;
 
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
-use tokio::time::{sleep, timeout};
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::time::timeout;
 use tracing::{debug, info};
 
 use self::http::{Reply, Request};
@@ -50,8 +51,6 @@ const ASKING: Duration = Duration::from_secs(5);
 const ANSWERING: Duration = Duration::from_secs(10);
 /// How long the daemon may take for a snapshot.
 const GATHERING: Duration = Duration::from_secs(5);
-/// The pause after the system could not hand out a connection.
-const PAUSE: Duration = Duration::from_millis(100);
 
 /// Where the server listens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -137,8 +136,10 @@ impl Server {
         let listener = TcpListener::from_std(self.listener)?;
         info!(address = %listener.local_addr()?, "metrics");
         let names = names.iter().map(|name| name.host.clone()).collect();
-        let site = Site { names, asking, ladders: self.ladders, observer };
-        task::spawn(accept(listener, Arc::new(site)));
+        let site = Arc::new(Site { names, asking, ladders: self.ladders, observer });
+        let accept = move |context: &mut Context<'_>| listener.poll_accept(context).map_ok(|(stream, _)| stream);
+        let serve = move |stream, permit| serve(stream, Arc::clone(&site), permit);
+        task::spawn(task::serve_clients("metrics", CLIENTS, accept, serve));
         Ok(asked)
     }
 }
@@ -164,22 +165,6 @@ struct Site {
     asking: Sender<Asking>,
     ladders: Ladders,
     observer: Option<Observer>,
-}
-
-/// Takes in clients, a few at a time.
-async fn accept(listener: TcpListener, site: Arc<Site>) {
-    let places = Arc::new(Semaphore::new(CLIENTS));
-    while let Ok(permit) = Arc::clone(&places).acquire_owned().await {
-        match listener.accept().await {
-            Ok((stream, _)) => {
-                task::spawn(serve(stream, Arc::clone(&site), permit));
-            }
-            Err(error) => {
-                debug!(%error, "metrics");
-                sleep(PAUSE).await;
-            }
-        }
-    }
 }
 
 /// One request, one answer.
