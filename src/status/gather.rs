@@ -16,16 +16,14 @@ use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use super::text::hears;
-use super::{
-    Call, CallState, Ended, Kind, Leg, Limit, Media, Messages, Party, SCHEMA, Snapshot, State, Trouble as Told,
-};
+use super::{Call, Ended, Kind, Leg, Limit, Media, Messages, Party, SCHEMA, Snapshot, State, Trouble as Told};
 use crate::address::Source;
 use crate::clock::{Clock, wall_clock};
 use crate::config::{Plain, Uplink, UplinkHost};
 use crate::escaped::Escaped;
 use crate::family::{Family, PerFamily};
 use crate::media::command::{End, SessionId};
-use crate::media::view::{CallState as Stage, CallView, Nearness};
+use crate::media::view::{CallView, Nearness};
 use crate::relay::{Ending, SessionFigures, StreamFigures};
 use crate::signalling::{Signalling, Trouble};
 use crate::task::{self, lock};
@@ -299,13 +297,7 @@ fn sort(told: &mut [Told], order: fn(&Told, &Told) -> Ordering) {
 }
 
 fn call(now: Duration, view: &CallView, kinds: PerFamily<Kind>, figures: Option<&SessionFigures>) -> Call {
-    let state = match view.state {
-        Stage::Trying => CallState::Trying,
-        Stage::Ringing => CallState::Ringing,
-        Stage::Answered => CallState::Answered,
-        Stage::Held => CallState::Held,
-    };
-    let age = view.age.as_secs_f64();
+    let (state, age) = (view.state, view.age.as_secs_f64());
     let (mut caller, mut callee) =
         (leg(now, view, view.caller, kinds, figures), leg(now, view, view.caller.other(), kinds, figures));
     caller.hears = hears(&callee, "callee", state, age);
