@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::{Ending, Failures};
-use crate::decimal::Decimal;
+use crate::decimal::{Bytes, Decimal, Percent};
 use crate::family::Family;
 use crate::media::stream::Report;
 
@@ -74,16 +74,9 @@ pub(super) struct Heard(pub(super) Leg);
 impl fmt::Display for Heard {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Leg { packets, bytes, lost, jitter, .. } = self.0;
-        write!(f, "{packets} packets, ")?;
-        match bytes {
-            0..10_000 => write!(f, "{bytes} bytes")?,
-            10_000..10_000_000 => write!(f, "{} kB", bytes / 1000)?,
-            _ => write!(f, "{} MB", bytes / 1_000_000)?,
-        }
-        write!(f, ", {lost} lost")?;
+        write!(f, "{packets} packets, {}, {lost} lost", Bytes(bytes))?;
         if lost > 0 {
-            let per_mille = lost.saturating_mul(1000) / packets.saturating_add(lost).max(1);
-            write!(f, " ({}.{} %)", per_mille / 10, per_mille % 10)?;
+            write!(f, " ({})", Percent { part: lost, of: packets.saturating_add(lost) })?;
         }
         jitter.map_or(Ok(()), |jitter| write!(f, ", jitter {:.1} ms", Decimal(jitter)))
     }
