@@ -242,7 +242,7 @@ impl Heir<'_> {
                 return Err(error);
             }
         };
-        let (inherited, state, _) = estate.accept()?;
+        let (inherited, state) = estate.accept()?;
         let Parts { table, sessions, belongings } = parts;
         let calls = table.sessions();
         self.signalling.resume_counts(state.counts.figures, &state.counts.heard);

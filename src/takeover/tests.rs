@@ -80,7 +80,9 @@ fn everything_arrives() {
         let old = Predecessor::ask_over(stream)?;
         assert_eq!(old.offer(), &offer());
         old.check(&config())?;
-        let (inherited, state, descriptors) = old.take()?.accept()?;
+        let mut estate = old.take()?;
+        let descriptors = std::mem::take(&mut estate.descriptors);
+        let (inherited, state) = estate.accept()?;
         let arrived: Vec<SocketAddr> =
             descriptors.into_iter().map(|socket| UdpSocket::from(socket).local_addr().unwrap()).collect();
         assert_eq!(arrived, state.sip);
@@ -163,7 +165,7 @@ fn a_new_process_that_begins_too_late_hears_so() {
     let (one, other) = UnixStream::pair().unwrap();
     thread::scope(|scope| {
         scope.spawn(move || {
-            let (inherited, ..) = Predecessor::ask_over(other).unwrap().take().unwrap().accept().unwrap();
+            let (inherited, _) = Predecessor::ask_over(other).unwrap().take().unwrap().accept().unwrap();
             let _ = wake.recv();
             assert!(matches!(inherited.running(Vec::new()), Err(TakeoverError::TakenBack)));
         });
@@ -178,7 +180,7 @@ fn an_old_process_that_dies_takes_nothing_back() {
     let (one, other) = UnixStream::pair().unwrap();
     thread::scope(|scope| {
         scope.spawn(move || {
-            let (inherited, ..) = Predecessor::ask_over(other).unwrap().take().unwrap().accept().unwrap();
+            let (inherited, _) = Predecessor::ask_over(other).unwrap().take().unwrap().accept().unwrap();
             assert!(inherited.running(Vec::new()).is_ok());
         });
         let mut stream = one;
