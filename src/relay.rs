@@ -10,7 +10,6 @@ mod ending;
 mod figures;
 mod handover;
 mod key;
-mod leg;
 mod order;
 mod peer_socket;
 mod relayed;
@@ -33,7 +32,7 @@ use rustix::process::{Resource, getrlimit};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 pub use self::ending::Ending;
-pub use self::figures::{Failures, SessionFigures, StreamFigures};
+pub use self::figures::{Failures, LegFigures, SessionFigures, StreamFigures};
 pub use self::handover::{DetachedSession, SessionState, StreamState};
 use self::key::SocketKey;
 use self::order::{Answer, Order};

@@ -20,16 +20,16 @@ mod backlog;
 mod batch;
 mod counters;
 mod endings;
-mod large;
-mod links;
-mod local;
-mod missing;
+mod link_local;
+mod local_addresses;
+mod message_log;
+mod missing_addresses;
 mod peer_sockets;
+mod rate_limited_log;
 mod registrations;
 mod shared;
 mod sockets;
-mod tally;
-mod told;
+mod too_big;
 mod trouble;
 mod worker;
 
@@ -47,8 +47,8 @@ use tracing::warn;
 
 use self::counters::{Counters, LastHeard};
 pub use self::counters::{Figures, Heard};
-use self::local::Local;
-use self::missing::Missing;
+use self::local_addresses::LocalAddresses;
+use self::missing_addresses::MissingAddresses;
 pub use self::peer_sockets::MAX_PEER_SOCKETS;
 use self::shared::Shared;
 pub use self::sockets::{BoundSockets, SipSocket};
@@ -131,7 +131,7 @@ pub struct Signalling {
     options: SocketOptions,
     /// What the processes before this one counted.
     before: Figures,
-    missing: Missing,
+    missing: MissingAddresses,
     /// The addresses were given up, for good or for now.
     released: bool,
     /// So many of the threads have sockets, the same addresses each: fewer than there
@@ -160,7 +160,7 @@ impl Signalling {
         let heard = Arc::new(LastHeard::new(&config));
         let directory = Arc::new(Directory::new(config));
         let (threads, before, missing, released, serving) =
-            (Vec::new(), Figures::default(), Missing::default(), false, 0);
+            (Vec::new(), Figures::default(), MissingAddresses::default(), false, 0);
         let mut signalling =
             Self { threads, shared, directory, heard, clock, options, before, missing, released, serving };
         signalling.look_around();
@@ -345,7 +345,7 @@ impl Signalling {
 
     /// Reads the addresses of this machine, and tells which of ours are not among them.
     fn look_around(&mut self) {
-        match Local::read() {
+        match LocalAddresses::read() {
             Ok(local) => {
                 if !self.released {
                     self.missing.look(self.directory.config(), &local);

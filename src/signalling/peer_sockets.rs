@@ -7,7 +7,7 @@
 
 use std::net::SocketAddr;
 
-use super::links::link_local;
+use super::link_local::link_local;
 use crate::address::Directory;
 use crate::family::Family;
 

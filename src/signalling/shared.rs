@@ -25,16 +25,17 @@ use tokio::sync::Notify;
 use tracing::{debug, info};
 
 use super::endings::Endings;
-use super::large::LargeMessages;
-use super::links::Links;
-use super::local::Local;
-use super::tally::Tally;
+use super::link_local::Links;
+use super::local_addresses::LocalAddresses;
+use super::rate_limited_log::Tally;
+use super::too_big::LargeMessages;
 use super::trouble::{Last, Trouble};
 use crate::config::{Config, LatchMode};
 use crate::family::{Family, PerFamily};
 use crate::limit::{AnswerLimit, Asker};
 use crate::media::command::{Command, LegDescription, SessionId, StreamId};
-use crate::media::table::{Refusal, Signal, Table};
+use crate::media::signal::{Refusal, Signal};
+use crate::media::table::Table;
 use crate::proxy::{Datagram, State};
 use crate::relay::{OpenPair, PortTaken, Relay, Stock, StreamSockets};
 use crate::socket::SocketOptions;
@@ -275,7 +276,7 @@ impl Shared {
     }
 
     /// What this machine takes for itself now.
-    pub(super) fn set_local(&self, Local { addresses, prefixes }: Local) {
+    pub(super) fn set_local(&self, LocalAddresses { addresses, prefixes }: LocalAddresses) {
         lock(&self.calls).table.set_local_addresses(addresses, prefixes);
     }
 }

@@ -6,6 +6,8 @@
 //! sent. Only messages that say something of media, and our own answers, touch what
 //! threads share.
 
+mod orders;
+
 use std::io;
 use std::mem;
 use std::net::SocketAddr;
@@ -18,25 +20,25 @@ use nix::errno::Errno;
 use nix::sys::epoll::EpollEvent;
 use rustix::process::{getpriority_process, setpriority_process};
 use tokio::sync::mpsc::UnboundedSender;
-use tracing::{debug, error};
+use tracing::debug;
 
+pub(super) use self::orders::Order;
 use super::backlog::Backlog;
 use super::batch::{BATCH, Inbox, Leaving, Outbox};
 use super::counters::{Counters, LastHeard};
-use super::large::{Sent, is_large};
-use super::links::link_local;
-use super::peer_sockets::Peer;
+use super::link_local::link_local;
+use super::message_log::tell;
 use super::registrations::Challenges;
 use super::shared::Shared;
-use super::sockets::{Ready, SipSocket, SipSockets};
-use super::told::tell;
+use super::sockets::{Ready, SipSockets};
+use super::too_big::{Sent, is_large};
 use super::trouble::Trouble;
 use super::{Output, ThreadError};
 use crate::address::{Directory, Source};
 use crate::clock::{Clock, wall_clock};
 use crate::family::Family;
 use crate::observer::{Crossed, Fate, Observer};
-use crate::orders::{Next, Orders};
+use crate::orders::Orders;
 use crate::paper;
 use crate::proxy::{Datagram, MOST_PASSES, Outcome, Proxy, Reason};
 use crate::relay::Stock;
@@ -49,30 +51,12 @@ const MAX_EVENTS: usize = 64;
 const MAX_ROUNDS: usize = 16;
 /// Errors taken in from a socket at a time; what more there are are told of again.
 const MAX_ERRORS: usize = 64;
-/// More batches than a queue holds. Where a peer socket could not be disconnected, as its address is
-/// not there, its peer could go on for ever.
-const MAX_BATCHES: usize = 1024;
 /// How far SIP threads step back behind relay threads, in the steps of nice(2): to
 /// about a third of the time.
 const STEPS_BACK: i32 = 5;
 /// Streams for which a thread has sockets in stock: as many calls as may begin
 /// between two moments without work.
 pub(super) const STOCK: usize = 8;
-
-/// What the main thread tells a SIP thread. Orders are carried out in order,
-/// between datagrams.
-#[derive(Debug)]
-pub(super) enum Order {
-    /// Watch these sockets too.
-    Serve(Vec<SipSocket>),
-    /// Have sockets for these peers, and for no others.
-    Connect(Vec<Peer>),
-    /// Hand back the sockets at these addresses, all where it is `None`. What
-    /// arrives from then on waits in them, until they are served again or closed.
-    Release(Option<Vec<SocketAddr>>, Sender<Vec<SipSocket>>),
-    /// Go by these addresses.
-    Readdress(Arc<Directory>, Arc<LastHeard>),
-}
 
 /// What a SIP thread needs to start.
 #[derive(Debug)]
@@ -188,81 +172,6 @@ impl Worker {
             self.send(&mut outbox);
             written.map_err(|error| ThreadError { what: "write to standard output", error })?;
         }
-    }
-
-    /// Does what the main thread ordered; `false`: the handle is gone. Fails only where
-    /// stdout does.
-    fn carry_out_orders(&mut self, inbox: &mut Inbox, outbox: &mut Outbox) -> io::Result<bool> {
-        loop {
-            match self.orders.next() {
-                Next::Order(Order::Serve(sockets)) => {
-                    for socket in sockets {
-                        let address = socket.address;
-                        if let Err(error) = self.sockets.add(socket) {
-                            error!(%address, %error, "a SIP socket cannot be watched; see fs.epoll.max_user_watches");
-                        }
-                    }
-                }
-                Next::Order(Order::Connect(peers)) => self.have_peers(&peers, inbox, outbox)?,
-                Next::Order(Order::Release(addresses, reply)) => {
-                    if addresses.is_none() {
-                        self.have_peers(&[], inbox, outbox)?;
-                    }
-                    self.finish(outbox)?;
-                    // Where nobody waits for them they close.
-                    let _ = reply.send(self.sockets.remove(addresses.as_deref()));
-                }
-                Next::Order(Order::Readdress(directory, heard)) => {
-                    self.proxy.set_directory(directory);
-                    self.heard = heard;
-                }
-                Next::Nothing => return Ok(true),
-                Next::Over => return Ok(false),
-            }
-        }
-    }
-
-    /// Closes the sockets of peers that are not among these, and makes those that are missing. What a peer
-    /// sent before by another way is taken in first, so that nothing overtakes it.
-    fn have_peers(&mut self, peers: &[Peer], inbox: &mut Inbox, outbox: &mut Outbox) -> io::Result<()> {
-        // What an order before this one took in comes first.
-        self.finish(outbox)?;
-        for key in self.sockets.disconnect(peers) {
-            self.read_out(key, inbox, outbox)?;
-            self.send(outbox);
-            self.sockets.close(key);
-        }
-        for &peer in peers {
-            match self.sockets.connect(peer, self.options) {
-                Ok(Some(open)) => {
-                    self.finish(outbox)?;
-                    self.receive(open, inbox, outbox)?;
-                }
-                Ok(None) => {}
-                // All goes by the open socket then.
-                Err(error) => debug!(peer = %peer.remote, %error, "no line"),
-            }
-        }
-        Ok(())
-    }
-
-    /// Handles all that waits at a socket to which nothing more comes.
-    fn read_out(&mut self, key: usize, inbox: &mut Inbox, outbox: &mut Outbox) -> io::Result<()> {
-        let Some((socket, local)) = self.sockets.descriptor(key) else { return Ok(()) };
-        let (now, family) = (self.clock.now(), Family::at(local));
-        let mut in_vain = 0;
-        for _ in 0..MAX_BATCHES {
-            let count = inbox.receive(socket, family);
-            for (remote, bytes) in (0..count).map_while(|index| inbox.get(index)) {
-                self.datagram(now, &Datagram { local, remote, bytes }, outbox)?;
-            }
-            // Once may be an error for what was sent before.
-            in_vain = if count > 0 { 0 } else { in_vain + 1 };
-            if in_vain > 1 {
-                break;
-            }
-        }
-        Ok(())
     }
 
     /// Takes in what waits at the sockets that are ready: those of peers, or the open ones.

@@ -3,7 +3,7 @@ use std::sync::atomic::AtomicU16;
 use super::*;
 use crate::clock::Clock;
 use crate::config::{LatchMode, PortRange};
-use crate::media::table::Sender;
+use crate::media::signal::Sender;
 use crate::relay::{Notice, RelayOptions};
 use crate::sip::method::Method;
 use crate::streams::{Transport, Wanted};
