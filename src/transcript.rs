@@ -18,9 +18,9 @@ use tracing::warn;
 
 use crate::config::Config;
 use crate::family::Family;
-use crate::paper;
 use crate::proxy::{Datagram, MOST_PASSES, Outcome, Standalone};
 use crate::scan::{find, trim};
+use crate::test_output;
 
 /// What begins the line above a message.
 pub const RECORD: &str = ">> udp ";
@@ -257,9 +257,9 @@ impl<'a> Player<'a> {
             // Nothing is relayed here: ports are as good as open.
             while self.proxy.next_command().is_some() {}
             match outcome {
-                Outcome::Drop(reason) => return paper::dropped(self.out, reason),
+                Outcome::Drop(reason) => return test_output::dropped(self.out, reason),
                 Outcome::Send { from, to, .. } => {
-                    paper::sent(self.out, from, to, &self.sent)?;
+                    test_output::sent(self.out, from, to, &self.sent)?;
                     if !self.proxy.is_ours(to) {
                         return Ok(());
                     }
@@ -268,7 +268,7 @@ impl<'a> Player<'a> {
                 }
             }
         }
-        paper::dropped(self.out, "it came back to ourselves over and over")
+        test_output::dropped(self.out, "it came back to ourselves over and over")
     }
 }
 

@@ -59,7 +59,7 @@ impl Start {
         let belongings = Belongings::make(&options, old.map_or(&[], |old| &old.offer().belongings))?;
         let clock = old.map_or_else(Clock::start, |old| Clock::resume(old.offer().clock));
         let mut config = config_after(old, options.config.clone(), options.secret.is_some());
-        let output = if matches!(options.mode, Mode::Print) { Output::Paper } else { Output::Network };
+        let output = if matches!(options.mode, Mode::Print) { Output::Stdout } else { Output::Network };
         config.most_streams = limits::raise_files(&config);
         let config = Arc::new(config);
         let sockets = match old {
