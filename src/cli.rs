@@ -50,9 +50,9 @@ pub struct Options {
     /// How long media packets may wait for others; zero: none waits.
     pub batch: Duration,
     /// Where `sipproxy64 status` asks this daemon.
-    pub control: control::Place,
+    pub control: control::SocketPath,
     /// Where the web server for those who look listens.
-    pub metrics: Option<metrics::Place>,
+    pub metrics: Option<metrics::ServerAddress>,
     /// Who looks at what crosses.
     pub observers: Settings,
     /// Leave the shell once the start has succeeded.
@@ -278,7 +278,7 @@ struct Arguments {
     freebind: bool,
     takeover: Option<PathBuf>,
     control: Option<PathBuf>,
-    metrics: Option<metrics::Place>,
+    metrics: Option<metrics::ServerAddress>,
     captures: Captures,
     daemon: bool,
     pid_file: Option<PathBuf>,
@@ -373,14 +373,16 @@ impl Arguments {
     }
 
     /// Test mode has no control socket: it leaves nothing behind.
-    fn control(&self, mode: &Mode) -> control::Place {
+    fn control(&self, mode: &Mode) -> control::SocketPath {
         match (mode, &self.control) {
-            (Mode::Run | Mode::Check, Some(value)) => match control::Place::parse(value.clone().into_os_string()) {
-                control::Place::Given(path) => control::Place::Given(absolute(&path)),
-                place => place,
-            },
-            (Mode::Run | Mode::Check, None) => control::Place::Usual,
-            (Mode::Print | Mode::Transcript(_), _) => control::Place::Nowhere,
+            (Mode::Run | Mode::Check, Some(value)) => {
+                match control::SocketPath::parse(value.clone().into_os_string()) {
+                    control::SocketPath::Given(path) => control::SocketPath::Given(absolute(&path)),
+                    other => other,
+                }
+            }
+            (Mode::Run | Mode::Check, None) => control::SocketPath::Usual,
+            (Mode::Print | Mode::Transcript(_), _) => control::SocketPath::Nowhere,
         }
     }
 

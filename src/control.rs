@@ -34,7 +34,7 @@ use crate::file_id::FileId;
 use crate::task;
 
 pub use self::ask::{AskError, ask};
-pub use self::path::{OF_ROOT, Place};
+pub use self::path::{OF_ROOT, SocketPath};
 
 /// Clients that are served at once; more of them wait for their turn.
 const CLIENTS: usize = 8;
@@ -156,18 +156,18 @@ impl Control {
     ///
     /// Where the path was given and cannot be had. At the default path that is
     /// only a warning.
-    pub fn open(place: &Place) -> Result<Option<Self>, ControlError> {
-        let Some(path) = place.path() else {
-            if *place == Place::Usual {
+    pub fn open(socket_path: &SocketPath) -> Result<Option<Self>, ControlError> {
+        let Some(path) = socket_path.path() else {
+            if *socket_path == SocketPath::Usual {
                 info!(
                     "no control socket, as neither root nor XDG_RUNTIME_DIR names a folder for it; --control PATH does"
                 );
             }
             return Ok(None);
         };
-        match (Self::at(&path), place) {
+        match (Self::at(&path), socket_path) {
             (Ok(control), _) => Ok(Some(control)),
-            (Err(error), Place::Given(_)) => Err(error),
+            (Err(error), SocketPath::Given(_)) => Err(error),
             (Err(error), _) => {
                 warn!("no control socket: {error}");
                 Ok(None)

@@ -54,14 +54,14 @@ const GATHERING: Duration = Duration::from_secs(5);
 
 /// Where the server listens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct ServerAddress {
     /// The address and port.
     pub address: SocketAddr,
 }
 
 /// Why a value of `--metrics` does not do. Each text says what would be right.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum PlaceError {
+pub enum ServerAddressError {
     /// It is no address.
     #[error("write a numeric address and a port, as in 127.0.0.1:9064 or [::1]:9064")]
     Form,
@@ -73,15 +73,15 @@ pub enum PlaceError {
     NotLoopback(SocketAddr),
 }
 
-impl FromStr for Place {
-    type Err = PlaceError;
+impl FromStr for ServerAddress {
+    type Err = ServerAddressError;
 
-    fn from_str(text: &str) -> Result<Self, PlaceError> {
+    fn from_str(text: &str) -> Result<Self, ServerAddressError> {
         let (public, address) = text.strip_prefix("public:").map_or((false, text), |address| (true, address));
-        let address: SocketAddr = address.parse().map_err(|_| PlaceError::Form)?;
+        let address: SocketAddr = address.parse().map_err(|_| ServerAddressError::Form)?;
         match address.ip().to_canonical().is_loopback() || public {
             true => Ok(Self { address }),
-            false => Err(PlaceError::NotLoopback(address)),
+            false => Err(ServerAddressError::NotLoopback(address)),
         }
     }
 }
@@ -112,8 +112,8 @@ impl Server {
     /// # Errors
     ///
     /// The address cannot be had.
-    pub fn bind(place: Place, shared: bool) -> Result<Self, BindError> {
-        let Place { address } = place;
+    pub fn bind(address: ServerAddress, shared: bool) -> Result<Self, BindError> {
+        let ServerAddress { address } = address;
         let listener = listen(address, shared).map_err(|error| BindError { address, error })?;
         Ok(Self { listener, ladders: Ladders::default() })
     }
@@ -216,16 +216,16 @@ mod tests {
 
     #[test]
     fn only_the_word_opens_it_to_others() {
-        let place = |text: &str| text.parse::<Place>().map(|place| place.address.to_string());
-        assert_eq!(place("127.0.0.1:9064").as_deref(), Ok("127.0.0.1:9064"));
-        assert_eq!(place("[::1]:9064").as_deref(), Ok("[::1]:9064"));
-        assert_eq!(place("public:0.0.0.0:9064").as_deref(), Ok("0.0.0.0:9064"));
+        let read = |text: &str| text.parse::<ServerAddress>().map(|read| read.address.to_string());
+        assert_eq!(read("127.0.0.1:9064").as_deref(), Ok("127.0.0.1:9064"));
+        assert_eq!(read("[::1]:9064").as_deref(), Ok("[::1]:9064"));
+        assert_eq!(read("public:0.0.0.0:9064").as_deref(), Ok("0.0.0.0:9064"));
         for text in ["0.0.0.0:9064", "192.0.2.1:9064", "[::]:9064", "[2001:db8::1]:9064"] {
-            let said = place(text).unwrap_err().to_string();
+            let said = read(text).unwrap_err().to_string();
             assert!(said.contains(&format!("write public:{text}")), "{said}");
         }
         for text in ["9064", "127.0.0.1", "localhost:9064", "public:9064", "::1:9064", ""] {
-            assert_eq!(place(text), Err(PlaceError::Form), "{text}");
+            assert_eq!(read(text), Err(ServerAddressError::Form), "{text}");
         }
     }
 }

@@ -67,7 +67,7 @@ impl Start {
             None => BoundSockets::bind(&config, socket_options(&options), output.threads())?,
         };
         let Opened { mut sinks, made } = options.observers.sinks(&config, clock)?;
-        let server = options.metrics.map(|place| Server::bind(place, old.is_some())).transpose()?;
+        let server = options.metrics.map(|address| Server::bind(address, old.is_some())).transpose()?;
         sinks.extend(server.iter().map(Server::sink));
         if let Some(user) = &options.user {
             give_up_rights(user, belongings.control.as_ref(), &made, &sockets)?;
