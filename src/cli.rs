@@ -21,7 +21,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use self::arguments::{Fault, Opt, Said, Target, Unfit};
+use self::arguments::{ArgumentError, Opt, Said, Target, Unfit};
 use self::captures::Captures;
 use self::complaint::Complaint;
 use self::merge::FromFile;
@@ -223,17 +223,19 @@ impl Given {
         let mut arguments = Arguments::default();
         match arguments::read(&mut arguments, given) {
             Ok(said) => Ok(Self { arguments, said }),
-            Err(fault) => Err(asked("sipproxy64", env!("CARGO_PKG_DESCRIPTION"), &OPTIONS, BEHIND, &fault)),
+            Err(error) => Err(asked("sipproxy64", env!("CARGO_PKG_DESCRIPTION"), &OPTIONS, BEHIND, &error)),
         }
     }
 }
 
 /// The answer to `--help` and `--version`, or the complaint about what is wrong.
-pub(crate) fn asked(program: &str, about: &str, options: &[Opt], behind: &str, fault: &Fault) -> Complaint {
-    match fault {
-        Fault::Asked(option) if option.long == "help" => Complaint::Asked(help::help(about, program, options, behind)),
-        Fault::Asked(_) => Complaint::Asked(format!("{program} {}\n", env!("CARGO_PKG_VERSION"))),
-        fault => Complaint::of_fault(fault),
+pub(crate) fn asked(program: &str, about: &str, options: &[Opt], behind: &str, error: &ArgumentError) -> Complaint {
+    match error {
+        ArgumentError::Asked(option) if option.long == "help" => {
+            Complaint::Asked(help::help(about, program, options, behind))
+        }
+        ArgumentError::Asked(_) => Complaint::Asked(format!("{program} {}\n", env!("CARGO_PKG_VERSION"))),
+        error => Complaint::of_arguments(error),
     }
 }
 
