@@ -215,7 +215,7 @@ impl Control {
     }
 
     /// Lets go of the socket, and leaves its file to the process that has it too.
-    pub fn leave(mut self) {
+    pub fn disown(mut self) {
         self.file.id = FileId::NONE;
     }
 

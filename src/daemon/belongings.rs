@@ -87,22 +87,22 @@ impl Belongings {
     }
 
     /// Leaves all files to the process that they came from.
-    pub(super) fn leave_all(&mut self) {
+    pub(super) fn disown_all(&mut self) {
         if let Some(control) = self.control.take() {
-            control.leave();
+            control.disown();
         }
         if let Some(file) = self.pid_file.take() {
-            file.leave();
+            file.disown();
         }
     }
 
     /// Leaves the files to the process that has kept these.
-    pub(super) fn leave(&mut self, kept: &[Belonging]) {
+    pub(super) fn disown(&mut self, kept: &[Belonging]) {
         if let Some(control) = self.control.take_if(|control| kept.contains(&of_control(control))) {
-            control.leave();
+            control.disown();
         }
         if let Some(file) = self.pid_file.take_if(|file| kept.contains(&of_pid_file(file))) {
-            file.leave();
+            file.disown();
         }
     }
 }

@@ -54,7 +54,7 @@ impl Daemon {
         match result {
             Ok((kept, leaving)) => {
                 info!(calls = self.signalling.sessions(), ?pause, "another process goes on with all calls");
-                self.belongings.leave(&kept);
+                self.belongings.disown(&kept);
                 leaving.wait();
                 true
             }
@@ -209,7 +209,7 @@ impl Succession {
         let kept = belongings.list().into_iter().map(|(belonging, _)| belonging).collect();
         let running = || inherited.running(kept).map_err(|error| DaemonError::Takeover { socket, error });
         let completed = belongings.serve().and_then(|requests| Ok((requests, running()?)));
-        let completed = completed.inspect_err(|_| belongings.leave_all())?;
+        let completed = completed.inspect_err(|_| belongings.disown_all())?;
         if let Some(file) = &mut belongings.pid_file
             && let Err(error) = file.write()
         {

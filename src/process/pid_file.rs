@@ -103,7 +103,7 @@ impl PidFile {
     }
 
     /// Leaves the file to the process that has it too.
-    pub fn leave(mut self) {
+    pub fn disown(mut self) {
         self.path = PathBuf::new();
     }
 }
@@ -228,7 +228,7 @@ mod tests {
         let folder = Folder::new();
         let old = PidFile::create(&folder.file()).unwrap();
         let mut new = PidFile::adopt(old.as_fd().try_clone_to_owned().unwrap(), &folder.file());
-        old.leave();
+        old.disown();
         fs::write(folder.file(), "1\n").unwrap();
         new.write().unwrap();
         assert_eq!(fs::read_to_string(folder.file()).unwrap(), ours());
