@@ -157,6 +157,8 @@ struct Led {
     to: SocketAddr,
     /// A signature proves it to the sender, or the sender may go anywhere.
     allowed: bool,
+    /// A loopback address, and a signature shows that somebody has sent from there.
+    inside: bool,
 }
 
 impl Target {
@@ -183,7 +185,8 @@ impl Target {
             // ourselves, must not prove anything to the second.
             let sender = Some(request.remote.ip()).filter(|_| request.source != Source::Ourselves);
             let proven = token.is_proven(directory.key(), sender);
-            Led { to, allowed: proven || request.rights == Rights::Phone }
+            let inside = to.ip().is_loopback() && token.is_proven(directory.key(), None);
+            Led { to, allowed: proven || request.rights == Rights::Phone, inside }
         });
         Ok(Self { scheme, uri, numeric, led, maddr })
     }
@@ -228,7 +231,7 @@ pub fn route(request: &Request<'_>, directory: &Directory, routes: &mut Routes) 
     let (span, uri) = last.map_or((request.uri, uri), |last| (last.span, Some(last.uri)));
     let target = Target::new(request, directory, span, uri)?;
     let hop = router.next_hop(routes, &target)?;
-    if !Directory::is_callable(hop.to) || Family::at(hop.to) != router.leaving {
+    if !Directory::is_callable(hop.to) || Family::at(hop.to) != router.leaving || !router.may_enter(&hop, &target) {
         return Err(Reason::Forbidden);
     }
     if request.source == Source::Ourselves && directory.is_ours(hop.to) {
@@ -323,6 +326,17 @@ impl Router<'_> {
         }
     }
 
+    /// Whether this is no way from the network to a loopback address, where the services of
+    /// this machine are. A phone may send anywhere, but where it sends to in a call is what
+    /// the other one says in Contact and Record-Route.
+    fn may_enter(&self, hop: &Hop, target: &Target) -> bool {
+        !hop.to.ip().is_loopback()
+            || hop.from.ip().is_loopback()
+            || self.directory.may_reach(Rights::Generic, hop.to)
+            || self.received == Some(hop.to)
+            || target.led.is_some_and(|led| led.to == hop.to && led.inside)
+    }
+
     fn hop(&self, to: SocketAddr, request_uri: RequestUri, target: &Target) -> Hop {
         Hop { to, from: self.from, request_uri, decided: target.uri }
     }
@@ -341,7 +355,7 @@ impl Router<'_> {
     fn to_phone(&self, index: usize, target: &Target) -> Result<Hop, Reason> {
         let phone = self.directory.map(index).ok_or(Reason::Forbidden)?.phone;
         match target.led {
-            Some(Led { to, allowed: true }) if to.ip() == phone.ip() => Ok(self.hop(to, RequestUri::Restored, target)),
+            Some(Led { to, allowed: true, .. }) if to.ip() == phone.ip() => Ok(self.hop(to, RequestUri::Restored, target)),
             _ => Ok(self.hop(phone, RequestUri::Phone(index), target)),
         }
     }
