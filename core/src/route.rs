@@ -155,6 +155,10 @@ struct Target {
 #[derive(Clone, Copy, Debug)]
 struct Led {
     to: SocketAddr,
+    /// A signature proves it to the sender.
+    proven: bool,
+    /// It is the source that its token names.
+    is_source: bool,
     /// A signature proves it to the sender, or the sender may go anywhere.
     allowed: bool,
     /// A loopback address, and a signature shows that somebody has sent from there.
@@ -185,8 +189,9 @@ impl Target {
             // ourselves, must not prove anything to the second.
             let sender = Some(request.remote.ip()).filter(|_| request.source != Source::Ourselves);
             let proven = token.is_proven(directory.key(), sender);
+            let is_source = token.source == Some(to);
             let inside = to.ip().is_loopback() && token.is_proven(directory.key(), None);
-            Led { to, allowed: proven || request.rights == Rights::Phone, inside }
+            Led { to, proven, is_source, allowed: proven || request.rights == Rights::Phone, inside }
         });
         Ok(Self { scheme, uri, numeric, led, maddr })
     }
@@ -306,7 +311,8 @@ impl Router<'_> {
     fn next_hop(&self, routes: &mut Routes, target: &Target) -> Result<Hop, Reason> {
         let fake = self.directory.fake(self.request.local);
         if let Some(received) = self.received {
-            return Ok(self.hop(received, self.leaving_uri(target), target));
+            let moved = self.moved(received, target).filter(|_| routes.next().is_none());
+            return Ok(self.hop(moved.unwrap_or(received), self.leaving_uri(target), target));
         }
         if let Some(index) = fake.filter(|_| routes.next().is_none() || self.request.rights != Rights::Phone) {
             return self.to_phone(index, target);
@@ -324,6 +330,14 @@ impl Router<'_> {
             Some(endpoint) => self.to_numeric(endpoint, target),
             None => self.undirected(target),
         }
+    }
+
+    /// Where a party is that has moved: its Record-Route stays as it was when the dialog began,
+    /// its Contact is told anew (RFC 3261 §12.2.1.2), with a proof of its own. Of an address
+    /// that is the same the `received=` says the port, which a Contact may not know.
+    fn moved(&self, received: SocketAddr, target: &Target) -> Option<SocketAddr> {
+        let led = target.led.filter(|led| led.proven && Family::at(led.to) == self.leaving)?;
+        (led.is_source || led.to.ip() != received.ip()).then_some(led.to)
     }
 
     /// Whether this is no way from the network to a loopback address, where the services of
