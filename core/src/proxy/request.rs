@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use super::media::{self, Passage, concerns_media};
+use super::media::{MediaMessage, SignalContext, concerns_media};
 use super::{Arrival, Datagram, Decider, Outcome, Reason, Room, State, finish, intact};
 use crate::address::{Directory, Rights, Source};
 use crate::branch::Below;
@@ -11,7 +11,7 @@ use crate::family::Family;
 use crate::limit::Asker;
 use crate::rewrite::fields;
 use crate::rewrite::reply::{self, Answer, Form};
-use crate::rewrite::request::{Vias as OurVias, lay_path, max_forwards, take_up_routes};
+use crate::rewrite::request::{ViaPush, lay_path, max_forwards, take_up_routes};
 use crate::rewrite::response::OurVia;
 use crate::rewrite::uri::Crossing;
 use crate::route::{self, Request};
@@ -124,10 +124,10 @@ impl Forwarding<'_> {
         edits.clear();
         take_up_routes(&request, &room.routes, &hop, &crossing, &mut room.uri, edits);
         let seal = below.seal(directory.key(), request.local, request.rights, call_id, cseq);
-        lay_path(&request, &hop, &OurVias { topmost: via, below, seal }, max_forwards, directory, edits);
+        lay_path(&request, &hop, &ViaPush { topmost: via, below, seal }, max_forwards, directory, edits);
         let identities = fields::map(message, &crossing, edits).map_err(Reason::Malformed)?;
         if concerns_media(request.method) {
-            let passage = Passage {
+            let context = SignalContext {
                 local: request.local,
                 source: request.remote,
                 destination: hop.to,
@@ -137,10 +137,10 @@ impl Forwarding<'_> {
                 cseq,
                 identities,
             };
-            match (media::Crossing { now, message, passage, directory, state, room: &mut room.body }.cross(edits)) {
+            match (MediaMessage { now, message, context, directory, state, room: &mut room.body }.negotiate(edits)) {
                 // An ACK cannot be answered; what it says of media is its receiver's to judge.
                 Err(_) if request.method == Method::Ack => {}
-                crossed => crossed?,
+                negotiated => negotiated?,
             }
         }
         finish(message, edits, crossing.arrival.other(), out)?;

@@ -33,9 +33,9 @@ pub fn max_forwards(message: &Message<'_>) -> Result<u32, Reason> {
     before.checked_sub(1).filter(|&hops| hops > 0).ok_or(Reason::MaxForwards)
 }
 
-/// What our Via and the one below it say.
+/// Our Via, and the one on which it is put.
 #[derive(Clone, Copy, Debug)]
-pub struct Vias<'a> {
+pub struct ViaPush<'a> {
     /// The received topmost Via.
     pub topmost: &'a Via,
     /// The same as completed by us.
@@ -65,17 +65,17 @@ pub fn complete_via(via: &Via, below: &Below<'_>, edits: &mut Edits) {
 pub fn lay_path(
     request: &Request<'_>,
     hop: &Hop,
-    vias: &Vias<'_>,
+    push: &ViaPush<'_>,
     max_forwards: u32,
     directory: &Directory,
     edits: &mut Edits,
 ) {
-    let branch = Branch { arrival: request.local, rights: request.rights, seal: vias.seal };
-    let top = vias.topmost.field.line.start;
+    let branch = Branch { arrival: request.local, rights: request.rights, seal: push.seal };
+    let top = push.topmost.field.line.start;
     edits.insert(top, ("Via: SIP/2.0/UDP ", directory.spelled_endpoint(hop.from), ";branch=", branch, "\r\n"));
-    complete_via(vias.topmost, &vias.below, edits);
+    complete_via(push.topmost, &push.below, edits);
     let message = request.message;
-    let at = behind_vias(message, vias.topmost);
+    let at = behind_vias(message, push.topmost);
     let record_route = message.first(HeaderName::RECORD_ROUTE).map_or(at, |field| field.line.start.min(at));
     if is_record_routed(request.method) {
         lay_routes("Record-Route", record_route, request, hop, directory, edits);
