@@ -3,13 +3,12 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use crate::address::Plainly;
 use crate::config::SIP_PORT;
 use crate::family::canonical;
 use crate::scan::{Scanner, Span};
 use crate::sip::host::HostPort;
 use crate::sip::uri::{Parameter, Uri};
-use crate::text::equals;
+use crate::text::{AddressAndPort, equals};
 use crate::token::Token;
 
 /// The name of the parameter that holds what a host was before.
@@ -46,7 +45,7 @@ impl Numeric {
     /// Whether host and port are written in the one way that rule 1 gives back.
     pub fn is_plain(&self, text: &[u8], uri: &Uri) -> bool {
         let plain_port = uri.at.port.is_none_or(|port| !port.of(text).starts_with(b"0"));
-        let written = Plainly { host: self.address, port: None };
+        let written = AddressAndPort { address: self.address, port: None };
         plain_port && equals(self.host.of(text), &written)
     }
 }

@@ -1,7 +1,7 @@
 //! What a proxy does to a request that it forwards (RFC 3261 §16.6).
 
 use super::uri::{Crossing, Place, put_host, put_port, rename_down, restore};
-use crate::address::{Directory, Plainly, Source};
+use crate::address::{Directory, Source, plain};
 use crate::branch::{Below, Branch};
 use crate::config::{SIP_PORT, UplinkHost};
 use crate::edit::Edits;
@@ -17,6 +17,7 @@ use crate::sip::name_addr::{NameAddr, NameAddrs};
 use crate::sip::uri::Uri;
 use crate::sip::via::Via;
 use crate::target::{Numeric, token};
+use crate::text::AddressAndPort;
 use crate::token::{Seal, Tilde, seal_route};
 
 /// The Max-Forwards of a request that came without (RFC 3261 §16.6 step 3).
@@ -220,7 +221,7 @@ fn request_uri(text: &[u8], uri: Option<&Uri>, hop: &Hop, crossing: &Crossing<'_
         }
         RequestUri::Phone(index) => to_phone(text, uri, &numeric, index, crossing, edits),
         RequestUri::Uplink => to_uplink(uri, &numeric, crossing, edits),
-        RequestUri::Hairpin => put_host(uri, &numeric, hop.to.into(), crossing.directory, edits),
+        RequestUri::Hairpin => put_host(uri, &numeric, plain(hop.to), crossing.directory, edits),
     }
 }
 
@@ -228,10 +229,10 @@ fn request_uri(text: &[u8], uri: Option<&Uri>, hop: &Hop, crossing: &Crossing<'_
 /// an `s64=` of ours goes.
 fn to_phone(text: &[u8], uri: &Uri, numeric: &Numeric, index: usize, crossing: &Crossing<'_>, edits: &mut Edits) {
     let Some(map) = crossing.directory.map(index) else { return };
-    let plainly = (numeric.endpoint() == map.fake)
+    let counterpart = (numeric.endpoint() == map.fake)
         .then(|| crossing.directory.plain_counterpart(Family::at(map.fake), numeric.address, numeric.port));
-    let plainly = plainly.flatten().unwrap_or(Plainly::from(map.phone));
-    put_host(uri, numeric, plainly, crossing.directory, edits);
+    let new = counterpart.flatten().unwrap_or(plain(map.phone));
+    put_host(uri, numeric, new, crossing.directory, edits);
     let token = token(text, uri).map(|(parameter, _)| parameter);
     if let Some(parameter) = token {
         edits.remove(parameter.whole.range());
@@ -249,7 +250,7 @@ fn to_uplink(uri: &Uri, numeric: &Numeric, crossing: &Crossing<'_>, edits: &mut 
     // A maddr has no port of its own: that of the URI is.
     match &uplink.host {
         UplinkHost::Address(address) => {
-            edits.replace(numeric.host.range(), Plainly { host: *address, port: None });
+            edits.replace(numeric.host.range(), AddressAndPort { address: *address, port: None });
         }
         UplinkHost::Name(name) => edits.replace(numeric.host.range(), name.as_str()),
     }

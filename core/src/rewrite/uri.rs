@@ -11,14 +11,14 @@
 
 use std::net::SocketAddr;
 
-use crate::address::{Directory, Plainly, Rights, StandIn};
+use crate::address::{Directory, Rights, StandIn, plain};
 use crate::edit::Edits;
 use crate::family::{Family, canonical};
 use crate::scan::Span;
 use crate::sip::host::SIP_PORT;
 use crate::sip::uri::{Parameter, Uri};
 use crate::target::{Numeric, TOKEN_NAME, token};
-use crate::text::{Sink, Text};
+use crate::text::{AddressAndPort, Sink, Text};
 use crate::token::{Dashed, Seal, Tilde, Token, seal_everybody, seal_recipient, seal_source};
 
 /// The name of the parameter that keeps what else was in a token that was restored: in
@@ -75,22 +75,22 @@ impl Crossing<'_> {
         {
             let stays = place == Place::Identity || self.directory.is_ours(self.destination);
             restore(text, uri, &target, (parameter, &token), stays, edits);
-        } else if let Some(plainly) = self.plainly(text, uri, &target) {
-            self.by_rule_1(text, uri, &target, plainly, edits);
+        } else if let Some(counterpart) = self.plain_counterpart(text, uri, &target) {
+            self.by_rule_1(text, uri, &target, counterpart, edits);
         } else if place != Place::Bare {
             self.by_token(text, uri, &target, place, bracketed, edits);
         }
     }
 
     /// The counterpart by rule 1.
-    fn plainly(&self, text: &[u8], uri: &Uri, target: &Numeric) -> Option<Plainly> {
-        let plainly = self.directory.plain_counterpart(self.arrival, target.address, target.port)?;
-        target.is_plain(text, uri).then_some(plainly)
+    fn plain_counterpart(&self, text: &[u8], uri: &Uri, target: &Numeric) -> Option<AddressAndPort> {
+        let counterpart = self.directory.plain_counterpart(self.arrival, target.address, target.port)?;
+        target.is_plain(text, uri).then_some(counterpart)
     }
 
-    fn by_rule_1(&self, text: &[u8], uri: &Uri, target: &Numeric, plainly: Plainly, edits: &mut Edits) {
+    fn by_rule_1(&self, text: &[u8], uri: &Uri, target: &Numeric, counterpart: AddressAndPort, edits: &mut Edits) {
         let endpoint = SocketAddr::new(target.address, target.port.unwrap_or(SIP_PORT));
-        put_host(uri, target, plainly, self.directory, edits);
+        put_host(uri, target, counterpart, self.directory, edits);
         if self.directory.fake(endpoint).is_some() {
             rename_down(text, uri, None, edits);
         } else if !self.directory.is_listen(endpoint) {
@@ -101,7 +101,7 @@ impl Crossing<'_> {
     /// Rules 2 and 3: an address of ours, with `s64=`.
     fn by_token(&self, text: &[u8], uri: &Uri, target: &Numeric, place: Place, bracketed: bool, edits: &mut Edits) {
         let (stand_in, rule) = self.directory.stand_in(self.arrival, target.address, target.port);
-        put_host(uri, target, stand_in.into(), self.directory, edits);
+        put_host(uri, target, plain(stand_in), self.directory, edits);
         let returns = || place == Place::Identity || self.directory.is_ours(self.source);
         let rest = rest(text, uri).filter(|_| returns());
         rename_up(text, uri, edits);
@@ -153,10 +153,10 @@ impl Crossing<'_> {
     }
 }
 
-/// Puts `plainly` in the place of host and port.
-pub fn put_host(uri: &Uri, target: &Numeric, plainly: Plainly, directory: &Directory, edits: &mut Edits) {
-    edits.replace(target.host.range(), directory.spelled(Plainly { port: None, ..plainly }));
-    put_port(uri, plainly.port, edits);
+/// Puts `new` in the place of host and port.
+pub fn put_host(uri: &Uri, target: &Numeric, new: AddressAndPort, directory: &Directory, edits: &mut Edits) {
+    edits.replace(target.host.range(), directory.spelled(AddressAndPort { port: None, ..new }));
+    put_port(uri, new.port, edits);
 }
 
 /// Puts `port` behind the host of a URI.
