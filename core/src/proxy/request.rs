@@ -84,8 +84,8 @@ fn rights(
 /// The ACK of an answer of ours carries its To-tag (RFC 3261 §8.2.7, §17.1.1.3).
 fn is_ack_of_ours(message: &Message<'_>, directory: &Directory) -> bool {
     let Some(to_tag) = message.value(HeaderName::TO).and_then(tag).and_then(Seal::parse) else { return false };
-    let (Ok(call_id), Ok((cseq, _))) = (message.call_id(), message.cseq()) else { return false };
-    to_tag == reply::to_tag(directory.key(), call_id, cseq)
+    let (Ok(call_id), Ok(cseq)) = (message.call_id(), message.cseq()) else { return false };
+    to_tag == reply::to_tag(directory.key(), call_id, cseq.number)
 }
 
 /// One request on its way.
@@ -196,15 +196,15 @@ fn validate<'a>(request: &Request<'a>, via: &Via) -> Result<(&'a [u8], u32), Rea
         return Err(Reason::Malformed(Fault::Value("Via")));
     }
     let call_id = message.call_id().map_err(Reason::Malformed)?;
-    let (cseq, method) = message.cseq().map_err(Reason::Malformed)?;
+    let cseq = message.cseq().map_err(Reason::Malformed)?;
     let StartLine::Request { method_name, .. } = message.start_line else {
         return Err(Reason::NotSip(Fault::StartLine));
     };
-    if method != method_name.of(message.bytes) {
+    if cseq.method != method_name.of(message.bytes) {
         return Err(Reason::Malformed(Fault::CSeqMethod));
     }
     if !matches!(request.method, Method::Ack | Method::Cancel) && message.first(HeaderName::PROXY_REQUIRE).is_some() {
         return Err(Reason::ProxyRequire);
     }
-    Ok((call_id, cseq))
+    Ok((call_id, cseq.number))
 }

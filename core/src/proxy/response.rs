@@ -119,5 +119,5 @@ fn rights(source: Source) -> Rights {
 /// Whether a response can be understood as far as a proxy must: its CSeq number.
 fn validate(message: &Message<'_>) -> Result<u32, Reason> {
     intact(message)?;
-    message.cseq().map(|(cseq, _)| cseq).map_err(Reason::Malformed)
+    message.cseq().map(|cseq| cseq.number).map_err(Reason::Malformed)
 }

@@ -1,6 +1,6 @@
 //! What a proxy does to a request that it forwards (RFC 3261 §16.6).
 
-use super::uri::{Crossing, Place, put_host, put_port, rename_down, restore};
+use super::uri::{Crossing, Place, Proof, put_host, put_port, rename_down, restore};
 use crate::address::{Directory, Source, plain};
 use crate::branch::{Below, Branch};
 use crate::config::{SIP_PORT, UplinkHost};
@@ -10,10 +10,10 @@ use crate::reason::Reason;
 use crate::route::{Hop, Request, RequestUri, Routes};
 use crate::scan::{Span, number};
 use crate::sip::fault::Fault;
-use crate::sip::header::{HeaderName, is_record_routed};
+use crate::sip::header::{HeaderName, Values, is_record_routed};
 use crate::sip::message::Message;
 use crate::sip::method::Method;
-use crate::sip::name_addr::{NameAddr, NameAddrs};
+use crate::sip::name_addr::{NameAddr, NameAddrs, UriForm};
 use crate::sip::uri::Uri;
 use crate::sip::via::Via;
 use crate::target::{Numeric, token};
@@ -49,12 +49,12 @@ pub struct ViaPush<'a> {
 /// §18.2.1, RFC 3581 §4).
 pub fn complete_via(via: &Via, below: &Below<'_>, edits: &mut Edits) {
     match (via.rport, below.rport) {
-        (Some((rport, _)), Some(port)) => edits.replace(rport.whole.range(), (";rport=", port)),
+        (Some(rport), Some(port)) => edits.replace(rport.parameter.whole.range(), (";rport=", port)),
         (None, Some(port)) => edits.insert(via.whole.end, (";rport=", port)),
         (_, None) => {}
     }
-    if let Some((received, _)) = via.received {
-        edits.remove(received.whole.range());
+    if let Some(received) = via.received {
+        edits.remove(received.parameter.whole.range());
     }
     if let Some(address) = below.received {
         edits.insert(via.whole.end, (";received=", address));
@@ -127,7 +127,7 @@ fn is_out_of_reach(request: &Request<'_>, hop: &Hop, directory: &Directory) -> b
     hop.request_uri == RequestUri::Restored
         && request.source != Source::Ourselves
         && directory.source(hop.to) == Source::Generic
-        && routes.any(|field| NameAddrs::new(text, field.value, true).flatten().any(is_of_that_side))
+        && routes.any(|field| NameAddrs::new(text, field.value, Values::List).flatten().any(is_of_that_side))
 }
 
 /// The room that a Request-URI takes while it is changed apart from its message.
@@ -209,14 +209,14 @@ fn cut(span: Span, edits: &mut Edits) {
 fn request_uri(text: &[u8], uri: Option<&Uri>, hop: &Hop, crossing: &Crossing<'_>, edits: &mut Edits) {
     let Some(uri) = uri else { return };
     if hop.request_uri == RequestUri::Mapped {
-        return crossing.map_uri(text, uri, Place::Elsewhere, true, edits);
+        return crossing.map_uri(text, uri, Place::Elsewhere, UriForm::Bracketed, edits);
     }
     let Some(numeric) = Numeric::of(text, uri) else { return };
     match hop.request_uri {
         RequestUri::AsItStands | RequestUri::Mapped => {}
         RequestUri::Restored => {
             if let Some((parameter, token)) = token(text, uri) {
-                restore(text, uri, &numeric, (parameter, &token), false, edits);
+                restore(text, uri, &numeric, (parameter, &token), Proof::Goes, edits);
             }
         }
         RequestUri::Phone(index) => to_phone(text, uri, &numeric, index, crossing, edits),
@@ -243,8 +243,8 @@ fn to_phone(text: &[u8], uri: &Uri, numeric: &Numeric, index: usize, crossing: &
 /// The uplink as configured, in the place of our listen address.
 fn to_uplink(uri: &Uri, numeric: &Numeric, crossing: &Crossing<'_>, edits: &mut Edits) {
     let Some(uplink) = &crossing.directory.config().uplinks[crossing.arrival.other()] else { return };
-    if numeric.host == uri.at.host {
-        edits.replace(uri.at.span().range(), uplink.written.as_str());
+    if numeric.host == uri.hostport.host {
+        edits.replace(uri.hostport.span().range(), uplink.written.as_str());
         return;
     }
     // A maddr has no port of its own: that of the URI is.

@@ -16,6 +16,7 @@ use crate::edit::Edits;
 use crate::family::{Family, canonical};
 use crate::scan::Span;
 use crate::sip::host::SIP_PORT;
+use crate::sip::name_addr::UriForm;
 use crate::sip::uri::{Parameter, Uri};
 use crate::target::{Numeric, TOKEN_NAME, token};
 use crate::text::{AddressAndPort, Sink, Text};
@@ -56,16 +57,16 @@ pub enum Place {
 }
 
 impl Crossing<'_> {
-    /// Maps the URI that stands in `span` of `text`. `bracketed`: it may gain
-    /// parameters as it stands, being in brackets or the Request-URI.
-    pub fn map(&self, text: &[u8], span: Span, place: Place, bracketed: bool, edits: &mut Edits) {
+    /// Maps the URI that stands in `span` of `text`. One in brackets may gain parameters
+    /// as it stands, and so may the Request-URI.
+    pub fn map(&self, text: &[u8], span: Span, place: Place, form: UriForm, edits: &mut Edits) {
         if let Some(uri) = Uri::within(text, span) {
-            self.map_uri(text, &uri, place, bracketed, edits);
+            self.map_uri(text, &uri, place, form, edits);
         }
     }
 
-    /// The same of a URI that was read.
-    pub fn map_uri(&self, text: &[u8], uri: &Uri, place: Place, bracketed: bool, edits: &mut Edits) {
+    /// Maps a URI that was read from `text`, as [`Crossing::map`] does.
+    pub fn map_uri(&self, text: &[u8], uri: &Uri, place: Place, form: UriForm, edits: &mut Edits) {
         let Some(target) = Numeric::of(text, uri) else { return };
         let endpoint = SocketAddr::new(target.address, target.port.unwrap_or(SIP_PORT));
         let ours = Family::at(endpoint) == self.arrival && self.directory.is_ours(endpoint);
@@ -74,11 +75,12 @@ impl Crossing<'_> {
             && let Some((parameter, token)) = token(text, uri)
         {
             let stays = place == Place::Identity || self.directory.is_ours(self.destination);
-            restore(text, uri, &target, (parameter, &token), stays, edits);
+            let proof = if stays { Proof::Stays } else { Proof::Goes };
+            restore(text, uri, &target, (parameter, &token), proof, edits);
         } else if let Some(counterpart) = self.plain_counterpart(text, uri, &target) {
             self.by_rule_1(text, uri, &target, counterpart, edits);
         } else if place != Place::Bare {
-            self.by_token(text, uri, &target, place, bracketed, edits);
+            self.by_token(text, uri, &target, place, form, edits);
         }
     }
 
@@ -99,7 +101,7 @@ impl Crossing<'_> {
     }
 
     /// Rules 2 and 3: an address of ours, with `s64=`.
-    fn by_token(&self, text: &[u8], uri: &Uri, target: &Numeric, place: Place, bracketed: bool, edits: &mut Edits) {
+    fn by_token(&self, text: &[u8], uri: &Uri, target: &Numeric, place: Place, form: UriForm, edits: &mut Edits) {
         let (stand_in, rule) = self.directory.stand_in(self.arrival, target.address, target.port);
         put_host(uri, target, plain(stand_in), self.directory, edits);
         let returns = || place == Place::Identity || self.directory.is_ours(self.source);
@@ -109,13 +111,13 @@ impl Crossing<'_> {
             Some(rest) => self.returned(rest.value.of(text), target, rule, place),
             None => self.beyond(target, rule, place),
         };
-        let port = uri.at.port.map(|port| port.of(text));
+        let port = uri.hostport.port.map(|port| port.of(text));
         let shown = Shown { host: target.host.of(text), port, beyond };
         match rest {
             Some(rest) => edits.replace(rest.whole.range(), (";s64=", &shown)),
             None => edits.insert(uri.parameters.end, (";s64=", &shown)),
         }
-        if !bracketed {
+        if form == UriForm::Bare {
             edits.insert(uri.start, "<");
             edits.insert(uri.end, ">");
         }
@@ -162,8 +164,8 @@ pub fn put_host(uri: &Uri, target: &Numeric, new: AddressAndPort, directory: &Di
 /// Puts `port` behind the host of a URI.
 pub fn put_port(uri: &Uri, port: Option<impl Text>, edits: &mut Edits) {
     // With the colon before it; where there is none, right behind the host.
-    let behind = uri.at.port.map_or(uri.at.host.end, |port| port.end);
-    let at = uri.at.host.end..behind;
+    let behind = uri.hostport.port.map_or(uri.hostport.host.end, |port| port.end);
+    let at = uri.hostport.host.end..behind;
     match port {
         Some(port) => edits.replace(at, (":", port)),
         None if at.is_empty() => {}
@@ -171,19 +173,28 @@ pub fn put_port(uri: &Uri, port: Option<impl Text>, edits: &mut Edits) {
     }
 }
 
-/// Gives a URI back the host and port that its token holds. What else is in that `stays`
-/// behind, or goes.
+/// What becomes of the proof in a token, all that it has behind WRITTEN, when its URI is
+/// restored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Proof {
+    /// It stays, as `s64x=`.
+    Stays,
+    /// It goes.
+    Goes,
+}
+
+/// Gives a URI back the host and port that its token holds.
 pub fn restore(
     text: &[u8],
     uri: &Uri,
     target: &Numeric,
     (parameter, token): (Parameter, &Token<'_>),
-    stays: bool,
+    proof: Proof,
     edits: &mut Edits,
 ) {
     edits.replace(target.host.range(), token.written.bracketed_host());
     put_port(uri, token.written.port, edits);
-    if stays && !token.beyond.is_empty() {
+    if proof == Proof::Stays && !token.beyond.is_empty() {
         edits.replace(parameter.whole.range(), (";s64x=", token.beyond));
     } else {
         edits.remove(parameter.whole.range());
