@@ -71,8 +71,8 @@ const MAX_CONNECTION: usize = 300;
 pub struct Connection {
     /// Its address.
     pub address: Address,
-    /// How many addresses from this one on: the `/count` of multicast.
-    pub count: u32,
+    /// By the `/count` of multicast it is not one address.
+    pub is_group: bool,
     /// The value of the line without blanks around it.
     pub span: Span,
     /// It is written as nearly all are: `IN IP4 192.0.2.1`, an address and no more.
@@ -92,23 +92,23 @@ impl Connection {
         if let [b'I', b'N', b' ', b'I', b'P', b'4' | b'6', b' ', address @ ..] = span.of(message)
             && let Some(address) = ipv4(address).map(IpAddr::V4).or_else(|| plain_ipv6(address).map(IpAddr::V6))
         {
-            return Ok(Self { address: Address::Numeric(address), count: 1, span, is_plain: true });
+            return Ok(Self { address: Address::Numeric(address), is_group: false, span, is_plain: true });
         }
         let mut fields = fields(message, span);
         let (Some(nettype), Some(addrtype), Some(address)) = (fields.next(), fields.next(), fields.next()) else {
             return Err(Malformed::new(value.start, Fault::ConnectionLine));
         };
         if !nettype.of(message).eq_ignore_ascii_case(b"IN") || !is_addrtype(addrtype.of(message)) {
-            return Ok(Self { address: Address::Foreign, count: 1, span, is_plain: false });
+            return Ok(Self { address: Address::Foreign, is_group: false, span, is_plain: false });
         }
         let (address, count) =
             read_with_count(address.of(message)).ok_or(Malformed::new(address.start, Fault::ConnectionAddress))?;
-        Ok(Self { address, count, span, is_plain: false })
+        Ok(Self { address, is_group: count != 1, span, is_plain: false })
     }
 
     /// Whether it names a group and not one host.
     pub fn is_multicast(&self) -> bool {
-        self.count != 1 || self.address.canonical().is_some_and(|address| address.is_multicast())
+        self.is_group || self.address.canonical().is_some_and(|address| address.is_multicast())
     }
 }
 
@@ -194,29 +194,29 @@ mod tests {
         Address::Numeric(text.parse().unwrap())
     }
 
-    fn connection(text: &str) -> Result<(Address, u32), Fault> {
+    fn connection(text: &str) -> Result<(Address, bool), Fault> {
         Connection::read(text.as_bytes(), Span::new(0, text.len()))
-            .map(|connection| (connection.address, connection.count))
+            .map(|connection| (connection.address, connection.is_group))
             .map_err(|malformed| malformed.fault)
     }
 
     #[test]
     fn connections_are_read_as_they_occur() {
-        assert_eq!(connection("IN IP4 192.0.2.1"), Ok((numeric("192.0.2.1"), 1)));
-        assert_eq!(connection(" in  ip6 [2001:db8::1] "), Ok((numeric("2001:db8::1"), 1)));
-        assert_eq!(connection("IN IP6 fe80::1%eth0"), Ok((numeric("fe80::1"), 1)));
-        assert_eq!(connection("IN IP4 2001:db8::1"), Ok((numeric("2001:db8::1"), 1)));
-        assert_eq!(connection("IN IP4 host.example.com"), Ok((Address::Name, 1)));
-        assert_eq!(connection("IN IP4 localhost."), Ok((Address::Name, 1)));
-        assert_eq!(connection("ATM NSAP 47.0091"), Ok((Address::Foreign, 1)));
+        assert_eq!(connection("IN IP4 192.0.2.1"), Ok((numeric("192.0.2.1"), false)));
+        assert_eq!(connection(" in  ip6 [2001:db8::1] "), Ok((numeric("2001:db8::1"), false)));
+        assert_eq!(connection("IN IP6 fe80::1%eth0"), Ok((numeric("fe80::1"), false)));
+        assert_eq!(connection("IN IP4 2001:db8::1"), Ok((numeric("2001:db8::1"), false)));
+        assert_eq!(connection("IN IP4 host.example.com"), Ok((Address::Name, false)));
+        assert_eq!(connection("IN IP4 localhost."), Ok((Address::Name, false)));
+        assert_eq!(connection("ATM NSAP 47.0091"), Ok((Address::Foreign, false)));
         assert_eq!(connection(&format!("ATM NSAP {}", "4".repeat(300))), Err(Fault::ConnectionAddress));
     }
 
     #[test]
     fn ttl_and_count_stand_behind_slashes() {
-        assert_eq!(connection("IN IP4 233.252.0.1/127"), Ok((numeric("233.252.0.1"), 1)));
-        assert_eq!(connection("IN IP4 233.252.0.1/127/3"), Ok((numeric("233.252.0.1"), 3)));
-        assert_eq!(connection("IN IP6 ff15::101/3"), Ok((numeric("ff15::101"), 3)));
+        assert_eq!(connection("IN IP4 233.252.0.1/127"), Ok((numeric("233.252.0.1"), false)));
+        assert_eq!(connection("IN IP4 233.252.0.1/127/3"), Ok((numeric("233.252.0.1"), true)));
+        assert_eq!(connection("IN IP6 ff15::101/3"), Ok((numeric("ff15::101"), true)));
         assert_eq!(connection("IN IP6 ff15::101/x"), Err(Fault::ConnectionAddress));
         assert_eq!(connection("IN IP6 fe80::1%eth0/x"), Err(Fault::ConnectionAddress));
         assert_eq!(connection("IN IP4 233.252.0.1/1/2/3"), Err(Fault::ConnectionAddress));
