@@ -6,7 +6,7 @@
 //! that writes, receiving and sending included. The kinds take turns, as a machine is
 //! never alone; the medians are told, and of the ratios to no copies in the same round.
 
-#![allow(clippy::disallowed_types, clippy::unwrap_used, clippy::indexing_slicing, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, missing_docs)]
 
 mod daemon;
 mod parties;

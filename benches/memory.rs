@@ -4,7 +4,7 @@
 //! one stream and of four through it, and reads its resident set (VmRSS). What the
 //! kernel holds for the sockets, four a stream, is not in that.
 
-#![allow(clippy::disallowed_types, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 
 mod daemon;
 

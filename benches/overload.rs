@@ -9,7 +9,7 @@
 //! The INVITEs are of calls that are there, so that it does not end when all ports
 //! are taken; to the program each begins something, which is what makes way.
 
-#![allow(clippy::disallowed_types, clippy::disallowed_methods, clippy::unwrap_used, clippy::panic)]
+#![allow(clippy::disallowed_methods, clippy::unwrap_used, clippy::panic)]
 #![allow(clippy::indexing_slicing, missing_docs, reason = "a program of its own")]
 
 mod daemon;

@@ -5,7 +5,7 @@
 //! The thread is woken for each packet, so that one is a wait, a receipt, a look at
 //! the clock, and a sending, always the same.
 
-#![allow(clippy::disallowed_types, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 
 mod parties;
 

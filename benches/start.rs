@@ -4,7 +4,7 @@
 //! asks with OPTIONS until an answer comes; then it leaves one alone for ten seconds
 //! and counts how often its threads ran (voluntary_ctxt_switches in /proc).
 
-#![allow(clippy::disallowed_types, clippy::disallowed_methods, clippy::unwrap_used, clippy::indexing_slicing)]
+#![allow(clippy::disallowed_methods, clippy::unwrap_used, clippy::indexing_slicing)]
 #![allow(missing_docs, reason = "a program of its own")]
 
 mod daemon;

@@ -9,7 +9,7 @@
 //!
 //! Rounds take turns, as a machine is never alone; the medians are told.
 
-#![allow(clippy::disallowed_types, clippy::disallowed_methods, clippy::unwrap_used, clippy::panic)]
+#![allow(clippy::disallowed_methods, clippy::unwrap_used, clippy::panic)]
 #![allow(clippy::indexing_slicing, missing_docs, reason = "a program of its own")]
 
 mod daemon;

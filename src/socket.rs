@@ -7,7 +7,6 @@ mod bind_error;
 pub mod icmp;
 
 use std::io;
-#[allow(clippy::disallowed_types, reason = "the shell owns sockets")]
 pub use std::net::UdpSocket;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -54,7 +53,6 @@ pub struct SocketOptions {
 ///
 /// # Errors
 /// Where the system says no, and for which address.
-#[allow(clippy::disallowed_types, reason = "the shell owns sockets")]
 pub fn bind_sip(
     address: SocketAddr,
     role: Role,
@@ -81,7 +79,6 @@ pub fn bind_sip(
 ///
 /// # Errors
 /// Where the address cannot be shared, or there is no way to the peer.
-#[allow(clippy::disallowed_types, reason = "the shell owns sockets")]
 pub fn connect_sip(open: &UdpSocket, peer: SocketAddr, options: SocketOptions) -> io::Result<UdpSocket> {
     // Others of this user may share the address from here on, and nobody else.
     SockRef::from(open).set_reuse_port(true)?;
@@ -98,8 +95,7 @@ const NOWHERE: u16 = 9;
 
 /// Lets what comes from the peer of a connected socket go to the open socket again.
 /// What came before still waits here.
-#[allow(clippy::disallowed_types, reason = "the shell owns sockets")]
-pub fn hang_up(connected: &UdpSocket, local: IpAddr) {
+pub fn disconnect(connected: &UdpSocket, local: IpAddr) {
     // It fails where there is no way to ourselves; then the last packets are lost. To
     // be open again is not to be had: in IPv6 Linux keeps the address of the peer as a
     // filter (connect(2) with AF_UNSPEC).
@@ -130,7 +126,6 @@ impl Unbound {
     }
 }
 
-#[allow(clippy::disallowed_types, reason = "the shell owns sockets")]
 impl From<Unbound> for UdpSocket {
     fn from(Unbound(socket): Unbound) -> Self {
         socket.into()
@@ -147,7 +142,6 @@ impl AsFd for Unbound {
 ///
 /// # Errors
 /// An address that cannot be had.
-#[allow(clippy::disallowed_types, reason = "the shell owns sockets")]
 pub fn bind_media(address: SocketAddr, options: SocketOptions) -> Result<UdpSocket, BindError> {
     let failed = |cause| BindError { address, role: Role::Media, cause };
     let socket = Unbound::new(Family::at(address), options).map_err(failed)?;
@@ -159,7 +153,6 @@ pub fn bind_media(address: SocketAddr, options: SocketOptions) -> Result<UdpSock
 ///
 /// # Errors
 /// An address that cannot be had.
-#[allow(clippy::disallowed_types, reason = "the shell owns sockets")]
 pub fn bind_media_again(address: SocketAddr, options: SocketOptions) -> Result<UdpSocket, BindError> {
     let failed = |cause| BindError { address, role: Role::Media, cause };
     let socket = Unbound::new(Family::at(address), options).map_err(failed)?;
@@ -168,7 +161,6 @@ pub fn bind_media_again(address: SocketAddr, options: SocketOptions) -> Result<U
     Ok(socket.into())
 }
 
-#[allow(clippy::disallowed_types, reason = "the shell owns sockets")]
 fn bind(
     address: SocketAddr,
     role: Role,
@@ -260,7 +252,6 @@ fn prepare_media(socket: &Socket, family: Family, options: SocketOptions) -> io:
 /// Waits until what this thread sent over loopback has arrived. A kernel with much to
 /// do hands packets out later, but in their order.
 #[cfg(test)]
-#[allow(clippy::disallowed_types, reason = "tests own sockets")]
 pub(crate) fn await_loopback() {
     let fence = UdpSocket::bind("127.0.0.1:0").unwrap();
     fence.send_to(b"fence", fence.local_addr().unwrap()).unwrap();
@@ -268,7 +259,6 @@ pub(crate) fn await_loopback() {
 }
 
 #[cfg(test)]
-#[allow(clippy::disallowed_types, reason = "tests own sockets")]
 mod tests {
     use super::*;
 

@@ -210,8 +210,8 @@ pub struct Messages {
 /// Something that went wrong, and how often.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Trouble {
-    /// `dropped`, `refused`, `unsent`, `too_big`, `ports`, `streams`, `circling` or
-    /// `overload`.
+    /// `dropped`, `refused`, `unsent`, `unreachable`, `too_big`, `ports`, `streams`,
+    /// `registration`, `circling` or `overload`: [`crate::signalling::Trouble::kind`].
     pub kind: Cow<'static, str>,
     /// Why, in words.
     pub reason: String,

@@ -1,7 +1,7 @@
 //! What a process in the sandbox can do, and what it cannot. It is for good, so
 //! there is one test here, and it runs alone in its program.
 
-#![allow(clippy::unwrap_used, clippy::disallowed_types, reason = "a test may panic, and owns sockets")]
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::fs::{self, File};
 use std::io::ErrorKind;

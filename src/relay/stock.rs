@@ -6,7 +6,6 @@
 //! looks from outside sees nothing but a few more open files.
 
 use std::net::SocketAddr;
-#[allow(clippy::disallowed_types, reason = "the shell owns sockets")]
 use std::net::UdpSocket;
 use std::os::fd::{AsFd, AsRawFd};
 
@@ -40,7 +39,8 @@ impl Stock {
 
     /// One that stays empty: each socket is made when it is needed.
     pub fn none(options: SocketOptions) -> Self {
-        Self::new(options, 0)
+        // Not by way of the system, which is asked for nothing here.
+        Self { options, sockets: PerFamily::default(), meant: 0, exhausted: false, most_files: 0 }
     }
 
     /// Whether there is room for more.
@@ -73,7 +73,6 @@ impl Stock {
     ///
     /// # Errors
     /// Where it cannot be had.
-    #[allow(clippy::disallowed_types, reason = "the shell owns sockets")]
     pub(super) fn bind(&mut self, address: SocketAddr) -> Result<UdpSocket, BindError> {
         let family = Family::at(address);
         // What went out may come back: files that calls had were closed.
@@ -97,7 +96,6 @@ impl Stock {
 }
 
 #[cfg(test)]
-#[allow(clippy::disallowed_types, reason = "tests own sockets")]
 mod tests {
     use super::*;
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::Ending;
 use super::ending::Length;
-use super::leg::Leg;
+use super::figures::LegFigures;
 use crate::decimal::Decimal;
 use crate::media::command::{End, Wish};
 
@@ -39,7 +39,7 @@ impl fmt::Display for Verdict<'_> {
         let parties = [(caller, "caller"), (caller.other(), "callee")].map(|(side, name)| Party {
             name,
             ending,
-            leg: Leg::of(ending, side),
+            leg: LegFigures::of(&ending.streams, side),
             wish: ending.obituary.wishes[side],
         });
         self.call(f)?;
@@ -75,7 +75,7 @@ impl Verdict<'_> {
 struct Party<'a> {
     name: &'static str,
     ending: &'a Ending,
-    leg: Leg,
+    leg: LegFigures,
     wish: Wish,
 }
 
@@ -184,7 +184,7 @@ impl Party<'_> {
                  came from there"
             )?;
         }
-        if leg.unaddressed > 0 && !leg.addressed {
+        if leg.unaddressed > 0 && leg.destination.is_none() {
             let count = leg.unaddressed;
             write!(f, "; {count} packets for the {name} had nowhere to go: it named no address that media may go to")?;
         }

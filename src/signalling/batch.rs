@@ -212,7 +212,6 @@ fn send_some(
 }
 
 #[cfg(test)]
-#[allow(clippy::disallowed_types, reason = "tests own sockets")]
 mod tests {
     use std::net::UdpSocket;
     use std::os::fd::AsRawFd;

@@ -13,9 +13,9 @@ use crate::escaped::Escaped;
 use crate::proxy::{Datagram, Outcome, Reason};
 
 /// As much of a Via as shows whose it is.
-const MOST_OF_VIA: usize = 80;
+const MAX_VIA: usize = 80;
 /// As much of a Call-ID as anybody reads.
-const MOST_OF_CALL_ID: usize = 128;
+const MAX_CALL_ID: usize = 128;
 
 /// What strangers can provoke, by kind: each gets a line a minute at most.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -38,7 +38,7 @@ pub enum Trouble {
     Overload,
     /// A stream is none that a relay of UDP carries: it was left out of its call.
     NotRelayable,
-    /// There were no ports for a stream, or it was one too many: likewise.
+    /// There were no ports for a stream, or it was one too many: it was left out of its call.
     Unserved,
     /// A registrar refused a registration.
     Unregistered(Refusal),
@@ -65,6 +65,22 @@ impl Trouble {
         !matches!(self, Self::Dropped(Reason::KeepAlive) | Self::Refused(Reason::Options))
     }
 
+    /// What the status calls it: a word of its schema.
+    pub fn kind(self) -> &'static str {
+        match self {
+            Self::Dropped(_) => "dropped",
+            Self::Refused(_) => "refused",
+            Self::Unsent(_) => "unsent",
+            Self::Unreachable(_) => "unreachable",
+            Self::TooBig => "too_big",
+            Self::Unbound(_) => "ports",
+            Self::NotRelayable | Self::Unserved => "streams",
+            Self::Unregistered(_) => "registration",
+            Self::Circling => "circling",
+            Self::Overload => "overload",
+        }
+    }
+
     /// Whether it helps to know who has the media ports.
     pub(super) fn is_about_ports(self) -> bool {
         use Reason::{NoPorts, TooManyCalls, TooManyCallsFromSource};
@@ -76,7 +92,7 @@ impl Trouble {
         let datagram = if let Last::Datagram(datagram) = last { Some(datagram) } else { None };
         let from = datagram.map(|datagram| display(datagram.remote));
         let to = if let Last::Toward(to) = last { Some(display(to)) } else { None };
-        let call_id = if let Last::Call(id) = last { Some(display(Escaped(id, MOST_OF_CALL_ID))) } else { None };
+        let call_id = if let Last::Call(id) = last { Some(display(Escaped(id, MAX_CALL_ID))) } else { None };
         match self {
             Self::Dropped(reason @ Reason::ViaRewritten) => via_rewritten(count, reason, datagram),
             Self::Dropped(reason) => info!(count, %reason, from, "dropped"),
@@ -129,7 +145,7 @@ impl Trouble {
 /// the address that it wrote is most often its own.
 fn via_rewritten(count: u64, reason: Reason, last: Option<&Datagram<'_>>) {
     let peer = last.map(|last| display(last.remote));
-    let via = last.map(|last| display(Escaped(topmost_via(last.bytes), MOST_OF_VIA)));
+    let via = last.map(|last| display(Escaped(topmost_via(last.bytes), MAX_VIA)));
     warn!(
         count,
         %reason,

@@ -27,7 +27,7 @@ use crate::family::{Family, PerFamily};
 use crate::media::command::{End, SessionId};
 use crate::media::view::{CallState as Stage, CallView, Nearness};
 use crate::observer::time_of_day;
-use crate::relay::{Ending, SessionFigures, StreamFigures};
+use crate::relay::{Ending, LegFigures, SessionFigures, StreamFigures};
 use crate::signalling::{Signalling, Trouble};
 use crate::task;
 
@@ -100,7 +100,9 @@ impl Gatherer {
     pub fn ended(&self, ending: &Ending) {
         let past = &mut lock(&self.shared).past;
         past.ended.count(ending.obituary.end);
-        ending.streams.iter().for_each(|stream| add(&mut past.media, stream));
+        for side in Family::BOTH {
+            past.media[side].add(&LegFigures::of(&ending.streams, side));
+        }
     }
 
     /// Gathers a snapshot for whoever asks. Returns at once; a tokio runtime must
@@ -146,7 +148,9 @@ async fn finish(
     // What came in time is shown.
     let _ = timeout(PATIENCE, all).await;
     let mut sums = PerFamily::<Sums>::default();
-    figures.values().flat_map(streams).for_each(|stream| add(&mut sums, stream));
+    for side in Family::BOTH {
+        sums[side].add(&LegFigures::of(figures.values().flat_map(streams), side));
+    }
     snapshot.calls = views.iter().map(|(view, kinds)| call(now, view, *kinds, figures.get(&view.session))).collect();
     let mut shared = lock(&shared);
     (snapshot.media, snapshot.ended) = (shared.past.media(sums), shared.past.ended);
@@ -267,20 +271,17 @@ fn troubles(signalling: &Signalling, before: Vec<Told>) -> Vec<Told> {
         .into_iter()
         .chain(of_this.into_iter().map(|(trouble, count)| {
             let errno = |errno| io::Error::from_raw_os_error(errno).to_string();
-            let (kind, reason) = match trouble {
-                Trouble::Dropped(reason) => ("dropped", reason.to_string()),
-                Trouble::Refused(reason) => ("refused", reason.to_string()),
-                Trouble::Unsent(error) => ("unsent", errno(error)),
-                Trouble::Unreachable(error) => ("unreachable", errno(error)),
-                Trouble::TooBig => ("too_big", "too big for its path, sent again in smaller fragments".to_owned()),
-                Trouble::Unbound(error) => ("ports", errno(error)),
-                Trouble::Circling => ("circling", "came back to ourselves over and over".to_owned()),
-                Trouble::NotRelayable => ("streams", "TCP, multicast and the like are not relayed".to_owned()),
-                Trouble::Unregistered(why) => ("registration", why.to_string()),
-                Trouble::Unserved => ("streams", "no ports left, or one too many".to_owned()),
-                Trouble::Overload => ("overload", "made way for calls that are there".to_owned()),
+            let reason = match trouble {
+                Trouble::Dropped(reason) | Trouble::Refused(reason) => reason.to_string(),
+                Trouble::Unsent(error) | Trouble::Unreachable(error) | Trouble::Unbound(error) => errno(error),
+                Trouble::TooBig => "too big for its path, sent again in smaller fragments".to_owned(),
+                Trouble::Circling => "came back to ourselves over and over".to_owned(),
+                Trouble::NotRelayable => "TCP, multicast and the like are not relayed".to_owned(),
+                Trouble::Unregistered(why) => why.to_string(),
+                Trouble::Unserved => "no ports left, or one too many".to_owned(),
+                Trouble::Overload => "made way for calls that are there".to_owned(),
             };
-            Told { kind: kind.into(), reason, count }
+            Told { kind: trouble.kind().into(), reason, count }
         }))
         .collect();
     sort(&mut told, by_name);
@@ -330,23 +331,20 @@ fn call(now: Duration, view: &CallView, kinds: PerFamily<Kind>, figures: Option<
 /// All streams' legs on one side as one.
 fn leg(now: Duration, view: &CallView, side: Family, kinds: PerFamily<Kind>, figures: Option<&SessionFigures>) -> Leg {
     let address = view.parties[side].map(|party| party.to_string());
-    let mut leg = Leg::new(name(side), address, kinds[side]);
-    let mut heard = None;
-    for stream in figures.into_iter().flat_map(streams) {
-        let (report, failures) = (&stream.legs[side], &stream.failures[side]);
-        leg.packets = leg.packets.saturating_add(report.packets);
-        leg.bytes = leg.bytes.saturating_add(report.bytes);
-        leg.lost = leg.lost.saturating_add(report.lost);
-        leg.sent = leg.sent.saturating_add(report.sent);
-        leg.refused = leg.refused.saturating_add(report.refused);
-        leg.failed = leg.failed.saturating_add(failures.unreachable).saturating_add(failures.unsent);
-        leg.jitter_ms = [leg.jitter_ms, report.jitter.map(f64::from)].into_iter().flatten().reduce(f64::max);
-        heard = heard.max(report.last_heard);
-        leg.port = leg.port.or_else(|| stream.ports[side].map(|port| port.to_string()));
-        leg.destination = leg.destination.or_else(|| report.destination.map(|to| to.to_string()));
+    let counted = LegFigures::of(figures.into_iter().flat_map(streams), side);
+    Leg {
+        port: counted.port.map(|port| port.to_string()),
+        destination: counted.destination.map(|to| to.to_string()),
+        packets: counted.packets,
+        bytes: counted.bytes,
+        lost: counted.lost,
+        jitter_ms: counted.jitter,
+        silent: counted.last_heard.map(|heard| now.saturating_sub(heard).as_secs_f64()),
+        sent: counted.sent,
+        refused: counted.refused,
+        failed: counted.failures.unreachable.saturating_add(counted.failures.unsent),
+        ..Leg::new(name(side), address, kinds[side])
     }
-    leg.silent = heard.map(|heard| now.saturating_sub(heard).as_secs_f64());
-    leg
 }
 
 /// The streams of a session, those that were closed too.
@@ -354,13 +352,12 @@ fn streams(session: &SessionFigures) -> impl Iterator<Item = &StreamFigures> {
     session.streams.iter().chain(&session.closed)
 }
 
-fn add(sums: &mut PerFamily<Sums>, stream: &StreamFigures) {
-    for side in Family::BOTH {
-        let (sums, report) = (&mut sums[side], &stream.legs[side]);
-        sums.packets = sums.packets.saturating_add(report.packets);
-        sums.bytes = sums.bytes.saturating_add(report.bytes);
-        sums.lost = sums.lost.saturating_add(report.lost);
-        sums.refused = sums.refused.saturating_add(report.refused);
+impl Sums {
+    fn add(&mut self, leg: &LegFigures) {
+        self.packets = self.packets.saturating_add(leg.packets);
+        self.bytes = self.bytes.saturating_add(leg.bytes);
+        self.lost = self.lost.saturating_add(leg.lost);
+        self.refused = self.refused.saturating_add(leg.refused);
     }
 }
 

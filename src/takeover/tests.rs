@@ -1,7 +1,5 @@
 //! Both parts, each on a thread, over one connection.
 
-#![allow(clippy::disallowed_types, reason = "tests own sockets")]
-
 use std::net::{SocketAddr, UdpSocket};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;

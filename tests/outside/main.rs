@@ -4,7 +4,6 @@
 //! of [`harness::picture`], so neither root nor any set-up is needed.
 //! The peers are user agents of UDP sockets and text; nothing of the crate
 //! itself is used, so that its mistakes cannot hide behind themselves.
-#![allow(clippy::disallowed_types, reason = "these are the peers: they own sockets")]
 #![allow(clippy::disallowed_methods, reason = "deadlines of the peers are real time")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 #![allow(unreachable_pub, missing_docs, reason = "nothing of a test is reachable from elsewhere")]

@@ -1,5 +1,4 @@
 //! The relay threads on real sockets: 127.0.0.1 on one side, ::1 on the other.
-#![allow(clippy::disallowed_types, reason = "tests own sockets")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 #![allow(unreachable_pub, missing_docs, reason = "nothing of a test is reachable from elsewhere")]
 

@@ -5,12 +5,11 @@ use std::time::Duration;
 
 use super::command::LegDescription;
 use super::destination::{Destinations, RelaySocket};
-use super::ends::Named;
-use super::exchange::requester;
 use super::limits::Limits;
 use super::relays::{Owner, Relay, Relays};
 use super::session::{Heed, LegState, Line, Session};
-use super::table::{Sender, Signal, is_relayed, is_untouched};
+use super::signal::{Sender, Signal};
+use super::tags::MessageTags;
 use crate::family::Family;
 use crate::sip::method::Method;
 use crate::streams::{Grant, MAX_STREAMS, Transport, Wanted};
@@ -25,8 +24,8 @@ pub struct Description<'a> {
     pub now: Duration,
     /// The message that carries it.
     pub signal: &'a Signal<'a>,
-    /// The ends of that.
-    pub named: &'a Named,
+    /// The tags of that.
+    pub tags: &'a MessageTags,
     /// Whose new ports would be.
     pub owner: Owner,
     /// The session.
@@ -46,9 +45,9 @@ impl Description<'_> {
             self.session.invited(self.now, self.signal);
         }
         let answer = self.session.exchange.is_answer(self.signal);
-        let heed = self.session.heed(self.signal, self.named);
+        let heed = self.session.heed(self.signal, self.tags);
         if heed == Heed::Current {
-            self.session.reoffered(self.signal, self.named, answer);
+            self.session.reoffered(self.signal, self.tags, answer);
             if !self.has_moved() {
                 self.session.parties[self.signal.arrival] = Some(self.signal.source);
             }
@@ -64,7 +63,7 @@ impl Description<'_> {
     /// The packets that each line may send to an address that has not answered:
     /// all lines together have one budget, whomever they name.
     fn share(&self, wanted: &[Wanted]) -> u16 {
-        let named = wanted.iter().filter(|wanted| is_relayed(self.signal, wanted)).take(MAX_STREAMS).count();
+        let named = wanted.iter().filter(|wanted| self.signal.is_relayed(wanted)).take(MAX_STREAMS).count();
         BUDGET / u16::try_from(named.max(1)).unwrap_or(BUDGET)
     }
 
@@ -79,11 +78,11 @@ impl Description<'_> {
         let is_nowhere = wanted.address.is_some_and(|address| address.is_unspecified());
         // Who receives elsewhere receives nowhere for a while, not here.
         let is_held_there = is_nowhere && untouched_by == Some(side) && wanted.port != 0;
-        if is_held_there || is_untouched(self.signal, wanted) {
+        if is_held_there || self.signal.is_untouched(wanted) {
             self.update(index, |line| line.untouched_by = Some(side));
             return Grant::Untouched;
         }
-        if !is_relayed(self.signal, wanted) {
+        if !self.signal.is_relayed(wanted) {
             let closed = LegState { description: None, described: true, held: false, closed: true };
             self.set(index, relay, &closed, heed);
             return Grant::Refused;
@@ -114,7 +113,7 @@ impl Description<'_> {
     /// none for a request, there are none for its retransmission, whatever was freed
     /// since.
     fn open(&mut self, index: usize, refused: Option<(Family, u32)>, told: Family) -> Option<Relay> {
-        let request = Some((requester(self.signal), self.signal.cseq));
+        let request = Some((self.signal.requester(), self.signal.cseq));
         if refused == request {
             return None;
         }
@@ -134,7 +133,7 @@ impl Description<'_> {
     /// The sender's leg is this, if its description counts; else it is kept for
     /// when its dialog is the answered one.
     fn set(&mut self, index: usize, relay: Option<Relay>, leg: &LegState, heed: Heed) {
-        let repeated = heed != Heed::Outdated && self.session.remember(self.signal, self.named, index, leg);
+        let repeated = heed != Heed::Outdated && self.session.remember(self.signal, self.tags, index, leg);
         if heed == Heed::Current
             && !repeated
             && self.session.set_leg(self.relays, index, relay, self.signal.arrival, leg)

@@ -9,7 +9,7 @@
 use std::collections::{BinaryHeap, HashMap};
 use std::net::{IpAddr, SocketAddr};
 
-use super::table::Sender;
+use super::signal::Sender;
 use crate::config::Config;
 use crate::family::{Family, PerFamily, is_unicast};
 use crate::hashing::Hashing;

@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 
 use serde::{Deserialize, Serialize};
 
-use super::table::Signal;
+use super::signal::Signal;
 use crate::family::{Family, PerFamily};
 use crate::sip::method::Method;
 
@@ -98,9 +98,4 @@ impl Order {
     pub fn refuse(&mut self, request: (Family, u32)) -> bool {
         self.last.take_if(|last| *last == request).is_some()
     }
-}
-
-/// The side whose request this is, or is answered.
-pub fn requester(signal: &Signal<'_>) -> Family {
-    if signal.status.is_none() { signal.arrival } else { signal.arrival.other() }
 }

@@ -13,7 +13,7 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::net::IpAddr;
 
-use super::table::Refusal;
+use super::signal::Refusal;
 use super::view::{LimitView, Nearness};
 use crate::config::Config;
 use crate::family::subscriber;

@@ -15,8 +15,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::command::SessionId;
-use super::ends::Over;
 use super::session::Session;
+use super::tags::Over;
 use crate::config::Key;
 use crate::family::{Family, PerFamily};
 

@@ -7,10 +7,10 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::command::{self, LegDescription, Obituary, SessionId, Wish};
-use super::ends::{End, Named};
-use super::exchange::{Exchange, Order, requester};
+use super::exchange::{Exchange, Order};
 use super::relays::Relay;
-use super::table::Signal;
+use super::signal::Signal;
+use super::tags::{MessageTags, Tag};
 use super::view::{CallState, CallView, StreamView};
 use crate::config::Timeouts;
 use crate::family::{Family, PerFamily};
@@ -27,7 +27,7 @@ const MAX_BRANCHES: usize = 16;
 const MOST_WENT_TO: usize = 32;
 
 /// How many tags find a session.
-const MAX_ENDS: usize = 32;
+const MAX_TAGS: usize = 32;
 
 /// As much of a Call-ID as the log shows.
 const MAX_CALL_ID: usize = 256;
@@ -40,7 +40,7 @@ const TRYING: Duration = Duration::from_secs(40);
 pub struct Session {
     /// The Call-ID, for the log.
     pub call_id: Box<[u8]>,
-    /// The Call-ID, as its ends have it.
+    /// The Call-ID, as its tags have it.
     pub call: u128,
     /// The side that called.
     pub caller: Family,
@@ -57,14 +57,14 @@ pub struct Session {
     /// How many questions when it was last heard are open.
     pub asked: u8,
     /// What finds it.
-    pub ends: Vec<End>,
+    pub tags: Vec<Tag>,
     /// Its `m=` lines, in order.
     pub lines: Vec<Line>,
     /// The dialog that was answered first and lasts.
-    pub answered: Option<End>,
+    pub answered: Option<Tag>,
     /// Where offer and answer stand.
     pub exchange: Exchange,
-    caller_end: Option<End>,
+    caller_tag: Option<Tag>,
     dialogs: Vec<Dialog>,
     branches: Vec<u64>,
     /// Where its INVITEs went.
@@ -107,7 +107,7 @@ pub struct LegState {
 /// A dialog of the session, by the callee's tag (RFC 3261 §12).
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Dialog {
-    callee: End,
+    callee: Tag,
     answered: bool,
     /// A BYE ended it, and another goes on.
     over: bool,
@@ -136,9 +136,9 @@ impl Reoffer {
 
 impl Session {
     /// The session that `signal`, with a description, begins.
-    pub fn new(now: Duration, signal: &Signal<'_>, named: &Named, call: u128, asked_by: Option<IpAddr>) -> Self {
-        let caller = requester(signal);
-        let caller_end = if signal.status.is_none() { named.sender } else { named.other };
+    pub fn new(now: Duration, signal: &Signal<'_>, tags: &MessageTags, call: u128, asked_by: Option<IpAddr>) -> Self {
+        let caller = signal.requester();
+        let caller_tag = if signal.status.is_none() { tags.sender } else { tags.other };
         let call_id = signal.call_id.get(..MAX_CALL_ID).unwrap_or(signal.call_id);
         let mut parties = PerFamily::new(None, None);
         parties[signal.arrival] = Some(signal.source);
@@ -153,11 +153,11 @@ impl Session {
             deadline: now,
             heard: None,
             asked: 0,
-            ends: Vec::new(),
+            tags: Vec::new(),
             lines: Vec::new(),
             answered: None,
             exchange: Exchange::new(caller, signal.cseq),
-            caller_end,
+            caller_tag,
             dialogs: Vec::new(),
             branches: if signal.method == Method::Invite { vec![signal.branch] } else { Vec::new() },
             went_to: if signal.status.is_none() { vec![signal.destination.ip()] } else { Vec::new() },
@@ -168,16 +168,16 @@ impl Session {
         };
         // In the middle of a call (we were restarted): it is answered already.
         if signal.method != Method::Invite {
-            session.answered = session.callee_end(signal, named);
+            session.answered = session.callee_tag(signal, tags);
         }
         session
     }
 
-    /// Notes an end of this session; `false`: it is known or one too many.
-    pub fn add_end(&mut self, end: End) -> bool {
-        let new = self.ends.len() < MAX_ENDS && !self.ends.contains(&end);
+    /// Notes a tag of this session; `false`: it is known or one too many.
+    pub fn add_tag(&mut self, tag: Tag) -> bool {
+        let new = self.tags.len() < MAX_TAGS && !self.tags.contains(&tag);
         if new {
-            self.ends.push(end);
+            self.tags.push(tag);
         }
         new
     }
@@ -215,13 +215,13 @@ impl Session {
     }
 
     /// A provisional response to the INVITE came.
-    pub fn rang(&mut self, now: Duration, signal: &Signal<'_>, named: &Named) {
+    pub fn rang(&mut self, now: Duration, signal: &Signal<'_>, tags: &MessageTags) {
         if self.answered.is_some() || signal.arrival == self.caller {
             return;
         }
         // Of an INVITE without an offer, which came before there was a session. With one,
         // the branch is known, or has failed already.
-        if named.other == self.caller_end && !self.exchange.is_offer_of(self.caller) {
+        if tags.other == self.caller_tag && !self.exchange.is_offer_of(self.caller) {
             self.add_branch(signal);
         }
         self.ringing = true;
@@ -230,9 +230,9 @@ impl Session {
 
     /// Whoever is asked knows of the dialog: what is answered is the last thing that was
     /// said, no request from before.
-    pub fn confirmed(&mut self, signal: &Signal<'_>, named: &Named) {
-        let request = (requester(signal), signal.cseq);
-        let callee = self.callee_end(signal, named);
+    pub fn confirmed(&mut self, signal: &Signal<'_>, tags: &MessageTags) {
+        let request = (signal.requester(), signal.cseq);
+        let callee = self.callee_tag(signal, tags);
         let mut dialogs = self.dialogs.iter().filter(|dialog| Some(dialog.callee) == callee);
         self.ringing |= dialogs.any(|dialog| dialog.order[request.0].is_of(request));
     }
@@ -256,32 +256,37 @@ impl Session {
 
     /// A 2xx to the INVITE came: the first one's dialog has the callee's leg from
     /// now on. The answer is the callee's description if it is another one's now.
-    pub fn answered(&mut self, now: Duration, signal: &Signal<'_>, named: &Named) -> Option<Vec<Option<LegState>>> {
+    pub fn answered(
+        &mut self,
+        now: Duration,
+        signal: &Signal<'_>,
+        tags: &MessageTags,
+    ) -> Option<Vec<Option<LegState>>> {
         self.reoffer_done(signal);
         self.ringing = true;
         if signal.arrival == self.caller {
             return None;
         }
         self.branches.retain(|branch| *branch != signal.branch);
-        let end = self.callee_end(signal, named)?;
+        let callee = self.callee_tag(signal, tags)?;
         let first = self.answered.is_none();
-        let dialog = self.dialog(end).filter(|dialog| !dialog.over)?;
+        let dialog = self.dialog(callee).filter(|dialog| !dialog.over)?;
         dialog.answered = true;
         let legs = first.then(|| dialog.legs.clone())?;
-        self.answered = Some(end);
+        self.answered = Some(callee);
         self.active = now;
         Some(legs)
     }
 
     /// Whether a BYE ends the answered dialog. Another answered one goes on, if
     /// there is one: its callee's description is in the answer.
-    pub fn hung_up(&mut self, named: &Named) -> HungUp {
-        let (Some(answered), Some(caller)) = (self.answered, self.caller_end) else { return HungUp::Other };
-        let tags = [named.sender, named.other];
-        if !tags.contains(&Some(caller)) {
+    pub fn hung_up(&mut self, tags: &MessageTags) -> HungUp {
+        let (Some(answered), Some(caller)) = (self.answered, self.caller_tag) else { return HungUp::Other };
+        let both = [tags.sender, tags.other];
+        if !both.contains(&Some(caller)) {
             return HungUp::Other;
         }
-        let Some(gone) = tags.into_iter().flatten().find(|&end| end != caller) else { return HungUp::Other };
+        let Some(gone) = both.into_iter().flatten().find(|&tag| tag != caller) else { return HungUp::Other };
         for dialog in self.dialogs.iter_mut().filter(|dialog| dialog.callee == gone) {
             (dialog.answered, dialog.over) = (false, true);
         }
@@ -295,13 +300,13 @@ impl Session {
 
     /// How far a description counts: older ones do not, nor do the legs of a
     /// dialog that is not the answered one.
-    pub fn heed(&mut self, signal: &Signal<'_>, named: &Named) -> Heed {
-        let request = (requester(signal), signal.cseq);
+    pub fn heed(&mut self, signal: &Signal<'_>, tags: &MessageTags) -> Heed {
+        let request = (signal.requester(), signal.cseq);
         let is_final = matches!(signal.status, Some(200..=299));
-        let end = self.callee_end(signal, named);
+        let callee = self.callee_tag(signal, tags);
         let answered = self.answered;
-        let order = match end {
-            Some(end) => self.dialog(end).filter(|dialog| !dialog.over).map(|dialog| &mut dialog.order),
+        let order = match callee {
+            Some(callee) => self.dialog(callee).filter(|dialog| !dialog.over).map(|dialog| &mut dialog.order),
             // An INVITE outside a dialog says nothing of one that was answered, nor
             // anything that is newer than what was said within one.
             None if answered.is_some() || (signal.status.is_none() && self.is_within(signal.arrival)) => None,
@@ -310,7 +315,7 @@ impl Session {
         if !order.is_some_and(|order| order[signal.arrival].admit(request, is_final)) {
             return Heed::Outdated;
         }
-        if answered.is_none() || answered == end { Heed::Current } else { Heed::Aside }
+        if answered.is_none() || answered == callee { Heed::Current } else { Heed::Aside }
     }
 
     /// Whether this side's party has described itself within a dialog.
@@ -320,12 +325,12 @@ impl Session {
 
     /// Keeps what a callee says of a line, for when its dialog gets the leg;
     /// whether it said so before, and another fork's word may be newer.
-    pub fn remember(&mut self, signal: &Signal<'_>, named: &Named, index: usize, leg: &LegState) -> bool {
+    pub fn remember(&mut self, signal: &Signal<'_>, tags: &MessageTags, index: usize, leg: &LegState) -> bool {
         if signal.arrival == self.caller || index >= MAX_STREAMS {
             return false;
         }
         let open = self.answered.is_none();
-        let Some(dialog) = self.callee_end(signal, named).and_then(|end| self.dialog(end)) else { return false };
+        let Some(dialog) = self.callee_tag(signal, tags).and_then(|callee| self.dialog(callee)) else { return false };
         if dialog.legs.len() <= index {
             dialog.legs.resize(index + 1, None);
         }
@@ -339,17 +344,17 @@ impl Session {
 
     /// Before a description within a dialog changes anything: keeps what was,
     /// until the response says whether it holds (RFC 3261 §14.1, RFC 3311 §5.1).
-    pub fn reoffered(&mut self, signal: &Signal<'_>, named: &Named, answer: bool) {
-        let callee = named.sender.filter(|_| signal.arrival != self.caller);
+    pub fn reoffered(&mut self, signal: &Signal<'_>, tags: &MessageTags, answer: bool) {
+        let callee = tags.sender.filter(|_| signal.arrival != self.caller);
         let said = || {
             callee
-                .and_then(|end| self.dialogs.iter().find(|dialog| dialog.callee == end))
+                .and_then(|callee| self.dialogs.iter().find(|dialog| dialog.callee == callee))
                 .map(|dialog| dialog.legs.clone())
         };
         let legs = || self.lines.iter().map(|line| line.legs[signal.arrival]).collect();
         let changes = matches!(signal.method, Method::Invite | Method::Update | Method::Prack);
         let changes = changes && signal.status.is_none() && !answer;
-        match &mut self.reoffers[requester(signal)] {
+        match &mut self.reoffers[signal.requester()] {
             Some(reoffer) if reoffer.is_of(signal) => {
                 reoffer.before[signal.arrival].get_or_insert_with(legs);
             }
@@ -366,17 +371,17 @@ impl Session {
 
     /// Whether the last description within a dialog is of the request that `signal` answers.
     pub fn is_reoffer(&self, signal: &Signal<'_>) -> bool {
-        self.reoffers[requester(signal)].as_ref().is_some_and(|reoffer| reoffer.is_of(signal))
+        self.reoffers[signal.requester()].as_ref().is_some_and(|reoffer| reoffer.is_of(signal))
     }
 
     /// The legs as they were before the request that `signal` refuses.
-    pub fn taken_back(&mut self, signal: &Signal<'_>, named: &Named) -> PerFamily<Option<Vec<LegState>>> {
+    pub fn taken_back(&mut self, signal: &Signal<'_>, tags: &MessageTags) -> PerFamily<Option<Vec<LegState>>> {
         let Some(Reoffer { mut before, said, .. }) = self.reoffer(signal) else { return PerFamily::default() };
-        let callee = self.callee_end(signal, named);
+        let callee = self.callee_tag(signal, tags);
         if let Some(dialog) = self.dialogs.iter_mut().find(|dialog| Some(dialog.callee) == callee) {
             for side in Family::BOTH {
                 // What came after it, as the answer to another request, stays.
-                before[side].take_if(|_| !dialog.order[side].refuse((requester(signal), signal.cseq)));
+                before[side].take_if(|_| !dialog.order[side].refuse((signal.requester(), signal.cseq)));
             }
             if let Some(said) = said {
                 dialog.legs = said;
@@ -395,7 +400,7 @@ impl Session {
     }
 
     fn reoffer(&mut self, signal: &Signal<'_>) -> Option<Reoffer> {
-        self.reoffers[requester(signal)].take_if(|reoffer| reoffer.is_of(signal))
+        self.reoffers[signal.requester()].take_if(|reoffer| reoffer.is_of(signal))
     }
 
     /// Something new was said of the media at this time.
@@ -409,7 +414,7 @@ impl Session {
         let legs = |legs: &[LegState]| legs.len() <= MAX_STREAMS;
         let before = || self.reoffers.iter().filter_map(|(_, reoffer)| reoffer.as_ref());
         self.call_id.len() <= MAX_CALL_ID
-            && self.ends.len() <= MAX_ENDS
+            && self.tags.len() <= MAX_TAGS
             && self.lines.len() <= MAX_STREAMS
             && self.branches.len() <= MAX_BRANCHES
             && self.went_to.len() <= MOST_WENT_TO
@@ -520,18 +525,18 @@ impl Session {
 
     /// The callees of its dialogs, and the CSeqs of the requests that described media in
     /// each last.
-    pub fn callees(&self) -> impl Iterator<Item = (End, PerFamily<Option<u32>>)> {
+    pub fn callees(&self) -> impl Iterator<Item = (Tag, PerFamily<Option<u32>>)> {
         let last = |dialog: &Dialog| PerFamily::from_fn(|side| dialog.order[side].newest(side));
         self.dialogs.iter().map(move |dialog| (dialog.callee, last(dialog)))
     }
 
     /// The callee's tag in a message.
-    fn callee_end(&self, signal: &Signal<'_>, named: &Named) -> Option<End> {
-        if signal.arrival == self.caller { named.other } else { named.sender }
+    fn callee_tag(&self, signal: &Signal<'_>, tags: &MessageTags) -> Option<Tag> {
+        if signal.arrival == self.caller { tags.other } else { tags.sender }
     }
 
     /// The dialog with this callee; one that was never answered makes room.
-    fn dialog(&mut self, callee: End) -> Option<&mut Dialog> {
+    fn dialog(&mut self, callee: Tag) -> Option<&mut Dialog> {
         if let Some(index) = self.dialogs.iter().position(|dialog| dialog.callee == callee) {
             return self.dialogs.get_mut(index);
         }

@@ -1,25 +1,25 @@
 //! The media table: which dialog has which streams, ports and parties.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::ops::Bound;
 use std::time::Duration;
 
 use super::command::{Command, End, SessionId};
 use super::describe::Description;
 use super::destination::{Destinations, Prefix};
-use super::ends::{self, Ends, Named};
 use super::limits::Limits;
 use super::relays::{Owner, Relay, Relays};
 use super::saved::{Saved, Unfit};
 use super::session::{HungUp, Session};
+use super::signal::{Refusal, Signal};
+use super::tags::{MessageTags, Tag, Tags};
 use super::usage::Usage;
 use super::view::{CallView, LimitView};
-use crate::address::Source;
 use crate::config::{Config, Timeouts};
 use crate::family::{Family, PerFamily};
 use crate::sip::method::Method;
-use crate::streams::{Grant, MAX_STREAMS, Transport, Wanted};
+use crate::streams::{Grant, MAX_STREAMS, Wanted};
 
 /// How long the shell may take to say when a session was last heard.
 const QUERY: Duration = Duration::from_secs(10);
@@ -27,80 +27,11 @@ const QUERY: Duration = Duration::from_secs(10);
 /// How many questions in a row may stay without an answer.
 const MAX_QUERIES: u8 = 3;
 
-/// What one SIP message that is about to be forwarded says to the table.
-#[derive(Clone, Copy, Debug)]
-pub struct Signal<'a> {
-    /// Its Call-ID.
-    pub call_id: &'a [u8],
-    /// Its method, in a response that of the CSeq.
-    pub method: Method,
-    /// The number in its CSeq.
-    pub cseq: u32,
-    /// The status code; `None`: a request.
-    pub status: Option<u16>,
-    /// The side it came from.
-    pub arrival: Family,
-    /// The tag of its From.
-    pub from_tag: Option<&'a [u8]>,
-    /// The tag of its To.
-    pub to_tag: Option<&'a [u8]>,
-    /// Where the packet came from.
-    pub source: SocketAddr,
-    /// Where it is sent on to.
-    pub destination: SocketAddr,
-    /// Who sent it.
-    pub sender: Sender,
-    /// The stranger, if it is one, who sent it, or the request that it answers:
-    /// for whom a call counts that it begins.
-    pub asked_by: Option<IpAddr>,
-    /// Tells the branches of a forked request apart: the same in a request, its
-    /// CANCEL and its responses.
-    pub branch: u64,
-    /// The `m=` lines of its description, if it carries one that counts.
-    pub wanted: Option<&'a [Wanted]>,
-}
-
-/// Who sent a message, as far as limits go.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sender {
-    /// A mapped phone or an uplink: no limit of its own.
-    Known,
-    /// We did, on the pass before. Whoever sent it to us may be anybody, and a description
-    /// that crossed untouched is still his word.
-    Ourselves,
-    /// Anybody else.
-    Generic,
-}
-
-impl From<Source> for Sender {
-    fn from(source: Source) -> Self {
-        match source {
-            Source::Phone(_) | Source::Uplink => Self::Known,
-            Source::Ourselves => Self::Ourselves,
-            Source::Generic => Self::Generic,
-        }
-    }
-}
-
-/// Why a new session is refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
-    /// No media ports are free.
-    #[error("no media ports free")]
-    NoPorts,
-    /// `--max-calls` is reached.
-    #[error("too many calls")]
-    MaxCalls,
-    /// `--max-calls-per-source` is reached.
-    #[error("too many calls from this source")]
-    MaxCallsPerSource,
-}
-
 /// Sessions, streams and ports.
 #[derive(Debug)]
 pub struct Table {
     sessions: BTreeMap<SessionId, Session>,
-    ends: Ends,
+    tags: Tags,
     relays: Relays,
     destinations: Destinations,
     limits: Limits,
@@ -114,7 +45,7 @@ impl Table {
     pub fn new(config: &Config) -> Self {
         Self {
             sessions: BTreeMap::new(),
-            ends: Ends::new(config.key),
+            tags: Tags::new(config.key),
             relays: Relays::new(config),
             destinations: Destinations::new(config),
             limits: Limits::new(config),
@@ -129,8 +60,8 @@ impl Table {
     pub fn save(&self) -> Saved {
         let (set_aside, last_stream) = self.relays.save();
         Saved {
-            key: self.ends.key(),
-            over: self.ends.over(),
+            key: self.tags.key(),
+            over: self.tags.over(),
             sessions: self.sessions.iter().map(|(&id, session)| (id, session.clone())).collect(),
             last_session: self.last_session,
             last_stream,
@@ -146,7 +77,7 @@ impl Table {
     /// Where what was told cannot be.
     pub fn resume(config: &Config, saved: Saved) -> Result<Self, Unfit> {
         let mut table =
-            Self { ends: Ends::after(saved.key, saved.over), last_session: saved.last_session, ..Self::new(config) };
+            Self { tags: Tags::after(saved.key, saved.over), last_session: saved.last_session, ..Self::new(config) };
         let mut streams = BTreeSet::new();
         for (id, session) in saved.sessions {
             if id.0 > saved.last_session || table.sessions.contains_key(&id) {
@@ -167,7 +98,7 @@ impl Table {
     }
 
     fn adopt(&mut self, id: SessionId, mut session: Session) -> Result<(), Unfit> {
-        session.ends.retain(|&end| self.ends.insert(end, id));
+        session.tags.retain(|&tag| self.tags.insert(tag, id));
         let mut streams = 0;
         for (line, relay) in session.lines.iter().enumerate().filter_map(|(line, of)| Some((line, of.relay?))) {
             self.relays.adopt(Owner { call: session.call, session: id, line }, relay)?;
@@ -189,32 +120,32 @@ impl Table {
     /// for which there are no ports, or over a limit.
     pub fn signal(&mut self, now: Duration, signal: &Signal<'_>, grants: &mut Vec<Grant>) -> Result<(), Refusal> {
         grants.clear();
-        let named = self.ends.name(signal);
+        let tags = self.tags.of(signal);
         let description = signal.wanted.filter(|_| signal.method.describes_media());
-        let found = self.find_or_begin(now, signal, &named, description)?;
+        let found = self.find_or_begin(now, signal, &tags, description)?;
         let Some((id, session)) = found.and_then(|id| Some((id, self.sessions.get_mut(&id)?))) else {
-            grants.extend(description.into_iter().flatten().map(|wanted| without_relay(signal, wanted)));
+            grants.extend(description.into_iter().flatten().map(|wanted| signal.without_session(wanted)));
             return Ok(());
         };
         match description {
             // What the refusing party could do is no leg of this call.
-            Some(wanted) if is_refusal(signal) => {
-                grants.extend(wanted.iter().map(|wanted| without_relay(signal, wanted)));
+            Some(wanted) if signal.is_refusal() => {
+                grants.extend(wanted.iter().map(|wanted| signal.without_session(wanted)));
             }
             Some(wanted) => {
-                learn_ends(session, id, &named, &mut self.ends);
+                learn_tags(session, id, &tags, &mut self.tags);
                 let owner = Owner { call: session.call, session: id, line: 0 };
                 let (relays, limits, destinations) = (&mut self.relays, &mut self.limits, &self.destinations);
-                Description { now, signal, named: &named, owner, session, relays, limits, destinations }
+                Description { now, signal, tags: &tags, owner, session, relays, limits, destinations }
                     .read(wanted, grants);
             }
             None => {}
         }
         // One that is refused ends no dialog that was there before.
-        let is_re_invite = is_refusal(signal) && session.is_reoffer(signal);
-        if let Some(end) = advance(now, session, signal, &named, &mut self.relays) {
+        let is_re_invite = signal.is_refusal() && session.is_reoffer(signal);
+        if let Some(end) = advance(now, session, signal, &tags, &mut self.relays) {
             if matches!(signal.method, Method::Bye | Method::Invite) && !is_re_invite {
-                session.callees().for_each(|(callee, last)| self.ends.note_over(now, callee, signal, last));
+                session.callees().for_each(|(callee, last)| self.tags.note_over(now, callee, signal, last));
             }
             self.end(now, id, end);
         } else {
@@ -378,22 +309,22 @@ impl Table {
         &mut self,
         now: Duration,
         signal: &Signal<'_>,
-        named: &Named,
+        tags: &MessageTags,
         description: Option<&[Wanted]>,
     ) -> Result<Option<SessionId>, Refusal> {
-        if let Some(id) = self.ends.find(named) {
+        if let Some(id) = self.tags.find(tags) {
             return Ok(Some(id));
         }
-        let Some(wanted) = description.filter(|wanted| relays(signal, wanted)) else { return Ok(None) };
+        let Some(wanted) = description.filter(|wanted| signal.needs_session(wanted)) else { return Ok(None) };
         // A 200 that is sent again, its ACK, or what the BYE has overtaken: the call is over.
-        if self.ends.is_late(now, signal, named) {
+        if self.tags.is_late(now, signal, tags) {
             return Ok(None);
         }
         // Whoever was asked can make up any number of tags: one request, one session.
-        if signal.status.is_some() && self.ends.has(ends::of_branch(signal.branch)) {
+        if signal.status.is_some() && self.tags.has(Tag::of_branch(signal.branch)) {
             return Ok(None);
         }
-        match self.begin(now, signal, named, wanted) {
+        match self.begin(now, signal, tags, wanted) {
             Err(_) if signal.status.is_some() || signal.method == Method::Ack => Ok(None),
             begun => begun.map(Some),
         }
@@ -404,10 +335,10 @@ impl Table {
         &mut self,
         now: Duration,
         signal: &Signal<'_>,
-        named: &Named,
+        tags: &MessageTags,
         wanted: &[Wanted],
     ) -> Result<SessionId, Refusal> {
-        let needed = wanted.iter().take(MAX_STREAMS).filter(|wanted| is_relayed(signal, wanted)).count();
+        let needed = wanted.iter().take(MAX_STREAMS).filter(|wanted| signal.is_relayed(wanted)).count();
         let asked_by = self.limits.admit(self.sessions.len(), signal.asked_by, needed)?;
         if self.relays.available(now) < needed {
             self.limits.release(asked_by, 0);
@@ -415,8 +346,8 @@ impl Table {
         }
         self.last_session = self.last_session.saturating_add(1);
         let id = SessionId(self.last_session);
-        let mut session = Session::new(now, signal, named, self.ends.call(signal), asked_by);
-        learn_end(&mut session, id, ends::of_branch(signal.branch), &mut self.ends);
+        let mut session = Session::new(now, signal, tags, self.tags.call(signal), asked_by);
+        learn_tag(&mut session, id, Tag::of_branch(signal.branch), &mut self.tags);
         session.deadline = session.expires(&self.timeouts);
         self.deadlines.insert((session.deadline, id));
         self.sessions.insert(id, session);
@@ -426,8 +357,8 @@ impl Table {
     fn end(&mut self, now: Duration, id: SessionId, end: End) {
         let Some(session) = self.sessions.remove(&id) else { return };
         self.deadlines.remove(&(session.deadline, id));
-        for end in &session.ends {
-            self.ends.remove(*end);
+        for tag in &session.tags {
+            self.tags.remove(*tag);
         }
         let relays = session.lines.iter().filter_map(|line| line.relay);
         self.limits.release(session.asked_by, relays.clone().count());
@@ -440,16 +371,16 @@ fn open_rest(session: &mut Session, relays: &mut Relays) {
     session.lines.iter_mut().filter_map(|line| line.relay.as_mut()).for_each(|relay| relays.open_rest(relay));
 }
 
-/// Lets the ends that a description names find its session.
-fn learn_ends(session: &mut Session, id: SessionId, named: &Named, ends: &mut Ends) {
-    for end in [named.sender, named.other].into_iter().flatten() {
-        learn_end(session, id, end, ends);
+/// Lets the tags of a message with a description find its session.
+fn learn_tags(session: &mut Session, id: SessionId, tags: &MessageTags, all: &mut Tags) {
+    for tag in [tags.sender, tags.other].into_iter().flatten() {
+        learn_tag(session, id, tag, all);
     }
 }
 
-fn learn_end(session: &mut Session, id: SessionId, end: ends::End, ends: &mut Ends) {
-    if session.add_end(end) && !ends.insert(end, id) {
-        session.ends.retain(|known| *known != end);
+fn learn_tag(session: &mut Session, id: SessionId, tag: Tag, all: &mut Tags) {
+    if session.add_tag(tag) && !all.insert(tag, id) {
+        session.tags.retain(|known| *known != tag);
     }
 }
 
@@ -458,12 +389,12 @@ fn advance(
     now: Duration,
     session: &mut Session,
     signal: &Signal<'_>,
-    named: &Named,
+    tags: &MessageTags,
     relays: &mut Relays,
 ) -> Option<End> {
     match (signal.method, signal.status) {
         (Method::Invite, None) => session.invited(now, signal),
-        (Method::Bye, None) => match session.hung_up(named) {
+        (Method::Bye, None) => match session.hung_up(tags) {
             HungUp::Last => return Some(End::Bye(signal.arrival)),
             HungUp::Next(legs) => {
                 let callee = session.caller.other();
@@ -471,21 +402,21 @@ fn advance(
             }
             HungUp::Other => {}
         },
-        (Method::Invite, Some(100..=199)) => session.rang(now, signal, named),
+        (Method::Invite, Some(100..=199)) => session.rang(now, signal, tags),
         (Method::Invite, Some(200..=299)) => {
-            if let Some(legs) = session.answered(now, signal, named) {
+            if let Some(legs) = session.answered(now, signal, tags) {
                 session.set_legs(relays, signal.arrival, legs);
             }
         }
         (Method::Update | Method::Prack, Some(200..=299)) => {
             session.reoffer_done(signal);
-            session.confirmed(signal, named);
+            session.confirmed(signal, tags);
         }
         (Method::Update | Method::Prack, Some(status @ 300..)) if session.is_doubtful() => {
             return Some(End::Failed(status));
         }
         (Method::Invite | Method::Update | Method::Prack, Some(status @ 300..)) => {
-            for (side, legs) in session.taken_back(signal, named).iter() {
+            for (side, legs) in session.taken_back(signal, tags).iter() {
                 let legs = legs.iter().flatten().copied().map(Some).collect();
                 session.set_legs(relays, side, legs);
             }
@@ -523,34 +454,6 @@ fn set_deadline(
         deadlines.insert((deadline, id));
         session.deadline = deadline;
     }
-}
-
-/// Whether a message says no to a request.
-fn is_refusal(signal: &Signal<'_>) -> bool {
-    signal.status.is_some_and(|status| status >= 300)
-}
-
-/// Whether a description needs a session: it has a line that is relayed or
-/// untouched, and is not in a refusal.
-fn relays(signal: &Signal<'_>, wanted: &[Wanted]) -> bool {
-    !is_refusal(signal) && wanted.iter().any(|wanted| is_relayed(signal, wanted) || is_untouched(signal, wanted))
-}
-
-/// Whether a line's address is in the outgoing family already, whatever travels there. The
-/// unspecified one of a hold is no address: some write that of IPv4 in IPv6, too.
-pub(super) fn is_untouched(signal: &Signal<'_>, wanted: &Wanted) -> bool {
-    let is_there = |address: IpAddr| Family::of(address) != signal.arrival && !address.is_unspecified();
-    wanted.port != 0 && wanted.address.is_some_and(is_there)
-}
-
-/// Whether a line needs ports of ours.
-pub(super) fn is_relayed(signal: &Signal<'_>, wanted: &Wanted) -> bool {
-    wanted.port != 0 && wanted.transport != Transport::NotRelayable && !is_untouched(signal, wanted)
-}
-
-/// What a line gets where there is no session.
-fn without_relay(signal: &Signal<'_>, wanted: &Wanted) -> Grant {
-    if is_untouched(signal, wanted) { Grant::Untouched } else { Grant::Refused }
 }
 
 #[cfg(test)]

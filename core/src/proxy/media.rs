@@ -8,7 +8,7 @@ use super::State;
 use crate::address::Directory;
 use crate::edit::Edits;
 use crate::family::Family;
-use crate::media::table::{Refusal, Sender, Signal};
+use crate::media::signal::{Refusal, Sender, Signal};
 use crate::reason::Reason;
 use crate::rewrite::fields::Identities;
 use crate::rewrite::{body, session};

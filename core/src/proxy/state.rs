@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use crate::config::Config;
 use crate::limit::{AnswerLimit, Asker};
-use crate::media::table::{Refusal, Signal, Table};
+use crate::media::signal::{Refusal, Signal};
+use crate::media::table::Table;
 use crate::streams::Grant;
 
 /// The memory behind a [`super::Proxy`]. Only messages that say something of

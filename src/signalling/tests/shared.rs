@@ -3,14 +3,13 @@ use std::sync::atomic::AtomicU16;
 use super::*;
 use crate::clock::Clock;
 use crate::config::{LatchMode, PortRange};
-use crate::media::table::Sender;
+use crate::media::signal::Sender;
 use crate::relay::{Notice, RelayOptions};
 use crate::sip::method::Method;
 use crate::streams::{Transport, Wanted};
 
 /// Four ports in a row that nobody has, and that the system gives to nobody who asks
 /// for any. No two calls try the same, and two processes begin elsewhere.
-#[allow(clippy::disallowed_types, reason = "tests own sockets")]
 fn free_ports() -> PortRange {
     static TRIED: AtomicU16 = AtomicU16::new(0);
     loop {
@@ -71,7 +70,6 @@ fn invite<'a>(call_id: &'a [u8], wanted: &'a [Wanted]) -> Signal<'a> {
 #[test]
 fn a_taken_port_is_replaced_before_the_message_leaves() {
     let (shared, _notices, ports) = shared();
-    #[allow(clippy::disallowed_types, reason = "tests own sockets")]
     let other = std::net::UdpSocket::bind(("::1", ports.first() + 1)).unwrap();
     let (lines, mut grants) = ([wanted()], Vec::new());
     let signal = invite(b"1", &lines);
@@ -90,16 +88,16 @@ fn a_taken_port_is_replaced_before_the_message_leaves() {
 
 /// A message that begins a call leaves first; one that changes what others know, last.
 #[test]
-fn only_what_others_know_of_is_pressing() {
+fn only_what_others_know_of_is_urgent() {
     let (shared, _notices, _) = shared();
     let (lines, mut grants) = ([wanted()], Vec::new());
-    let marks = || (shared.pressing.load(Ordering::Acquire), shared.unwoken.load(Ordering::Acquire));
+    let marks = || (shared.urgent.load(Ordering::Acquire), shared.unwoken.load(Ordering::Acquire));
     assert_eq!(ask(&shared, &invite(b"1", &lines), &mut grants), Ok(()));
     assert_eq!(marks(), (false, true));
     let lines = [Wanted { address: Some("2001:db8::9".parse().unwrap()), ..wanted() }];
     assert_eq!(ask(&shared, &answer(&lines), &mut grants), Ok(()));
     assert_eq!(marks(), (true, true));
-    shared.wake_pressed_relay();
+    shared.wake_urgent_relay();
     assert_eq!(marks(), (false, false));
 }
 
@@ -122,7 +120,6 @@ fn a_call_takes_its_sockets_out_of_the_stock() {
 }
 
 /// Whether the first port is open there.
-#[allow(clippy::disallowed_types, reason = "tests own sockets")]
 fn is_open(address: &str, ports: PortRange) -> bool {
     std::net::UdpSocket::bind((address, ports.first())).is_err()
 }
@@ -148,7 +145,6 @@ fn the_callers_side_is_opened_by_the_answer() {
         shared.with(&mut stock).signal(Duration::ZERO, signal, &mut grants).map(|()| grants.clone())
     };
     assert_eq!(ask(&invite(b"1", &[wanted()])), Ok(vec![Grant::Relayed { port: ports.first() }]));
-    #[allow(clippy::disallowed_types, reason = "tests own sockets")]
     let other = std::net::UdpSocket::bind(("127.0.0.1", ports.first())).unwrap();
     let lines = [Wanted { address: Some("2001:db8::9".parse().unwrap()), ..wanted() }];
     for _ in 0..2 {

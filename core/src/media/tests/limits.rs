@@ -326,10 +326,10 @@ fn what_strangers_send_stays_bounded() {
         bench.signal(&Signal { branch: u64::from(n), ..request(Method::Invite, 1, &[]) });
     }
     let session = bench.table.sessions.values().next().unwrap();
-    assert!(session.ends.len() <= 32 && session.lines.len() <= 64);
+    assert!(session.tags.len() <= 32 && session.lines.len() <= 64);
     assert_eq!(bench.table.sessions(), 1);
     bench.signal(&in_dialog(Method::Bye, 2, &[]));
-    assert!(bench.table.ends.is_empty());
+    assert!(bench.table.tags.is_empty());
 }
 
 /// One message of one of three calls, and how many seconds passed before.
@@ -396,7 +396,7 @@ proptest! {
             bench.table.handle_timeout(bench.now);
         }
         prop_assert_eq!(bench.table.sessions(), 0);
-        prop_assert!(bench.table.ends.is_empty());
+        prop_assert!(bench.table.tags.is_empty());
         let rested = bench.now + crate::media::ports::REST;
         prop_assert_eq!(bench.table.relays.available(rested), 10);
     }

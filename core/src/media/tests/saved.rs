@@ -56,7 +56,7 @@ fn a_call_goes_on_with_its_ports() {
     );
     bench.signal(&in_dialog(Method::Bye, 4, &[]));
     assert!(matches!(bench.end().unwrap().end, End::Bye(Family::V4)));
-    assert!(bench.table.ends.is_empty());
+    assert!(bench.table.tags.is_empty());
 }
 
 #[test]
@@ -211,7 +211,7 @@ proptest! {
         }
         bench.table.shut_down(bench.now);
         prop_assert_eq!(bench.table.sessions(), 0);
-        prop_assert!(bench.table.ends.is_empty());
+        prop_assert!(bench.table.tags.is_empty());
         for family in Family::BOTH {
             prop_assert_eq!(bench.table.ports_in_use(family), 0);
         }

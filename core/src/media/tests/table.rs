@@ -7,10 +7,13 @@ mod limits;
 mod saved;
 mod view;
 
+use std::net::SocketAddr;
+
 use super::*;
 use crate::config::{LatchMode, Map, PortRange};
 use crate::media::command::LegDescription;
 use crate::media::command::Obituary;
+use crate::media::signal::Sender;
 use crate::streams::Transport;
 
 const A: Option<&[u8]> = Some(b"a");

@@ -13,12 +13,12 @@ const LOCAL: u32 = 0x8000_0000;
 
 /// What this machine takes for itself at the moment.
 #[derive(Debug)]
-pub(super) struct Local {
+pub(super) struct LocalAddresses {
     pub(super) addresses: Vec<IpAddr>,
     pub(super) prefixes: Vec<Prefix>,
 }
 
-impl Local {
+impl LocalAddresses {
     /// As the system tells it.
     ///
     /// # Errors

@@ -1,6 +1,6 @@
 //! Which session a message belongs to.
 //!
-//! A session joins two *ends*, each a tag on a side, of one Call-ID. A message
+//! A session joins two parties, each a *tag* on a side, of one Call-ID. A message
 //! belongs to the session that has its sender's tag on the arriving side, else
 //! to the one that has the other party's tag on the leaving side. The two
 //! passes of a hairpin have the same Call-ID and tags, but the sides swapped.
@@ -12,7 +12,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::command::SessionId;
-use super::table::Signal;
+use super::signal::Signal;
 use crate::config::Key;
 use crate::family::{Family, PerFamily};
 use crate::sip::method::Method;
@@ -28,28 +28,30 @@ const MAX_OVER: usize = 1024;
 /// A tag on a side of a Call-ID, as a keyed hash: nobody can make two that
 /// collide, and none costs more memory than another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct End(u128);
+pub struct Tag(u128);
 
-/// What stands for the request that begins a session, or whose answer does: its branch is
-/// a keyed hash already.
-pub fn of_branch(branch: u64) -> End {
-    End(branch.into())
+impl Tag {
+    /// What stands for the request that begins a session, or whose answer does: its branch
+    /// is a keyed hash already.
+    pub fn of_branch(branch: u64) -> Self {
+        Self(branch.into())
+    }
 }
 
-/// The ends that one message names.
+/// The tags of one message.
 #[derive(Clone, Copy, Debug)]
-pub struct Named {
+pub struct MessageTags {
     /// The sender on the arriving side; `None` in a response without To-tag.
-    pub sender: Option<End>,
+    pub sender: Option<Tag>,
     /// The other party on the leaving side; `None` in a request without To-tag.
-    pub other: Option<End>,
+    pub other: Option<Tag>,
 }
 
-/// All ends of all sessions.
+/// All tags of all sessions.
 #[derive(Debug)]
-pub struct Ends {
+pub struct Tags {
     key: Key,
-    sessions: HashMap<End, SessionId, BuildHasherDefault<OwnBits>>,
+    sessions: HashMap<Tag, SessionId, BuildHasherDefault<OwnBits>>,
     /// Dialogs that ended, oldest first.
     over: VecDeque<Over>,
 }
@@ -58,12 +60,12 @@ pub struct Ends {
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Over {
     since: Duration,
-    callee: End,
+    callee: Tag,
     /// The last CSeq of each side that came before its BYE; `None`: its INVITE failed.
     last: Option<PerFamily<Option<u32>>>,
 }
 
-/// The hash of an [`End`], which is one already: no second one is needed.
+/// The hash of an [`Tag`], which is one already: no second one is needed.
 #[derive(Clone, Copy, Debug, Default)]
 struct OwnBits(u64);
 
@@ -81,7 +83,7 @@ impl Hasher for OwnBits {
     }
 }
 
-impl Ends {
+impl Tags {
     /// None yet.
     pub fn new(key: Key) -> Self {
         Self { key, sessions: HashMap::default(), over: VecDeque::new() }
@@ -102,16 +104,16 @@ impl Ends {
         self.key
     }
 
-    /// The Call-ID of a message alone, as its ends have it.
+    /// The Call-ID of a message alone, as its tags have it.
     pub fn call(&self, signal: &Signal<'_>) -> u128 {
         self.hash(signal).finish128()
     }
 
-    fn end(&self, signal: &Signal<'_>, side: Family, tag: &[u8]) -> End {
-        let mut end = self.hash(signal);
-        end.byte(side as u8);
-        end.bytes(tag);
-        End(end.finish128())
+    fn tag(&self, signal: &Signal<'_>, side: Family, tag: &[u8]) -> Tag {
+        let mut hash = self.hash(signal);
+        hash.byte(side as u8);
+        hash.bytes(tag);
+        Tag(hash.finish128())
     }
 
     /// One that has taken in the Call-ID.
@@ -123,10 +125,10 @@ impl Ends {
         call
     }
 
-    /// The ends of a message. From has a tag always; where an old one has none
+    /// The tags of a message. From has a tag always; where an old one has none
     /// (RFC 2543), that stands for a tag.
-    pub fn name(&self, signal: &Signal<'_>) -> Named {
-        let end = |side, tag| self.end(signal, side, tag);
+    pub fn of(&self, signal: &Signal<'_>) -> MessageTags {
+        let hashed = |side, tag| self.tag(signal, side, tag);
         let (arriving, leaving) = (signal.arrival, signal.arrival.other());
         let from = signal.from_tag.unwrap_or_default();
         let to = match signal.method {
@@ -136,40 +138,40 @@ impl Ends {
             _ => signal.to_tag,
         };
         let (sender, other) = match signal.status {
-            None => (Some(end(arriving, from)), to.map(|tag| end(leaving, tag))),
-            Some(_) => (to.map(|tag| end(arriving, tag)), Some(end(leaving, from))),
+            None => (Some(hashed(arriving, from)), to.map(|tag| hashed(leaving, tag))),
+            Some(_) => (to.map(|tag| hashed(arriving, tag)), Some(hashed(leaving, from))),
         };
-        Named { sender, other }
+        MessageTags { sender, other }
     }
 
     /// The session that a message belongs to.
-    pub fn find(&self, named: &Named) -> Option<SessionId> {
-        let find = |end: Option<End>| self.sessions.get(&end?).copied();
-        find(named.sender).or_else(|| find(named.other))
+    pub fn find(&self, tags: &MessageTags) -> Option<SessionId> {
+        let find = |tag: Option<Tag>| self.sessions.get(&tag?).copied();
+        find(tags.sender).or_else(|| find(tags.other))
     }
 
-    /// Whether an end is some session's.
-    pub fn has(&self, end: End) -> bool {
-        self.sessions.contains_key(&end)
+    /// Whether a tag is some session's.
+    pub fn has(&self, tag: Tag) -> bool {
+        self.sessions.contains_key(&tag)
     }
 
-    /// Makes an end one of a session's; `false`: it is somebody's already.
-    pub fn insert(&mut self, end: End, session: SessionId) -> bool {
-        let vacant = !self.has(end);
+    /// Makes a tag one of a session's; `false`: it is somebody's already.
+    pub fn insert(&mut self, tag: Tag, session: SessionId) -> bool {
+        let vacant = !self.has(tag);
         if vacant {
-            self.sessions.insert(end, session);
+            self.sessions.insert(tag, session);
         }
         vacant
     }
 
-    /// Forgets an end.
-    pub fn remove(&mut self, end: End) {
-        self.sessions.remove(&end);
+    /// Forgets a tag.
+    pub fn remove(&mut self, tag: Tag) {
+        self.sessions.remove(&tag);
     }
 
     /// `signal` ended the dialog with this callee: a BYE, or the failure of its INVITE.
     /// `last` are the CSeqs of the requests that described media in it last.
-    pub fn note_over(&mut self, now: Duration, callee: End, signal: &Signal<'_>, mut last: PerFamily<Option<u32>>) {
+    pub fn note_over(&mut self, now: Duration, callee: Tag, signal: &Signal<'_>, mut last: PerFamily<Option<u32>>) {
         if self.over.len() >= MAX_OVER {
             self.over.pop_front();
         }
@@ -179,11 +181,11 @@ impl Ends {
 
     /// Whether a message is late, of a dialog that has just ended: a response, an ACK, or a
     /// request from before the BYE, or of an INVITE that failed.
-    pub fn is_late(&self, now: Duration, signal: &Signal<'_>, named: &Named) -> bool {
+    pub fn is_late(&self, now: Duration, signal: &Signal<'_>, tags: &MessageTags) -> bool {
         let asks = signal.status.is_none() && signal.method != Method::Ack;
         let came_before = |last: PerFamily<Option<u32>>| last[signal.arrival].is_some_and(|last| signal.cseq <= last);
         let recent = self.over.iter().rev().take_while(|over| now.saturating_sub(over.since) < LATE);
-        let mut of_it = recent.filter(|over| [named.sender, named.other].contains(&Some(over.callee)));
+        let mut of_it = recent.filter(|over| [tags.sender, tags.other].contains(&Some(over.callee)));
         of_it.any(|over| !asks || over.last.is_none_or(came_before))
     }
 

@@ -7,19 +7,19 @@ use std::net::IpAddr;
 
 use tracing::{info, warn};
 
-use super::local::Local;
+use super::local_addresses::LocalAddresses;
 use crate::config::Config;
 use crate::interfaces::Absence;
 use crate::socket::Role;
 
 /// Those that were missing at the last look.
 #[derive(Debug, Default)]
-pub(super) struct Missing(Vec<IpAddr>);
+pub(super) struct MissingAddresses(Vec<IpAddr>);
 
-impl Missing {
+impl MissingAddresses {
     /// Tells which have gone since the last look, and where one has come back that none is
     /// missing any more.
-    pub(super) fn look(&mut self, config: &Config, local: &Local) {
+    pub(super) fn look(&mut self, config: &Config, local: &LocalAddresses) {
         let mut missing: Vec<(IpAddr, Role)> = Vec::new();
         for (ip, role) in Role::of_sip(config).map(|(at, role)| (at.ip(), role)) {
             // One address may have several fakes, by their ports.
