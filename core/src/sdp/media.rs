@@ -2,7 +2,7 @@
 
 use super::connection::{Address, Connection};
 use super::line::fields;
-use super::malformed::{Fault, Malformed};
+use super::malformed::{Malformed, SdpFault};
 use crate::scan::{Span, number, number_at_front};
 
 /// An `m=` line: `m=<media> <port>[/<number of ports>] <proto> <fmt> ...`.
@@ -24,9 +24,9 @@ impl MediaLine {
     pub fn read(message: &[u8], value: Span) -> Result<Self, Malformed> {
         let mut fields = fields(message, value);
         let (Some(_media), Some(port_span), Some(proto)) = (fields.next(), fields.next(), fields.next()) else {
-            return Err(Malformed::new(value.start, Fault::MediaLine));
+            return Err(Malformed::new(value.start, SdpFault::MediaLine));
         };
-        let port = read_port(port_span.of(message)).ok_or(Malformed::new(port_span.start, Fault::MediaPort))?;
+        let port = read_port(port_span.of(message)).ok_or(Malformed::new(port_span.start, SdpFault::MediaPort))?;
         Ok(Self { port, port_span, proto })
     }
 
@@ -80,7 +80,7 @@ impl Rtcp {
 mod tests {
     use super::*;
 
-    fn media(text: &str) -> Result<u16, Fault> {
+    fn media(text: &str) -> Result<u16, SdpFault> {
         MediaLine::read(text.as_bytes(), Span::new(0, text.len()))
             .map(|line| line.port)
             .map_err(|malformed| malformed.fault)
@@ -97,10 +97,10 @@ mod tests {
     #[test]
     fn ports_out_of_range_are_refused() {
         for port in ["65536", "-1", "1e30", "$", "/2", "5/", "5/0", "5/2/2", "99999999999"] {
-            assert_eq!(media(&format!("audio {port} RTP/AVP 0")), Err(Fault::MediaPort), "{port}");
+            assert_eq!(media(&format!("audio {port} RTP/AVP 0")), Err(SdpFault::MediaPort), "{port}");
         }
-        assert_eq!(media("audio 5"), Err(Fault::MediaLine));
-        assert_eq!(media(""), Err(Fault::MediaLine));
+        assert_eq!(media("audio 5"), Err(SdpFault::MediaLine));
+        assert_eq!(media(""), Err(SdpFault::MediaLine));
     }
 
     fn rtcp(text: &str) -> Option<Rtcp> {
