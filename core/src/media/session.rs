@@ -9,8 +9,9 @@ use serde::{Deserialize, Serialize};
 use super::command::{self, LegDescription, Obituary, SessionId, Wish};
 use super::exchange::{Exchange, Order};
 use super::relays::Relay;
-use super::signal::Signal;
+use super::signal::{Sender, Signal};
 use super::tags::{MessageTags, Tag};
+use super::trial::Trial;
 use super::view::{CallState, CallView, StreamView};
 use crate::config::Timeouts;
 use crate::family::{Family, PerFamily};
@@ -18,10 +19,11 @@ use crate::sip::method::Method;
 use crate::streams::MAX_STREAMS;
 
 /// How many dialogs of a forked call are remembered.
-const MAX_DIALOGS: usize = 8;
+const MAX_DIALOGS: usize = 32;
 
-/// How many branches of a forked INVITE are remembered.
-const MAX_BRANCHES: usize = 16;
+/// How many branches of a forked INVITE are remembered: where there are more, its failure
+/// on these is not its end.
+const MAX_BRANCHES: usize = 64;
 
 /// How many of the places are remembered where an INVITE went.
 const MOST_WENT_TO: usize = 32;
@@ -48,6 +50,8 @@ pub struct Session {
     pub parties: PerFamily<Option<SocketAddr>>,
     /// For whom it counts.
     pub asked_by: Option<IpAddr>,
+    /// Which addresses of strangers get packets unasked.
+    pub trial: Trial,
     /// When it began.
     pub began: Duration,
     /// When it is looked after next.
@@ -67,6 +71,8 @@ pub struct Session {
     caller_tag: Option<Tag>,
     dialogs: Vec<Dialog>,
     branches: Vec<u64>,
+    /// There are more of these than are remembered.
+    more_branches: bool,
     /// Where its INVITEs went.
     went_to: Vec<IpAddr>,
     /// Something came back: a provisional response, or an answer.
@@ -108,6 +114,10 @@ pub struct LegState {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Dialog {
     callee: Tag,
+    /// Who spoke of it first.
+    source: IpAddr,
+    /// The callee did so, too: nobody else could make its tag up.
+    by_callee: bool,
     answered: bool,
     /// A BYE ended it, and another goes on.
     over: bool,
@@ -149,6 +159,7 @@ impl Session {
             caller,
             parties,
             asked_by,
+            trial: Trial::default(),
             began: now,
             deadline: now,
             heard: None,
@@ -160,6 +171,7 @@ impl Session {
             caller_tag,
             dialogs: Vec::new(),
             branches: if signal.method == Method::Invite { vec![signal.branch] } else { Vec::new() },
+            more_branches: false,
             went_to: if signal.status.is_none() { vec![signal.destination.ip()] } else { Vec::new() },
             ringing: false,
             active: now,
@@ -191,6 +203,7 @@ impl Session {
         // Who asks again, with a password, has given up what he asked before.
         if order == Ordering::Greater {
             self.branches.clear();
+            self.more_branches = false;
         }
         if self.add_branch(signal) {
             self.active = now;
@@ -205,13 +218,17 @@ impl Session {
         self.went_to.contains(&address)
     }
 
-    /// Whether it is a new one.
+    /// Whether it is a new one, and there was room for it.
     fn add_branch(&mut self, signal: &Signal<'_>) -> bool {
-        let new = self.branches.len() < MAX_BRANCHES && !self.branches.contains(&signal.branch);
-        if new {
+        if self.branches.contains(&signal.branch) {
+            return false;
+        }
+        let has_room = self.branches.len() < MAX_BRANCHES;
+        if has_room {
             self.branches.push(signal.branch);
         }
-        new
+        self.more_branches |= !has_room;
+        has_room
     }
 
     /// A provisional response to the INVITE came.
@@ -251,7 +268,7 @@ impl Session {
         // A callee may have one tag for several calls, whose failures are not this one's.
         let before = self.branches.len();
         self.branches.retain(|branch| *branch != signal.branch);
-        self.branches.is_empty() && before > 0
+        self.branches.is_empty() && before > 0 && !self.more_branches
     }
 
     /// A 2xx to the INVITE came: the first one's dialog has the callee's leg from
@@ -270,7 +287,7 @@ impl Session {
         self.branches.retain(|branch| *branch != signal.branch);
         let callee = self.callee_tag(signal, tags)?;
         let first = self.answered.is_none();
-        let dialog = self.dialog(callee).filter(|dialog| !dialog.over)?;
+        let dialog = self.dialog(callee, signal).filter(|dialog| !dialog.over)?;
         dialog.answered = true;
         let legs = first.then(|| dialog.legs.clone())?;
         self.answered = Some(callee);
@@ -298,6 +315,13 @@ impl Session {
         HungUp::Next(next.legs.clone())
     }
 
+    /// Whether a request of the caller has a tag that a callee told it: what we send there
+    /// arrives.
+    pub fn is_reached(&self, signal: &Signal<'_>, tags: &MessageTags) -> bool {
+        let told = |dialog: &Dialog| dialog.by_callee && Some(dialog.callee) == tags.other;
+        signal.arrival == self.caller && signal.status.is_none() && self.dialogs.iter().any(told)
+    }
+
     /// How far a description counts: older ones do not, nor do the legs of a
     /// dialog that is not the answered one.
     pub fn heed(&mut self, signal: &Signal<'_>, tags: &MessageTags) -> Heed {
@@ -306,7 +330,7 @@ impl Session {
         let callee = self.callee_tag(signal, tags);
         let answered = self.answered;
         let order = match callee {
-            Some(callee) => self.dialog(callee).filter(|dialog| !dialog.over).map(|dialog| &mut dialog.order),
+            Some(callee) => self.dialog(callee, signal).filter(|dialog| !dialog.over).map(|dialog| &mut dialog.order),
             // An INVITE outside a dialog says nothing of one that was answered, nor
             // anything that is newer than what was said within one.
             None if answered.is_some() || (signal.status.is_none() && self.is_within(signal.arrival)) => None,
@@ -316,6 +340,22 @@ impl Session {
             return Heed::Outdated;
         }
         if answered.is_none() || answered == callee { Heed::Current } else { Heed::Aside }
+    }
+
+    /// Whether a request is by somebody who knows no more of the call than its Call-ID and
+    /// the caller's tag, as everybody does who was called, too, or may watch it.
+    pub fn is_interjected(&self, signal: &Signal<'_>, tags: &MessageTags) -> bool {
+        let callee = self.callee_tag(signal, tags);
+        signal.status.is_none()
+            && self.is_from_elsewhere(signal)
+            && !self.dialogs.iter().any(|dialog| Some(dialog.callee) == callee)
+    }
+
+    /// Whether a generic sender comes from elsewhere than when the call was set up. Any
+    /// single packet can claim that, answers would not reach whoever forged it.
+    pub fn is_from_elsewhere(&self, signal: &Signal<'_>) -> bool {
+        let party = self.parties[signal.arrival];
+        signal.sender == Sender::Generic && party.is_some_and(|party| party.ip() != signal.source.ip())
     }
 
     /// Whether this side's party has described itself within a dialog.
@@ -330,7 +370,9 @@ impl Session {
             return false;
         }
         let open = self.answered.is_none();
-        let Some(dialog) = self.callee_tag(signal, tags).and_then(|callee| self.dialog(callee)) else { return false };
+        let Some(dialog) = self.callee_tag(signal, tags).and_then(|callee| self.dialog(callee, signal)) else {
+            return false;
+        };
         if dialog.legs.len() <= index {
             dialog.legs.resize(index + 1, None);
         }
@@ -535,17 +577,26 @@ impl Session {
         if signal.arrival == self.caller { tags.other } else { tags.sender }
     }
 
-    /// The dialog with this callee; one that was never answered makes room.
-    fn dialog(&mut self, callee: Tag) -> Option<&mut Dialog> {
+    /// The dialog with this callee; one that was never answered makes room: of the same
+    /// source, if it has any, as tags are easily made up.
+    fn dialog(&mut self, callee: Tag, signal: &Signal<'_>) -> Option<&mut Dialog> {
+        let by_callee = signal.arrival != self.caller;
         if let Some(index) = self.dialogs.iter().position(|dialog| dialog.callee == callee) {
-            return self.dialogs.get_mut(index);
+            let dialog = self.dialogs.get_mut(index)?;
+            dialog.by_callee |= by_callee;
+            return Some(dialog);
         }
+        let source = signal.source.ip();
         if self.dialogs.len() >= MAX_DIALOGS {
-            let oldest = self.dialogs.iter().position(|dialog| !dialog.answered)?;
+            let is_open = |dialog: &Dialog| !dialog.answered;
+            let own = self.dialogs.iter().position(|dialog| is_open(dialog) && dialog.source == source);
+            let oldest = own.or_else(|| self.dialogs.iter().position(is_open))?;
             self.dialogs.remove(oldest);
         }
         self.dialogs.push(Dialog {
             callee,
+            source,
+            by_callee,
             answered: false,
             over: false,
             legs: Vec::new(),

@@ -392,7 +392,9 @@ fn advance(
     tags: &MessageTags,
     relays: &mut Relays,
 ) -> Option<End> {
+    session.try_caller(signal, tags, relays);
     match (signal.method, signal.status) {
+        (Method::Invite, None) if session.is_interjected(signal, tags) => {}
         (Method::Invite, None) => session.invited(now, signal),
         (Method::Bye, None) => match session.hung_up(tags) {
             HungUp::Last => return Some(End::Bye(signal.arrival)),
