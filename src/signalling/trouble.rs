@@ -61,9 +61,10 @@ pub(super) enum Last<'a> {
 }
 
 impl Trouble {
-    /// Keep-alives are ignored quietly, and an answered OPTIONS is none.
+    /// Keep-alives are ignored quietly; an answered OPTIONS is none, nor is the ACK of a
+    /// refusal, which was told.
     pub(super) fn is_one(self) -> bool {
-        !matches!(self, Self::Dropped(Reason::KeepAlive) | Self::Refused(Reason::Options))
+        !matches!(self, Self::Dropped(Reason::KeepAlive | Reason::AckOfOurs) | Self::Refused(Reason::Options))
     }
 
     /// What the status calls it: a word of its schema.
