@@ -8,7 +8,7 @@ use super::destination::{Destinations, RelaySocket};
 use super::limits::Limits;
 use super::relays::{Owner, Relay, Relays};
 use super::session::{Heed, LegState, Line, Session};
-use super::signal::{Sender, Signal};
+use super::signal::{RequestId, Sender, Signal};
 use super::tags::MessageTags;
 use crate::family::Family;
 use crate::sip::method::Method;
@@ -112,8 +112,8 @@ impl Description<'_> {
     /// Ports for a line that has none, of which one side is `told`. Where there were
     /// none for a request, there are none for its retransmission, whatever was freed
     /// since.
-    fn open(&mut self, index: usize, refused: Option<(Family, u32)>, told: Family) -> Option<Relay> {
-        let request = Some((self.signal.requester(), self.signal.cseq));
+    fn open(&mut self, index: usize, refused: Option<RequestId>, told: Family) -> Option<Relay> {
+        let request = Some(self.signal.request_id());
         if refused == request {
             return None;
         }

@@ -10,6 +10,7 @@ use super::command::{Command, LegDescription, SessionId, StreamId};
 use super::destination::RelaySocket;
 use super::ports::PortPool;
 use super::saved::{SetAside, Unfit};
+use super::tags::CallHash;
 use super::usage::Usage;
 use crate::config::{Config, LatchMode};
 use crate::family::{Family, PerFamily};
@@ -32,7 +33,7 @@ pub struct Relay {
 #[derive(Clone, Copy, Debug)]
 pub struct Owner {
     /// The Call-ID of the session.
-    pub call: u128,
+    pub call: CallHash,
     /// The session.
     pub session: SessionId,
     /// Which of its `m=` lines.
@@ -237,7 +238,7 @@ impl Relays {
     /// Whose relay socket an endpoint would be at our listen address, seen from
     /// this session of `call`.
     #[inline]
-    pub fn socket_at(&self, endpoint: SocketAddr, call: u128, session: SessionId) -> RelaySocket {
+    pub fn socket_at(&self, endpoint: SocketAddr, call: CallHash, session: SessionId) -> RelaySocket {
         let side = Family::at(endpoint);
         if endpoint.ip() != self.listen[side] {
             return RelaySocket::No;

@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 use super::command::{self, LegDescription, Obituary, SessionId, Wish};
 use super::exchange::{Exchange, Order};
 use super::relays::Relay;
-use super::signal::Signal;
-use super::tags::{MessageTags, Tag};
+use super::signal::{RequestId, Signal};
+use super::tags::{CallHash, MessageTags, Tag};
 use super::view::{CallState, CallView, StreamView};
 use crate::config::Timeouts;
 use crate::family::{Family, PerFamily};
@@ -41,7 +41,7 @@ pub struct Session {
     /// The Call-ID, for the log.
     pub call_id: Box<[u8]>,
     /// The Call-ID, as its tags have it.
-    pub call: u128,
+    pub call: CallHash,
     /// The side that called.
     pub caller: Family,
     /// Each side's party, by the address of its SIP.
@@ -85,8 +85,8 @@ pub struct Line {
     pub relay: Option<Relay>,
     /// The side whose offer has an address of the other family already.
     pub untouched_by: Option<Family>,
-    /// The request for which there were no ports: its side and CSeq.
-    pub refused: Option<(Family, u32)>,
+    /// The request for which there were no ports.
+    pub refused: Option<RequestId>,
     /// What is known of each party.
     pub legs: PerFamily<LegState>,
 }
@@ -136,7 +136,13 @@ impl Reoffer {
 
 impl Session {
     /// The session that `signal`, with a description, begins.
-    pub fn new(now: Duration, signal: &Signal<'_>, tags: &MessageTags, call: u128, asked_by: Option<IpAddr>) -> Self {
+    pub fn new(
+        now: Duration,
+        signal: &Signal<'_>,
+        tags: &MessageTags,
+        call: CallHash,
+        asked_by: Option<IpAddr>,
+    ) -> Self {
         let caller = signal.requester();
         let caller_tag = if signal.status.is_none() { tags.sender } else { tags.other };
         let call_id = signal.call_id.get(..MAX_CALL_ID).unwrap_or(signal.call_id);
@@ -156,7 +162,7 @@ impl Session {
             tags: Vec::new(),
             lines: Vec::new(),
             answered: None,
-            exchange: Exchange::new(caller, signal.cseq),
+            exchange: Exchange::new(signal.request_id()),
             caller_tag,
             dialogs: Vec::new(),
             branches: if signal.method == Method::Invite { vec![signal.branch] } else { Vec::new() },
@@ -231,10 +237,10 @@ impl Session {
     /// Whoever is asked knows of the dialog: what is answered is the last thing that was
     /// said, no request from before.
     pub fn confirmed(&mut self, signal: &Signal<'_>, tags: &MessageTags) {
-        let request = (signal.requester(), signal.cseq);
+        let request = signal.request_id();
         let callee = self.callee_tag(signal, tags);
         let mut dialogs = self.dialogs.iter().filter(|dialog| Some(dialog.callee) == callee);
-        self.ringing |= dialogs.any(|dialog| dialog.order[request.0].is_of(request));
+        self.ringing |= dialogs.any(|dialog| dialog.order[request.side].is_of(request));
     }
 
     /// Whether all that is known of it is a request within a dialog: it may be of a
@@ -301,7 +307,7 @@ impl Session {
     /// How far a description counts: older ones do not, nor do the legs of a
     /// dialog that is not the answered one.
     pub fn heed(&mut self, signal: &Signal<'_>, tags: &MessageTags) -> Heed {
-        let request = (signal.requester(), signal.cseq);
+        let request = signal.request_id();
         let is_final = matches!(signal.status, Some(200..=299));
         let callee = self.callee_tag(signal, tags);
         let answered = self.answered;
@@ -381,7 +387,7 @@ impl Session {
         if let Some(dialog) = self.dialogs.iter_mut().find(|dialog| Some(dialog.callee) == callee) {
             for side in Family::BOTH {
                 // What came after it, as the answer to another request, stays.
-                before[side].take_if(|_| !dialog.order[side].refuse((signal.requester(), signal.cseq)));
+                before[side].take_if(|_| !dialog.order[side].refuse(signal.request_id()));
             }
             if let Some(said) = said {
                 dialog.legs = said;

@@ -38,6 +38,10 @@ impl Tag {
     }
 }
 
+/// A Call-ID, as the same keyed hash.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CallHash(u128);
+
 /// The tags of one message.
 #[derive(Clone, Copy, Debug)]
 pub struct MessageTags {
@@ -105,8 +109,8 @@ impl Tags {
     }
 
     /// The Call-ID of a message alone, as its tags have it.
-    pub fn call(&self, signal: &Signal<'_>) -> u128 {
-        self.hash(signal).finish128()
+    pub fn call(&self, signal: &Signal<'_>) -> CallHash {
+        CallHash(self.hash(signal).finish128())
     }
 
     fn tag(&self, signal: &Signal<'_>, side: Family, tag: &[u8]) -> Tag {
