@@ -343,12 +343,12 @@ impl Calls {
                 Command::Open { session, stream, ports, side, latch } => {
                     let bound = StreamSockets::bind(self.media.listen, ports, side, stock);
                     let opened = bound.map(|sockets| self.open(session, stream, latch, sockets));
-                    complete &= self.is_had(now, opened, tries);
+                    complete &= self.note_opened(now, opened, tries);
                 }
                 Command::OpenRest { stream, side, port } => {
                     let bound = OpenPair::bind(SocketAddr::new(self.media.listen[side], port), stock);
                     let opened = bound.map(|sockets| self.relay.open_rest(stream, side, sockets));
-                    complete &= self.is_had(now, opened, tries);
+                    complete &= self.note_opened(now, opened, tries);
                 }
                 Command::Describe { stream, side, leg } if self.relay.knows(stream) => {
                     self.relay.describe(stream, side, leg);
@@ -369,8 +369,8 @@ impl Calls {
         }
     }
 
-    /// Whether ports are open; where one is not, the table is told.
-    fn is_had(&mut self, now: Duration, opened: Result<(), PortTaken>, tries: &mut Range<usize>) -> bool {
+    /// Takes in whether ports were opened, and tells the table where one was not.
+    fn note_opened(&mut self, now: Duration, opened: Result<(), PortTaken>, tries: &mut Range<usize>) -> bool {
         let Err(taken) = opened else { return true };
         debug!(error = %taken, "media port");
         let errno = taken.error.cause.raw_os_error().unwrap_or(0);

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::command::LegDescription;
 use super::destination::{Destinations, RelaySocket};
+use super::exchange::DescriptionRole;
 use super::limits::Limits;
 use super::relays::{Owner, Relay, Relays};
 use super::session::{Heed, LegState, Line, Session};
@@ -42,20 +43,19 @@ impl Description<'_> {
     /// Lets each line set its sender's leg, and says what it gets.
     pub fn read(mut self, wanted: &[Wanted], grants: &mut Vec<Grant>) {
         if self.signal.status.is_none() && self.signal.method == Method::Invite {
-            self.session.invited(self.now, self.signal);
+            self.session.on_invite(self.now, self.signal);
         }
-        let answer = self.session.exchange.is_answer(self.signal);
+        let role = self.session.exchange.take(self.signal);
         let heed = self.session.heed(self.signal, self.tags);
         if heed == Heed::Current {
-            self.session.reoffered(self.signal, self.tags, answer);
+            self.session.keep_for_rollback(self.signal, self.tags, role);
             if !self.has_moved() {
                 self.session.parties[self.signal.arrival] = Some(self.signal.source);
             }
         }
         let share = self.share(wanted);
         for (index, wanted) in wanted.iter().enumerate() {
-            let grant =
-                if index < MAX_STREAMS { self.line(index, wanted, answer, heed, share) } else { Grant::Refused };
+            let grant = if index < MAX_STREAMS { self.line(index, wanted, role, heed, share) } else { Grant::Refused };
             grants.push(grant);
         }
     }
@@ -67,7 +67,7 @@ impl Description<'_> {
         BUDGET / u16::try_from(named.max(1)).unwrap_or(BUDGET)
     }
 
-    fn line(&mut self, index: usize, wanted: &Wanted, answer: bool, heed: Heed, share: u16) -> Grant {
+    fn line(&mut self, index: usize, wanted: &Wanted, role: DescriptionRole, heed: Heed, share: u16) -> Grant {
         if self.session.lines.len() <= index {
             self.session.lines.resize(index + 1, Line::default());
         }
@@ -87,7 +87,7 @@ impl Description<'_> {
             self.set(index, relay, &closed, heed);
             return Grant::Refused;
         }
-        if answer && untouched_by == Some(out) {
+        if role == DescriptionRole::Answer && untouched_by == Some(out) {
             return Grant::Untouched;
         }
         let Some(mut relay) = relay.or_else(|| self.open(index, refused, out)) else { return Grant::Refused };
@@ -95,7 +95,7 @@ impl Description<'_> {
             self.relays.open_rest(&mut relay);
             self.update(index, |line| line.relay = Some(relay));
         }
-        if !answer {
+        if role == DescriptionRole::Offer {
             self.update(index, |line| line.untouched_by = None);
         }
         let description = Some(self.leg(wanted, share));
@@ -138,7 +138,7 @@ impl Description<'_> {
             && !repeated
             && self.session.set_leg(self.relays, index, relay, self.signal.arrival, leg)
         {
-            self.session.touched(self.now);
+            self.session.touch(self.now);
         }
     }
 

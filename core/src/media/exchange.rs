@@ -8,6 +8,15 @@ use super::signal::{RequestId, Signal};
 use crate::family::{Family, PerFamily};
 use crate::sip::method::Method;
 
+/// What a description is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DescriptionRole {
+    /// It asks.
+    Offer,
+    /// It answers the last offer.
+    Answer,
+}
+
 /// Where offer and answer stand (RFC 3264, RFC 6337 §2).
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Exchange {
@@ -22,16 +31,19 @@ impl Exchange {
         Self { invite, offerer: None }
     }
 
-    /// Takes in a message with a description; whether that is an answer.
-    pub fn is_answer(&mut self, signal: &Signal<'_>) -> bool {
+    /// Takes in a message with a description, and says what that is.
+    pub fn take(&mut self, signal: &Signal<'_>) -> DescriptionRole {
         let side = signal.arrival;
         match (signal.method, signal.status) {
             (Method::Invite | Method::Update, None) => {
                 self.offerer = Some(side);
-                false
+                DescriptionRole::Offer
             }
-            (Method::Update | Method::Prack, Some(_)) | (Method::Ack, _) => true,
-            _ => *self.offerer.get_or_insert(side) != side,
+            (Method::Update | Method::Prack, Some(_)) | (Method::Ack, _) => DescriptionRole::Answer,
+            _ => {
+                let offerer = *self.offerer.get_or_insert(side);
+                if offerer == side { DescriptionRole::Offer } else { DescriptionRole::Answer }
+            }
         }
     }
 

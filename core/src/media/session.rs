@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::command::{self, LegDescription, Obituary, SessionId, Wish};
-use super::exchange::{Exchange, Order};
+use super::exchange::{DescriptionRole, Exchange, Order};
 use super::relays::Relay;
 use super::signal::{RequestId, Signal};
 use super::tags::{CallHash, MessageTags, Tag};
@@ -189,7 +189,7 @@ impl Session {
     }
 
     /// An INVITE request is under way.
-    pub fn invited(&mut self, now: Duration, signal: &Signal<'_>) {
+    pub fn on_invite(&mut self, now: Duration, signal: &Signal<'_>) {
         let order = self.exchange.begin(signal);
         if self.answered.is_some() || signal.arrival != self.caller || order == Ordering::Less {
             return;
@@ -221,7 +221,7 @@ impl Session {
     }
 
     /// A provisional response to the INVITE came.
-    pub fn rang(&mut self, now: Duration, signal: &Signal<'_>, tags: &MessageTags) {
+    pub fn on_provisional(&mut self, now: Duration, signal: &Signal<'_>, tags: &MessageTags) {
         if self.answered.is_some() || signal.arrival == self.caller {
             return;
         }
@@ -236,7 +236,7 @@ impl Session {
 
     /// Whoever is asked knows of the dialog: what is answered is the last thing that was
     /// said, no request from before.
-    pub fn confirmed(&mut self, signal: &Signal<'_>, tags: &MessageTags) {
+    pub fn confirm(&mut self, signal: &Signal<'_>, tags: &MessageTags) {
         let request = signal.request_id();
         let callee = self.callee_tag(signal, tags);
         let mut dialogs = self.dialogs.iter().filter(|dialog| Some(dialog.callee) == callee);
@@ -250,7 +250,7 @@ impl Session {
     }
 
     /// The INVITE failed on one branch; whether that was the last hope.
-    pub fn failed(&mut self, signal: &Signal<'_>) -> bool {
+    pub fn on_failure(&mut self, signal: &Signal<'_>) -> bool {
         if self.answered.is_some() || signal.arrival == self.caller {
             return false;
         }
@@ -262,7 +262,7 @@ impl Session {
 
     /// A 2xx to the INVITE came: the first one's dialog has the callee's leg from
     /// now on. The answer is the callee's description if it is another one's now.
-    pub fn answered(
+    pub fn on_success(
         &mut self,
         now: Duration,
         signal: &Signal<'_>,
@@ -284,9 +284,9 @@ impl Session {
         Some(legs)
     }
 
-    /// Whether a BYE ends the answered dialog. Another answered one goes on, if
+    /// A BYE came: whether it ends the answered dialog. Another answered one goes on, if
     /// there is one: its callee's description is in the answer.
-    pub fn hung_up(&mut self, tags: &MessageTags) -> HungUp {
+    pub fn on_bye(&mut self, tags: &MessageTags) -> HungUp {
         let (Some(answered), Some(caller)) = (self.answered, self.caller_tag) else { return HungUp::Other };
         let both = [tags.sender, tags.other];
         if !both.contains(&Some(caller)) {
@@ -350,7 +350,7 @@ impl Session {
 
     /// Before a description within a dialog changes anything: keeps what was,
     /// until the response says whether it holds (RFC 3261 §14.1, RFC 3311 §5.1).
-    pub fn reoffered(&mut self, signal: &Signal<'_>, tags: &MessageTags, answer: bool) {
+    pub fn keep_for_rollback(&mut self, signal: &Signal<'_>, tags: &MessageTags, role: DescriptionRole) {
         let callee = tags.sender.filter(|_| signal.arrival != self.caller);
         let said = || {
             callee
@@ -359,7 +359,7 @@ impl Session {
         };
         let legs = || self.lines.iter().map(|line| line.legs[signal.arrival]).collect();
         let changes = matches!(signal.method, Method::Invite | Method::Update | Method::Prack);
-        let changes = changes && signal.status.is_none() && !answer;
+        let changes = changes && signal.status.is_none() && role == DescriptionRole::Offer;
         match &mut self.reoffers[signal.requester()] {
             Some(reoffer) if reoffer.is_of(signal) => {
                 reoffer.before[signal.arrival].get_or_insert_with(legs);
@@ -380,8 +380,8 @@ impl Session {
         self.reoffers[signal.requester()].as_ref().is_some_and(|reoffer| reoffer.is_of(signal))
     }
 
-    /// The legs as they were before the request that `signal` refuses.
-    pub fn taken_back(&mut self, signal: &Signal<'_>, tags: &MessageTags) -> PerFamily<Option<Vec<LegState>>> {
+    /// Takes back the request that `signal` refuses: the legs as they were before it.
+    pub fn roll_back(&mut self, signal: &Signal<'_>, tags: &MessageTags) -> PerFamily<Option<Vec<LegState>>> {
         let Some(Reoffer { mut before, said, .. }) = self.reoffer(signal) else { return PerFamily::default() };
         let callee = self.callee_tag(signal, tags);
         if let Some(dialog) = self.dialogs.iter_mut().find(|dialog| Some(dialog.callee) == callee) {
@@ -410,7 +410,7 @@ impl Session {
     }
 
     /// Something new was said of the media at this time.
-    pub fn touched(&mut self, now: Duration) {
+    pub fn touch(&mut self, now: Duration) {
         self.active = now;
     }
 

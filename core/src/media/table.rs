@@ -393,8 +393,8 @@ fn advance(
     relays: &mut Relays,
 ) -> Option<End> {
     match (signal.method, signal.status) {
-        (Method::Invite, None) => session.invited(now, signal),
-        (Method::Bye, None) => match session.hung_up(tags) {
+        (Method::Invite, None) => session.on_invite(now, signal),
+        (Method::Bye, None) => match session.on_bye(tags) {
             HungUp::Last => return Some(End::Bye(signal.arrival)),
             HungUp::Next(legs) => {
                 let callee = session.caller.other();
@@ -402,25 +402,25 @@ fn advance(
             }
             HungUp::Other => {}
         },
-        (Method::Invite, Some(100..=199)) => session.rang(now, signal, tags),
+        (Method::Invite, Some(100..=199)) => session.on_provisional(now, signal, tags),
         (Method::Invite, Some(200..=299)) => {
-            if let Some(legs) = session.answered(now, signal, tags) {
+            if let Some(legs) = session.on_success(now, signal, tags) {
                 session.set_legs(relays, signal.arrival, legs);
             }
         }
         (Method::Update | Method::Prack, Some(200..=299)) => {
             session.reoffer_done(signal);
-            session.confirmed(signal, tags);
+            session.confirm(signal, tags);
         }
         (Method::Update | Method::Prack, Some(status @ 300..)) if session.is_doubtful() => {
             return Some(End::Failed(status));
         }
         (Method::Invite | Method::Update | Method::Prack, Some(status @ 300..)) => {
-            for (side, legs) in session.taken_back(signal, tags).iter() {
+            for (side, legs) in session.roll_back(signal, tags).iter() {
                 let legs = legs.iter().flatten().copied().map(Some).collect();
                 session.set_legs(relays, side, legs);
             }
-            if signal.method == Method::Invite && session.failed(signal) {
+            if signal.method == Method::Invite && session.on_failure(signal) {
                 return Some(End::Failed(status));
             }
         }
