@@ -1,4 +1,4 @@
-//! One description: what it says of each leg, and what each of its lines gets.
+//! One description: what it says of each leg, and what each of its `m=` lines gets.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use super::destination::{Destinations, RelaySocket};
 use super::exchange::DescriptionRole;
 use super::limits::Limits;
 use super::relays::{Owner, Relay, Relays};
-use super::session::{Heed, LegState, Line, Session};
+use super::session::{Heed, LegState, MediaState, Session};
 use super::signal::{RequestId, Sender, Signal};
 use super::tags::MessageTags;
 use crate::family::Family;
@@ -55,7 +55,7 @@ impl Description<'_> {
         }
         let share = self.share(wanted);
         for (index, wanted) in wanted.iter().enumerate() {
-            let grant = if index < MAX_STREAMS { self.line(index, wanted, role, heed, share) } else { Grant::Refused };
+            let grant = if index < MAX_STREAMS { self.media(index, wanted, role, heed, share) } else { Grant::Refused };
             grants.push(grant);
         }
     }
@@ -67,19 +67,19 @@ impl Description<'_> {
         BUDGET / u16::try_from(named.max(1)).unwrap_or(BUDGET)
     }
 
-    fn line(&mut self, index: usize, wanted: &Wanted, role: DescriptionRole, heed: Heed, share: u16) -> Grant {
-        if self.session.lines.len() <= index {
-            self.session.lines.resize(index + 1, Line::default());
+    fn media(&mut self, index: usize, wanted: &Wanted, role: DescriptionRole, heed: Heed, share: u16) -> Grant {
+        if self.session.media.len() <= index {
+            self.session.media.resize(index + 1, MediaState::default());
         }
         let (side, out) = (self.signal.arrival, self.signal.arrival.other());
-        let Some(&Line { relay, untouched_by, refused, .. }) = self.session.lines.get(index) else {
+        let Some(&MediaState { relay, untouched_by, refused, .. }) = self.session.media.get(index) else {
             return Grant::Refused;
         };
         let is_nowhere = wanted.address.is_some_and(|address| address.is_unspecified());
         // Who receives elsewhere receives nowhere for a while, not here.
         let is_held_there = is_nowhere && untouched_by == Some(side) && wanted.port != 0;
         if is_held_there || self.signal.is_untouched(wanted) {
-            self.update(index, |line| line.untouched_by = Some(side));
+            self.update(index, |media| media.untouched_by = Some(side));
             return Grant::Untouched;
         }
         if !self.signal.is_relayed(wanted) {
@@ -93,10 +93,10 @@ impl Description<'_> {
         let Some(mut relay) = relay.or_else(|| self.open(index, refused, out)) else { return Grant::Refused };
         if relay.unnamed == Some(out) {
             self.relays.open_rest(&mut relay);
-            self.update(index, |line| line.relay = Some(relay));
+            self.update(index, |media| media.relay = Some(relay));
         }
         if role == DescriptionRole::Offer {
-            self.update(index, |line| line.untouched_by = None);
+            self.update(index, |media| media.untouched_by = None);
         }
         let description = Some(self.leg(wanted, share));
         let leg = LegState { description, described: true, held: wanted.held, closed: false };
@@ -105,8 +105,8 @@ impl Description<'_> {
         Grant::Relayed { port: relay.ports[out] }
     }
 
-    fn update(&mut self, index: usize, change: impl FnOnce(&mut Line)) {
-        self.session.lines.get_mut(index).map(change);
+    fn update(&mut self, index: usize, change: impl FnOnce(&mut MediaState)) {
+        self.session.media.get_mut(index).map(change);
     }
 
     /// Ports for a line that has none, of which one side is `told`. Where there were
@@ -119,13 +119,14 @@ impl Description<'_> {
         }
         let asked_by = self.session.asked_by;
         let admitted = self.limits.admit_stream(asked_by);
-        let relay = admitted.then(|| self.relays.open(self.now, Owner { line: index, ..self.owner }, told)).flatten();
+        let relay =
+            admitted.then(|| self.relays.open(self.now, Owner { media_index: index, ..self.owner }, told)).flatten();
         if admitted && relay.is_none() {
             self.limits.release_stream(asked_by);
         }
-        self.update(index, |line| {
-            line.relay = relay;
-            line.refused = if relay.is_none() { request } else { None };
+        self.update(index, |media| {
+            media.relay = relay;
+            media.refused = if relay.is_none() { request } else { None };
         });
         relay
     }
@@ -146,7 +147,7 @@ impl Description<'_> {
     /// SIP is; of a forked offer, from the last two such places.
     fn expect(&mut self, index: usize, relay: Relay, transport: Transport) {
         let out = self.signal.arrival.other();
-        let Some(leg) = self.session.lines.get(index).map(|line| &line.legs[out]) else { return };
+        let Some(leg) = self.session.media.get(index).map(|media| &media.legs[out]) else { return };
         let destination = Some(self.signal.destination.ip());
         let before = leg.description.as_ref().map(|description| &description.acceptable);
         if leg.described || before.is_some_and(|before| before.contains(&destination)) {
@@ -226,17 +227,17 @@ impl Session {
         side: Family,
         leg: &LegState,
     ) -> bool {
-        let Some(line) = self.lines.get_mut(index) else { return false };
+        let Some(media) = self.media.get_mut(index) else { return false };
         // A stream that leads to sockets of ours on both sides could be part of a
         // ring, in which a packet goes round for ever.
         let leads_back =
             |side, leg: &LegState| leg.description.as_ref().is_some_and(|leg| relays.leads_back(side, leg));
         let mut to_nobody = None;
-        if leads_back(side, leg) && leads_back(side.other(), &line.legs[side.other()]) {
+        if leads_back(side, leg) && leads_back(side.other(), &media.legs[side.other()]) {
             to_nobody = Some(LegState { description: leg.description.map(LegDescription::to_nobody), ..*leg });
         }
         let leg = to_nobody.as_ref().unwrap_or(leg);
-        let before = &mut line.legs[side];
+        let before = &mut media.legs[side];
         if before == leg {
             return false;
         }
@@ -252,7 +253,7 @@ impl Session {
     /// Sets the legs of one side; a line that is not named stays as it is.
     pub fn set_legs(&mut self, relays: &mut Relays, side: Family, legs: Vec<Option<LegState>>) {
         for (index, leg) in legs.into_iter().enumerate() {
-            let relay = self.lines.get(index).and_then(|line| line.relay);
+            let relay = self.media.get(index).and_then(|media| media.relay);
             if let Some(leg) = leg {
                 self.set_leg(relays, index, relay, side, &leg);
             }

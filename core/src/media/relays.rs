@@ -37,7 +37,7 @@ pub struct Owner {
     /// The session.
     pub session: SessionId,
     /// Which of its `m=` lines.
-    pub line: usize,
+    pub media_index: usize,
 }
 
 /// After how many ports in a row that another program has no more are tried, as each

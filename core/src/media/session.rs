@@ -58,8 +58,8 @@ pub struct Session {
     pub asked: u8,
     /// What finds it.
     pub tags: Vec<Tag>,
-    /// Its `m=` lines, in order.
-    pub lines: Vec<Line>,
+    /// What is known of its `m=` lines, in order.
+    pub media: Vec<MediaState>,
     /// The dialog that was answered first and lasts.
     pub answered: Option<Tag>,
     /// Where offer and answer stand.
@@ -78,9 +78,9 @@ pub struct Session {
     order: PerFamily<Order>,
 }
 
-/// One `m=` line.
+/// What is known of one `m=` line.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
-pub struct Line {
+pub struct MediaState {
     /// Its sockets; `None`: it never needed or never got any.
     pub relay: Option<Relay>,
     /// The side whose offer has an address of the other family already.
@@ -111,7 +111,7 @@ struct Dialog {
     answered: bool,
     /// A BYE ended it, and another goes on.
     over: bool,
-    /// The callee's description, by line.
+    /// The callee's description, by `m=` line.
     legs: Vec<Option<LegState>>,
     /// Each side's descriptions.
     order: PerFamily<Order>,
@@ -160,7 +160,7 @@ impl Session {
             heard: None,
             asked: 0,
             tags: Vec::new(),
-            lines: Vec::new(),
+            media: Vec::new(),
             answered: None,
             exchange: Exchange::new(signal.request_id()),
             caller_tag,
@@ -329,7 +329,7 @@ impl Session {
         self.dialogs.iter().any(|dialog| dialog.order[side].has_any())
     }
 
-    /// Keeps what a callee says of a line, for when its dialog gets the leg;
+    /// Keeps what a callee says of an `m=` line, for when its dialog gets the leg;
     /// whether it said so before, and another fork's word may be newer.
     pub fn remember(&mut self, signal: &Signal<'_>, tags: &MessageTags, index: usize, leg: &LegState) -> bool {
         if signal.arrival == self.caller || index >= MAX_STREAMS {
@@ -357,7 +357,7 @@ impl Session {
                 .and_then(|callee| self.dialogs.iter().find(|dialog| dialog.callee == callee))
                 .map(|dialog| dialog.legs.clone())
         };
-        let legs = || self.lines.iter().map(|line| line.legs[signal.arrival]).collect();
+        let legs = || self.media.iter().map(|media| media.legs[signal.arrival]).collect();
         let changes = matches!(signal.method, Method::Invite | Method::Update | Method::Prack);
         let changes = changes && signal.status.is_none() && role == DescriptionRole::Offer;
         match &mut self.reoffers[signal.requester()] {
@@ -393,9 +393,9 @@ impl Session {
                 dialog.legs = said;
             }
         }
-        // A line that it added was not there.
+        // An `m=` line that it added was not there.
         for side in Family::BOTH {
-            before[side].iter_mut().for_each(|legs| legs.resize(self.lines.len(), LegState::default()));
+            before[side].iter_mut().for_each(|legs| legs.resize(self.media.len(), LegState::default()));
         }
         before
     }
@@ -421,7 +421,7 @@ impl Session {
         let before = || self.reoffers.iter().filter_map(|(_, reoffer)| reoffer.as_ref());
         self.call_id.len() <= MAX_CALL_ID
             && self.tags.len() <= MAX_TAGS
-            && self.lines.len() <= MAX_STREAMS
+            && self.media.len() <= MAX_STREAMS
             && self.branches.len() <= MAX_BRANCHES
             && self.went_to.len() <= MOST_WENT_TO
             && self.dialogs.len() <= MAX_DIALOGS
@@ -487,7 +487,7 @@ impl Session {
         } else {
             CallState::Trying
         };
-        let relays = self.lines.iter().filter_map(|line| line.relay);
+        let relays = self.media.iter().filter_map(|media| media.relay);
         CallView {
             session,
             call_id: self.call_id.clone(),
@@ -502,11 +502,11 @@ impl Session {
 
     /// Whether a party holds a stream back.
     fn is_held(&self) -> bool {
-        self.lines.iter().any(|line| line.legs.iter().any(|(_, leg)| leg.held))
+        self.media.iter().any(|media| media.legs.iter().any(|(_, leg)| leg.held))
     }
 
     fn wish(&self, side: Family) -> Wish {
-        let described = || self.lines.iter().map(|line| line.legs[side]).filter(|leg| leg.described);
+        let described = || self.media.iter().map(|media| media.legs[side]).filter(|leg| leg.described);
         let mut open = described().filter(|leg| !leg.closed).peekable();
         if described().next().is_none() {
             Wish::Unsaid
@@ -522,11 +522,11 @@ impl Session {
     /// Whether any packets can be missed: none come where nothing is relayed,
     /// and none need to come where every stream is held back.
     pub fn is_quiet(&self) -> bool {
-        let live = |line: &&Line| {
-            let legs = || line.legs.iter().map(|(_, leg)| leg);
-            line.relay.is_some() && legs().any(|leg| leg.described) && !legs().any(|leg| leg.closed)
+        let live = |media: &&MediaState| {
+            let legs = || media.legs.iter().map(|(_, leg)| leg);
+            media.relay.is_some() && legs().any(|leg| leg.described) && !legs().any(|leg| leg.closed)
         };
-        self.lines.iter().filter(live).all(|line| line.legs.iter().any(|(_, leg)| leg.held))
+        self.media.iter().filter(live).all(|media| media.legs.iter().any(|(_, leg)| leg.held))
     }
 
     /// The callees of its dialogs, and the CSeqs of the requests that described media in

@@ -86,7 +86,7 @@ impl Table {
             if !session.is_sound() {
                 return Err(Unfit::TooLarge(id.0));
             }
-            for relay in session.lines.iter().filter_map(|line| line.relay) {
+            for relay in session.media.iter().filter_map(|media| media.relay) {
                 if relay.stream.0 > saved.last_stream || !streams.insert(relay.stream) {
                     return Err(Unfit::Stream(relay.stream.0));
                 }
@@ -100,8 +100,9 @@ impl Table {
     fn adopt(&mut self, id: SessionId, mut session: Session) -> Result<(), Unfit> {
         session.tags.retain(|&tag| self.tags.insert(tag, id));
         let mut streams = 0;
-        for (line, relay) in session.lines.iter().enumerate().filter_map(|(line, of)| Some((line, of.relay?))) {
-            self.relays.adopt(Owner { call: session.call, session: id, line }, relay)?;
+        for (media_index, media) in session.media.iter().enumerate() {
+            let Some(relay) = media.relay else { continue };
+            self.relays.adopt(Owner { call: session.call, session: id, media_index }, relay)?;
             streams += 1;
         }
         self.limits.adopt(session.asked_by, streams);
@@ -134,7 +135,7 @@ impl Table {
             }
             Some(wanted) => {
                 learn_tags(session, id, &tags, &mut self.tags);
-                let owner = Owner { call: session.call, session: id, line: 0 };
+                let owner = Owner { call: session.call, session: id, media_index: 0 };
                 let (relays, limits, destinations) = (&mut self.relays, &mut self.limits, &self.destinations);
                 Description { now, signal, tags: &tags, owner, session, relays, limits, destinations }
                     .read(wanted, grants);
@@ -181,17 +182,17 @@ impl Table {
     ) -> bool {
         let Some(owner) = self.relays.owner(family, port) else { return false };
         let Some(session) = self.sessions.get_mut(&owner.session) else { return false };
-        let Some(line) = session.lines.get_mut(owner.line) else { return false };
-        let Some(relay) = line.relay else { return false };
-        line.relay = by(&mut self.relays, now, owner, relay, family);
-        if let Some(relay) = line.relay {
+        let Some(media) = session.media.get_mut(owner.media_index) else { return false };
+        let Some(relay) = media.relay else { return false };
+        media.relay = by(&mut self.relays, now, owner, relay, family);
+        if let Some(relay) = media.relay {
             // Of one that has its first sockets the shell knows.
-            for (side, leg) in line.legs.iter().filter(|_| relay.unnamed.is_some()) {
+            for (side, leg) in media.legs.iter().filter(|_| relay.unnamed.is_some()) {
                 leg.description.into_iter().for_each(|leg| self.relays.describe(relay, side, leg));
             }
             return true;
         }
-        line.legs = PerFamily::default();
+        media.legs = PerFamily::default();
         self.limits.release_stream(session.asked_by);
         if session.is_new() {
             self.end(now, owner.session, End::NoPorts);
@@ -245,7 +246,7 @@ impl Table {
                 continue;
             };
             let silence = now.saturating_sub(session.silent_since());
-            let mute = session.lines.iter().all(|line| line.relay.is_none());
+            let mute = session.media.iter().all(|media| media.relay.is_none());
             if mute || session.asked >= MAX_QUERIES {
                 self.end(now, id, End::Silence(silence));
                 continue;
@@ -360,7 +361,7 @@ impl Table {
         for tag in &session.tags {
             self.tags.remove(*tag);
         }
-        let relays = session.lines.iter().filter_map(|line| line.relay);
+        let relays = session.media.iter().filter_map(|media| media.relay);
         self.limits.release(session.asked_by, relays.clone().count());
         relays.for_each(|relay| self.relays.give_back(now, relay));
         self.relays.push(Command::Close { session: id, obituary: Box::new(session.obituary(now, end)) });
@@ -368,7 +369,7 @@ impl Table {
 }
 
 fn open_rest(session: &mut Session, relays: &mut Relays) {
-    session.lines.iter_mut().filter_map(|line| line.relay.as_mut()).for_each(|relay| relays.open_rest(relay));
+    session.media.iter_mut().filter_map(|media| media.relay.as_mut()).for_each(|relay| relays.open_rest(relay));
 }
 
 /// Lets the tags of a message with a description find its session.

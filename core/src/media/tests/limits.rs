@@ -326,7 +326,7 @@ fn what_strangers_send_stays_bounded() {
         bench.signal(&Signal { branch: u64::from(n), ..request(Method::Invite, 1, &[]) });
     }
     let session = bench.table.sessions.values().next().unwrap();
-    assert!(session.tags.len() <= 32 && session.lines.len() <= 64);
+    assert!(session.tags.len() <= 32 && session.media.len() <= 64);
     assert_eq!(bench.table.sessions(), 1);
     bench.signal(&in_dialog(Method::Bye, 2, &[]));
     assert!(bench.table.tags.is_empty());
@@ -386,7 +386,7 @@ proptest! {
         let mut bench = Bench::new(&config);
         for step in steps {
             let _ = step.take(&mut bench);
-            let live: usize = bench.table.sessions.values().flat_map(|session| &session.lines).filter(|line| line.relay.is_some()).count();
+            let live: usize = bench.table.sessions.values().flat_map(|session| &session.media).filter(|media| media.relay.is_some()).count();
             for family in Family::BOTH {
                 prop_assert_eq!(bench.table.ports_in_use(family), live);
             }
