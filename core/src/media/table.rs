@@ -9,7 +9,7 @@ use super::command::{Command, End, SessionId};
 use super::describe::Description;
 use super::destination::{Destinations, Prefix};
 use super::limits::Limits;
-use super::relays::{Owner, Relay, Relays};
+use super::relays::{Owner, Relays};
 use super::saved::{Saved, Unfit};
 use super::session::{HungUp, Session};
 use super::signal::{Refusal, Signal};
@@ -26,6 +26,13 @@ const QUERY: Duration = Duration::from_secs(10);
 
 /// How many questions in a row may stay without an answer.
 const MAX_QUERIES: u8 = 3;
+
+/// Why a port could not be opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Failure {
+    PortTaken,
+    NoSocket,
+}
 
 /// Sessions, streams and ports.
 #[derive(Debug)]
@@ -160,7 +167,7 @@ impl Table {
     /// left: a call that is only beginning ends, so that its request is refused
     /// when it is handled again; later in a call the stream goes on with port 0.
     pub fn port_taken(&mut self, now: Duration, family: Family, port: u16) -> bool {
-        self.replace(now, (family, port), Relays::replace)
+        self.open_failed(now, (family, port), Failure::PortTaken)
     }
 
     /// This machine has no socket for a port that [`Command::Open`] asked for, nor
@@ -168,23 +175,22 @@ impl Table {
     /// its ports, which are free again soon, and none is asked for a moment; all else
     /// is as where [`Table::port_taken`] says `false`.
     pub fn no_socket(&mut self, now: Duration, family: Family, port: u16) {
-        self.replace(now, (family, port), |relays, now, _, relay, _| {
-            relays.withdraw(now, relay);
-            None
-        });
+        self.open_failed(now, (family, port), Failure::NoSocket);
     }
 
-    fn replace(
-        &mut self,
-        now: Duration,
-        (family, port): (Family, u16),
-        by: impl FnOnce(&mut Relays, Duration, Owner, Relay, Family) -> Option<Relay>,
-    ) -> bool {
+    /// A port could not be opened, for this reason: whether its stream has another one.
+    fn open_failed(&mut self, now: Duration, (family, port): (Family, u16), failure: Failure) -> bool {
         let Some(owner) = self.relays.owner(family, port) else { return false };
         let Some(session) = self.sessions.get_mut(&owner.session) else { return false };
         let Some(media) = session.media.get_mut(owner.media_index) else { return false };
         let Some(relay) = media.relay else { return false };
-        media.relay = by(&mut self.relays, now, owner, relay, family);
+        media.relay = match failure {
+            Failure::PortTaken => self.relays.replace(now, owner, relay, family),
+            Failure::NoSocket => {
+                self.relays.withdraw(now, relay);
+                None
+            }
+        };
         if let Some(relay) = media.relay {
             // Of one that has its first sockets the shell knows.
             for (side, leg) in media.legs.iter().filter(|_| relay.unnamed.is_some()) {
