@@ -117,12 +117,12 @@ impl Description<'_> {
         if refused == request {
             return None;
         }
-        let asked_by = self.session.asked_by;
-        let admitted = self.limits.admit_stream(asked_by);
+        let charged_to = self.session.charged_to;
+        let admitted = self.limits.admit_stream(charged_to);
         let relay =
             admitted.then(|| self.relays.open(self.now, Owner { media_index: index, ..self.owner }, told)).flatten();
         if admitted && relay.is_none() {
-            self.limits.release_stream(asked_by);
+            self.limits.release_stream(charged_to);
         }
         self.update(index, |media| {
             media.relay = relay;
@@ -208,8 +208,8 @@ impl Description<'_> {
     /// answers from where it was asked has not moved.
     fn has_moved(&self) -> bool {
         let (before, source) = (self.session.parties[self.signal.arrival], self.signal.source.ip());
-        let is_asked = || self.signal.status.is_some() && self.session.is_asked_at(source);
-        self.signal.sender == Sender::Generic && before.is_some_and(|party| party.ip() != source) && !is_asked()
+        let is_invited = || self.signal.status.is_some() && self.session.has_invited(source);
+        self.signal.sender == Sender::Generic && before.is_some_and(|party| party.ip() != source) && !is_invited()
     }
 
     fn relay_at(&self, to: SocketAddr) -> RelaySocket {

@@ -112,7 +112,7 @@ impl Table {
             self.relays.adopt(Owner { call: session.call, session: id, media_index }, relay)?;
             streams += 1;
         }
-        self.limits.adopt(session.asked_by, streams);
+        self.limits.adopt(session.charged_to, streams);
         self.deadlines.insert((session.deadline, id));
         self.sessions.insert(id, session);
         Ok(())
@@ -199,7 +199,7 @@ impl Table {
             return true;
         }
         media.legs = PerFamily::default();
-        self.limits.release_stream(session.asked_by);
+        self.limits.release_stream(session.charged_to);
         if session.is_new() {
             self.end(now, owner.session, End::NoPorts);
         }
@@ -221,7 +221,7 @@ impl Table {
     /// When a packet of a session last came: the answer to [`Command::Query`].
     pub fn heard(&mut self, now: Duration, session: SessionId, last: Option<Duration>) {
         let Some(found) = self.sessions.get_mut(&session) else { return };
-        found.asked = 0;
+        found.open_queries = 0;
         found.heard = found.heard.max(last);
         let silence = now.saturating_sub(found.silent_since());
         if found.expires(&self.timeouts) > now {
@@ -253,11 +253,11 @@ impl Table {
             };
             let silence = now.saturating_sub(session.silent_since());
             let mute = session.media.iter().all(|media| media.relay.is_none());
-            if mute || session.asked >= MAX_QUERIES {
+            if mute || session.open_queries >= MAX_QUERIES {
                 self.end(now, id, End::Silence(silence));
                 continue;
             }
-            session.asked = session.asked.saturating_add(1);
+            session.open_queries = session.open_queries.saturating_add(1);
             self.relays.push(Command::Query { session: id });
             set_deadline(id, session, now.saturating_add(QUERY), &mut self.deadlines);
         }
@@ -346,14 +346,14 @@ impl Table {
         wanted: &[Wanted],
     ) -> Result<SessionId, Refusal> {
         let needed = wanted.iter().take(MAX_STREAMS).filter(|wanted| signal.is_relayed(wanted)).count();
-        let asked_by = self.limits.admit(self.sessions.len(), signal.asked_by, needed)?;
+        let charged_to = self.limits.admit(self.sessions.len(), signal.asked_by, needed)?;
         if self.relays.available(now) < needed {
-            self.limits.release(asked_by, 0);
+            self.limits.release(charged_to, 0);
             return Err(Refusal::NoPorts);
         }
         self.last_session = self.last_session.saturating_add(1);
         let id = SessionId(self.last_session);
-        let mut session = Session::new(now, signal, tags, self.tags.call(signal), asked_by);
+        let mut session = Session::new(now, signal, tags, self.tags.call(signal), charged_to);
         learn_tag(&mut session, id, Tag::of_branch(signal.branch), &mut self.tags);
         session.deadline = session.expires(&self.timeouts);
         self.deadlines.insert((session.deadline, id));
@@ -368,7 +368,7 @@ impl Table {
             self.tags.remove(*tag);
         }
         let relays = session.media.iter().filter_map(|media| media.relay);
-        self.limits.release(session.asked_by, relays.clone().count());
+        self.limits.release(session.charged_to, relays.clone().count());
         relays.for_each(|relay| self.relays.give_back(now, relay));
         self.relays.push(Command::Close { session: id, obituary: Box::new(session.obituary(now, end)) });
     }
@@ -444,7 +444,7 @@ fn reschedule(
     deadlines: &mut BTreeSet<(Duration, SessionId)>,
 ) {
     // While a question is open, its answer decides.
-    if session.asked == 0 {
+    if session.open_queries == 0 {
         set_deadline(id, session, session.expires(timeouts), deadlines);
     }
 }
