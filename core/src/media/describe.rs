@@ -3,11 +3,11 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use super::allocations::{Allocation, Allocations, Owner};
 use super::command::LegDescription;
 use super::destination::{Destinations, RelaySocket};
 use super::exchange::DescriptionRole;
 use super::limits::Limits;
-use super::relays::{Owner, Relay, Relays};
 use super::session::{Heed, LegState, MediaState, Session};
 use super::signal::{RequestId, Sender, Signal};
 use super::tags::MessageTags;
@@ -32,7 +32,7 @@ pub struct Description<'a> {
     /// The session.
     pub session: &'a mut Session,
     /// Ports and commands.
-    pub relays: &'a mut Relays,
+    pub allocations: &'a mut Allocations,
     /// What strangers may have.
     pub limits: &'a mut Limits,
     /// Where the relay may be aimed.
@@ -72,7 +72,7 @@ impl Description<'_> {
             self.session.media.resize(index + 1, MediaState::default());
         }
         let (side, out) = (self.signal.arrival, self.signal.arrival.other());
-        let Some(&MediaState { relay, untouched_by, refused, .. }) = self.session.media.get(index) else {
+        let Some(&MediaState { allocation, untouched_by, refused, .. }) = self.session.media.get(index) else {
             return Grant::Refused;
         };
         let is_nowhere = wanted.address.is_some_and(|address| address.is_unspecified());
@@ -84,25 +84,25 @@ impl Description<'_> {
         }
         if !self.signal.is_relayed(wanted) {
             let closed = LegState { description: None, described: true, held: false, closed: true };
-            self.set(index, relay, &closed, heed);
+            self.set(index, allocation, &closed, heed);
             return Grant::Refused;
         }
         if role == DescriptionRole::Answer && untouched_by == Some(out) {
             return Grant::Untouched;
         }
-        let Some(mut relay) = relay.or_else(|| self.open(index, refused, out)) else { return Grant::Refused };
-        if relay.unnamed == Some(out) {
-            self.relays.open_rest(&mut relay);
-            self.update(index, |media| media.relay = Some(relay));
+        let Some(mut allocation) = allocation.or_else(|| self.open(index, refused, out)) else { return Grant::Refused };
+        if allocation.unnamed == Some(out) {
+            self.allocations.open_rest(&mut allocation);
+            self.update(index, |media| media.allocation = Some(allocation));
         }
         if role == DescriptionRole::Offer {
             self.update(index, |media| media.untouched_by = None);
         }
         let description = Some(self.leg(wanted, share));
         let leg = LegState { description, described: true, held: wanted.held, closed: false };
-        self.set(index, Some(relay), &leg, heed);
-        self.expect(index, relay, wanted.transport);
-        Grant::Relayed { port: relay.ports[out] }
+        self.set(index, Some(allocation), &leg, heed);
+        self.expect(index, allocation, wanted.transport);
+        Grant::Relayed { port: allocation.ports[out] }
     }
 
     fn update(&mut self, index: usize, change: impl FnOnce(&mut MediaState)) {
@@ -112,32 +112,33 @@ impl Description<'_> {
     /// Ports for a line that has none, of which one side is `told`. Where there were
     /// none for a request, there are none for its retransmission, whatever was freed
     /// since.
-    fn open(&mut self, index: usize, refused: Option<RequestId>, told: Family) -> Option<Relay> {
+    fn open(&mut self, index: usize, refused: Option<RequestId>, told: Family) -> Option<Allocation> {
         let request = Some(self.signal.request_id());
         if refused == request {
             return None;
         }
         let charged_to = self.session.charged_to;
         let admitted = self.limits.admit_stream(charged_to);
-        let relay =
-            admitted.then(|| self.relays.open(self.now, Owner { media_index: index, ..self.owner }, told)).flatten();
-        if admitted && relay.is_none() {
+        let allocation = admitted
+            .then(|| self.allocations.open(self.now, Owner { media_index: index, ..self.owner }, told))
+            .flatten();
+        if admitted && allocation.is_none() {
             self.limits.release_stream(charged_to);
         }
         self.update(index, |media| {
-            media.relay = relay;
-            media.refused = if relay.is_none() { request } else { None };
+            media.allocation = allocation;
+            media.refused = if allocation.is_none() { request } else { None };
         });
-        relay
+        allocation
     }
 
     /// The sender's leg is this, if its description counts; else it is kept for
     /// when its dialog is the answered one.
-    fn set(&mut self, index: usize, relay: Option<Relay>, leg: &LegState, heed: Heed) {
+    fn set(&mut self, index: usize, allocation: Option<Allocation>, leg: &LegState, heed: Heed) {
         let repeated = heed != Heed::Outdated && self.session.remember(self.signal, self.tags, index, leg);
         if heed == Heed::Current
             && !repeated
-            && self.session.set_leg(self.relays, index, relay, self.signal.arrival, leg)
+            && self.session.set_leg(self.allocations, index, allocation, self.signal.arrival, leg)
         {
             self.session.touch(self.now);
         }
@@ -145,7 +146,7 @@ impl Description<'_> {
 
     /// Before the other party describes its leg, media may come from where its
     /// SIP is; of a forked offer, from the last two such places.
-    fn expect(&mut self, index: usize, relay: Relay, transport: Transport) {
+    fn expect(&mut self, index: usize, allocation: Allocation, transport: Transport) {
         let out = self.signal.arrival.other();
         let Some(leg) = self.session.media.get(index).map(|media| &media.legs[out]) else { return };
         let destination = Some(self.signal.destination.ip());
@@ -161,7 +162,7 @@ impl Description<'_> {
         let description =
             LegDescription { rtp: None, rtcp: None, acceptable: [destination, last], transport, budget: None };
         let leg = LegState { description: Some(description), ..*leg };
-        self.session.set_leg(self.relays, index, Some(relay), out, &leg);
+        self.session.set_leg(self.allocations, index, Some(allocation), out, &leg);
     }
 
     /// What a line says of its sender's leg.
@@ -213,7 +214,7 @@ impl Description<'_> {
     }
 
     fn relay_at(&self, to: SocketAddr) -> RelaySocket {
-        self.relays.socket_at(to, self.owner.call, self.owner.session)
+        self.allocations.socket_at(to, self.owner.call, self.owner.session)
     }
 }
 
@@ -221,9 +222,9 @@ impl Session {
     /// Sets one leg; whether that changed anything.
     fn set_leg(
         &mut self,
-        relays: &mut Relays,
+        allocations: &mut Allocations,
         index: usize,
-        relay: Option<Relay>,
+        allocation: Option<Allocation>,
         side: Family,
         leg: &LegState,
     ) -> bool {
@@ -231,7 +232,7 @@ impl Session {
         // A stream that leads to sockets of ours on both sides could be part of a
         // ring, in which a packet goes round for ever.
         let leads_back =
-            |side, leg: &LegState| leg.description.as_ref().is_some_and(|leg| relays.leads_back(side, leg));
+            |side, leg: &LegState| leg.description.as_ref().is_some_and(|leg| allocations.leads_back(side, leg));
         let mut to_nobody = None;
         if leads_back(side, leg) && leads_back(side.other(), &media.legs[side.other()]) {
             to_nobody = Some(LegState { description: leg.description.map(LegDescription::to_nobody), ..*leg });
@@ -242,20 +243,20 @@ impl Session {
             return false;
         }
         if before.description != leg.description
-            && let (Some(relay), Some(description)) = (relay, leg.description)
+            && let (Some(allocation), Some(description)) = (allocation, leg.description)
         {
-            relays.describe(relay, side, description);
+            allocations.describe(allocation, side, description);
         }
         *before = *leg;
         true
     }
 
     /// Sets the legs of one side; a line that is not named stays as it is.
-    pub fn set_legs(&mut self, relays: &mut Relays, side: Family, legs: Vec<Option<LegState>>) {
+    pub fn set_legs(&mut self, allocations: &mut Allocations, side: Family, legs: Vec<Option<LegState>>) {
         for (index, leg) in legs.into_iter().enumerate() {
-            let relay = self.media.get(index).and_then(|media| media.relay);
+            let allocation = self.media.get(index).and_then(|media| media.allocation);
             if let Some(leg) = leg {
-                self.set_leg(relays, index, relay, side, &leg);
+                self.set_leg(allocations, index, allocation, side, &leg);
             }
         }
     }

@@ -10,9 +10,9 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use self::dialog::{Dialog, MAX_DIALOGS, Reoffer};
+use super::allocations::Allocation;
 use super::command::LegDescription;
 use super::exchange::{Exchange, Order};
-use super::relays::Relay;
 use super::signal::{RequestId, Signal};
 use super::tags::{CallHash, MessageTags, Tag};
 use crate::config::Timeouts;
@@ -82,7 +82,7 @@ pub struct Session {
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub struct MediaState {
     /// Its sockets; `None`: it never needed or never got any.
-    pub relay: Option<Relay>,
+    pub allocation: Option<Allocation>,
     /// The side whose offer has an address of the other family already.
     pub untouched_by: Option<Family>,
     /// The request for which there were no ports.

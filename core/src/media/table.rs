@@ -5,11 +5,11 @@ use std::net::IpAddr;
 use std::ops::Bound;
 use std::time::Duration;
 
+use super::allocations::{Allocations, Owner};
 use super::command::{Command, End, SessionId};
 use super::describe::Description;
 use super::destination::{Destinations, Prefix};
 use super::limits::Limits;
-use super::relays::{Owner, Relays};
 use super::saved::{Saved, Unfit};
 use super::session::{HungUp, Session};
 use super::signal::{Refusal, Signal};
@@ -39,7 +39,7 @@ enum Failure {
 pub struct Table {
     sessions: BTreeMap<SessionId, Session>,
     tags: Tags,
-    relays: Relays,
+    allocations: Allocations,
     destinations: Destinations,
     limits: Limits,
     timeouts: Timeouts,
@@ -53,7 +53,7 @@ impl Table {
         Self {
             sessions: BTreeMap::new(),
             tags: Tags::new(config.key),
-            relays: Relays::new(config),
+            allocations: Allocations::new(config),
             destinations: Destinations::new(config),
             limits: Limits::new(config),
             timeouts: config.timeouts,
@@ -65,7 +65,7 @@ impl Table {
     /// What another process needs to go on with every session: after
     /// [`Table::open_all`], and when all commands have been carried out.
     pub fn save(&self) -> Saved {
-        let (set_aside, last_stream) = self.relays.save();
+        let (set_aside, last_stream) = self.allocations.save();
         Saved {
             key: self.tags.key(),
             over: self.tags.over(),
@@ -93,14 +93,14 @@ impl Table {
             if !session.is_sound() {
                 return Err(Unfit::TooLarge(id.0));
             }
-            for relay in session.media.iter().filter_map(|media| media.relay) {
-                if relay.stream.0 > saved.last_stream || !streams.insert(relay.stream) {
-                    return Err(Unfit::Stream(relay.stream.0));
+            for allocation in session.media.iter().filter_map(|media| media.allocation) {
+                if allocation.stream.0 > saved.last_stream || !streams.insert(allocation.stream) {
+                    return Err(Unfit::Stream(allocation.stream.0));
                 }
             }
             table.adopt(id, session.resumed(&config.timeouts))?;
         }
-        table.relays.resume(&saved.set_aside, saved.last_stream);
+        table.allocations.resume(&saved.set_aside, saved.last_stream);
         Ok(table)
     }
 
@@ -108,8 +108,8 @@ impl Table {
         session.tags.retain(|&tag| self.tags.insert(tag, id));
         let mut streams = 0;
         for (media_index, media) in session.media.iter().enumerate() {
-            let Some(relay) = media.relay else { continue };
-            self.relays.adopt(Owner { call: session.call, session: id, media_index }, relay)?;
+            let Some(allocation) = media.allocation else { continue };
+            self.allocations.adopt(Owner { call: session.call, session: id, media_index }, allocation)?;
             streams += 1;
         }
         self.limits.adopt(session.charged_to, streams);
@@ -143,15 +143,15 @@ impl Table {
             Some(wanted) => {
                 learn_tags(session, id, &tags, &mut self.tags);
                 let owner = Owner { call: session.call, session: id, media_index: 0 };
-                let (relays, limits, destinations) = (&mut self.relays, &mut self.limits, &self.destinations);
-                Description { now, signal, tags: &tags, owner, session, relays, limits, destinations }
+                let (allocations, limits, destinations) = (&mut self.allocations, &mut self.limits, &self.destinations);
+                Description { now, signal, tags: &tags, owner, session, allocations, limits, destinations }
                     .read(wanted, grants);
             }
             None => {}
         }
         // One that is refused ends no dialog that was there before.
         let is_re_invite = signal.is_refusal() && session.is_reoffer(signal);
-        if let Some(end) = advance(now, session, signal, &tags, &mut self.relays) {
+        if let Some(end) = advance(now, session, signal, &tags, &mut self.allocations) {
             if matches!(signal.method, Method::Bye | Method::Invite) && !is_re_invite {
                 session.callees().for_each(|(callee, last)| self.tags.note_over(now, callee, signal, last));
             }
@@ -180,21 +180,21 @@ impl Table {
 
     /// A port could not be opened, for this reason: whether its stream has another one.
     fn open_failed(&mut self, now: Duration, (family, port): (Family, u16), failure: Failure) -> bool {
-        let Some(owner) = self.relays.owner(family, port) else { return false };
+        let Some(owner) = self.allocations.owner(family, port) else { return false };
         let Some(session) = self.sessions.get_mut(&owner.session) else { return false };
         let Some(media) = session.media.get_mut(owner.media_index) else { return false };
-        let Some(relay) = media.relay else { return false };
-        media.relay = match failure {
-            Failure::PortTaken => self.relays.replace(now, owner, relay, family),
+        let Some(allocation) = media.allocation else { return false };
+        media.allocation = match failure {
+            Failure::PortTaken => self.allocations.replace(now, owner, allocation, family),
             Failure::NoSocket => {
-                self.relays.withdraw(now, relay);
+                self.allocations.withdraw(now, allocation);
                 None
             }
         };
-        if let Some(relay) = media.relay {
+        if let Some(allocation) = media.allocation {
             // Of one that has its first sockets the shell knows.
-            for (side, leg) in media.legs.iter().filter(|_| relay.unnamed.is_some()) {
-                leg.description.into_iter().for_each(|leg| self.relays.describe(relay, side, leg));
+            for (side, leg) in media.legs.iter().filter(|_| allocation.unnamed.is_some()) {
+                leg.description.into_iter().for_each(|leg| self.allocations.describe(allocation, side, leg));
             }
             return true;
         }
@@ -209,13 +209,13 @@ impl Table {
     /// Opens all sockets of a session: media came before a message named them all.
     pub fn open_rest(&mut self, session: SessionId) {
         if let Some(session) = self.sessions.get_mut(&session) {
-            open_rest(session, &mut self.relays);
+            open_rest(session, &mut self.allocations);
         }
     }
 
     /// The same of all sessions, to be told to another process.
     pub fn open_all(&mut self) {
-        self.sessions.values_mut().for_each(|session| open_rest(session, &mut self.relays));
+        self.sessions.values_mut().for_each(|session| open_rest(session, &mut self.allocations));
     }
 
     /// When a packet of a session last came: the answer to [`Command::Query`].
@@ -252,13 +252,13 @@ impl Table {
                 continue;
             };
             let silence = now.saturating_sub(session.silent_since());
-            let mute = session.media.iter().all(|media| media.relay.is_none());
+            let mute = session.media.iter().all(|media| media.allocation.is_none());
             if mute || session.open_queries >= MAX_QUERIES {
                 self.end(now, id, End::Silence(silence));
                 continue;
             }
             session.open_queries = session.open_queries.saturating_add(1);
-            self.relays.push(Command::Query { session: id });
+            self.allocations.push(Command::Query { session: id });
             set_deadline(id, session, now.saturating_add(QUERY), &mut self.deadlines);
         }
     }
@@ -270,12 +270,12 @@ impl Table {
 
     /// The next thing to do.
     pub fn next_command(&mut self) -> Option<Command> {
-        self.relays.next_command()
+        self.allocations.next_command()
     }
 
     /// Who has the media ports. Takes a look at every session.
     pub fn usage(&self, now: Duration) -> Usage {
-        let mut usage = self.relays.usage();
+        let mut usage = self.allocations.usage();
         self.sessions.values().for_each(|session| usage.count(now, session));
         usage
     }
@@ -300,7 +300,7 @@ impl Table {
 
     /// How many port pairs are in use on a side.
     pub fn ports_in_use(&self, family: Family) -> usize {
-        self.relays.in_use(family)
+        self.allocations.in_use(family)
     }
 
     /// Ends all sessions: the process ends.
@@ -347,7 +347,7 @@ impl Table {
     ) -> Result<SessionId, Refusal> {
         let needed = wanted.iter().take(MAX_STREAMS).filter(|wanted| signal.is_relayed(wanted)).count();
         let charged_to = self.limits.admit(self.sessions.len(), signal.asked_by, needed)?;
-        if self.relays.available(now) < needed {
+        if self.allocations.available(now) < needed {
             self.limits.release(charged_to, 0);
             return Err(Refusal::NoPorts);
         }
@@ -367,15 +367,19 @@ impl Table {
         for tag in &session.tags {
             self.tags.remove(*tag);
         }
-        let relays = session.media.iter().filter_map(|media| media.relay);
-        self.limits.release(session.charged_to, relays.clone().count());
-        relays.for_each(|relay| self.relays.give_back(now, relay));
-        self.relays.push(Command::Close { session: id, obituary: Box::new(session.obituary(now, end)) });
+        let allocations = session.media.iter().filter_map(|media| media.allocation);
+        self.limits.release(session.charged_to, allocations.clone().count());
+        allocations.for_each(|allocation| self.allocations.give_back(now, allocation));
+        self.allocations.push(Command::Close { session: id, obituary: Box::new(session.obituary(now, end)) });
     }
 }
 
-fn open_rest(session: &mut Session, relays: &mut Relays) {
-    session.media.iter_mut().filter_map(|media| media.relay.as_mut()).for_each(|relay| relays.open_rest(relay));
+fn open_rest(session: &mut Session, allocations: &mut Allocations) {
+    for media in &mut session.media {
+        if let Some(allocation) = &mut media.allocation {
+            allocations.open_rest(allocation);
+        }
+    }
 }
 
 /// Lets the tags of a message with a description find its session.
@@ -397,7 +401,7 @@ fn advance(
     session: &mut Session,
     signal: &Signal<'_>,
     tags: &MessageTags,
-    relays: &mut Relays,
+    allocations: &mut Allocations,
 ) -> Option<End> {
     match (signal.method, signal.status) {
         (Method::Invite, None) => session.on_invite(now, signal),
@@ -405,14 +409,14 @@ fn advance(
             HungUp::Last => return Some(End::Bye(signal.arrival)),
             HungUp::Next(legs) => {
                 let callee = session.caller.other();
-                session.set_legs(relays, callee, legs);
+                session.set_legs(allocations, callee, legs);
             }
             HungUp::Other => {}
         },
         (Method::Invite, Some(100..=199)) => session.on_provisional(now, signal, tags),
         (Method::Invite, Some(200..=299)) => {
             if let Some(legs) = session.on_success(now, signal, tags) {
-                session.set_legs(relays, signal.arrival, legs);
+                session.set_legs(allocations, signal.arrival, legs);
             }
         }
         (Method::Update | Method::Prack, Some(200..=299)) => {
@@ -425,7 +429,7 @@ fn advance(
         (Method::Invite | Method::Update | Method::Prack, Some(status @ 300..)) => {
             for (side, legs) in session.roll_back(signal, tags).iter() {
                 let legs = legs.iter().flatten().copied().map(Some).collect();
-                session.set_legs(relays, side, legs);
+                session.set_legs(allocations, side, legs);
             }
             if signal.method == Method::Invite && session.on_failure(signal) {
                 return Some(End::Failed(status));

@@ -34,7 +34,7 @@ impl Session {
         } else {
             CallState::Trying
         };
-        let relays = self.media.iter().filter_map(|media| media.relay);
+        let allocations = self.media.iter().filter_map(|media| media.allocation);
         CallView {
             session,
             call_id: self.call_id.clone(),
@@ -43,7 +43,9 @@ impl Session {
             state,
             age: now.saturating_sub(self.began),
             wishes: PerFamily::from_fn(|side| self.wish(side)),
-            streams: relays.map(|relay| StreamView { stream: relay.stream, ports: relay.ports }).collect(),
+            streams: allocations
+                .map(|allocation| StreamView { stream: allocation.stream, ports: allocation.ports })
+                .collect(),
         }
     }
 
@@ -71,7 +73,7 @@ impl Session {
     pub fn is_quiet(&self) -> bool {
         let live = |media: &&MediaState| {
             let legs = || media.legs.iter().map(|(_, leg)| leg);
-            media.relay.is_some() && legs().any(|leg| leg.described) && !legs().any(|leg| leg.closed)
+            media.allocation.is_some() && legs().any(|leg| leg.described) && !legs().any(|leg| leg.closed)
         };
         self.media.iter().filter(live).all(|media| media.legs.iter().any(|(_, leg)| leg.held))
     }
