@@ -106,7 +106,9 @@ impl Description<'_> {
     }
 
     fn update(&mut self, index: usize, change: impl FnOnce(&mut MediaState)) {
-        self.session.media.get_mut(index).map(change);
+        if let Some(media) = self.session.media.get_mut(index) {
+            change(media);
+        }
     }
 
     /// Ports for a line that has none, of which one side is `told`. Where there were

@@ -194,7 +194,9 @@ impl Table {
         if let Some(allocation) = media.allocation {
             // Of one that has its first sockets the shell knows.
             for (side, leg) in media.legs.iter().filter(|_| allocation.unnamed.is_some()) {
-                leg.description.into_iter().for_each(|leg| self.allocations.describe(allocation, side, leg));
+                if let Some(description) = leg.description {
+                    self.allocations.describe(allocation, side, description);
+                }
             }
             return true;
         }
