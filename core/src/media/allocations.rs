@@ -43,10 +43,10 @@ pub struct Owner {
 /// After how many ports in a row that another program has no more are tried, as each
 /// costs time in which other calls wait. Where nine of ten are another's, one call in
 /// a thousand finds none of the tenth.
-const MOST_FAILURES: u8 = 64;
+const MAX_FAILURES: u8 = 64;
 
 /// For how long no port is asked for then.
-const SHUT: Duration = Duration::from_secs(1);
+const SHUT_PERIOD: Duration = Duration::from_secs(1);
 
 /// The ports of both families, and the commands that are not carried out yet.
 #[derive(Debug)]
@@ -167,8 +167,8 @@ impl Allocations {
         self.owners[family].remove(&port);
         self.pools[family].taken(now, port);
         self.failures = self.failures.saturating_add(1);
-        if self.failures >= MOST_FAILURES {
-            self.shut_until = now.saturating_add(SHUT);
+        if self.failures >= MAX_FAILURES {
+            self.shut_until = now.saturating_add(SHUT_PERIOD);
         }
         let another = if now < self.shut_until { None } else { self.pools[family].take(now) };
         let Some(another) = another else {
@@ -189,7 +189,7 @@ impl Allocations {
     /// No port can be opened at all: this stream loses its own, and none is asked for
     /// a while.
     pub fn withdraw(&mut self, now: Duration, allocation: Allocation) {
-        self.shut_until = now.saturating_add(SHUT);
+        self.shut_until = now.saturating_add(SHUT_PERIOD);
         self.close(now, allocation);
     }
 

@@ -33,7 +33,7 @@ const MAX_TAGS: usize = 32;
 const MAX_CALL_ID: usize = 256;
 
 /// How long an INVITE may go without any answer (RFC 3261 §17.1.1: timer B is 32 s).
-const TRYING: Duration = Duration::from_secs(40);
+const TRYING_TIMEOUT: Duration = Duration::from_secs(40);
 
 /// One session.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -322,13 +322,13 @@ impl Session {
     /// When silence ends it, if no packet came since.
     pub fn expires(&self, timeouts: &Timeouts) -> Duration {
         let wait = if self.is_doubtful() {
-            TRYING
+            TRYING_TIMEOUT
         } else if self.answered.is_some() {
             if self.is_quiet() { timeouts.hold } else { timeouts.rtp }
         } else if self.ringing {
             timeouts.ringing
         } else {
-            TRYING
+            TRYING_TIMEOUT
         };
         self.silent_since().saturating_add(wait)
     }

@@ -22,7 +22,7 @@ use crate::sip::method::Method;
 use crate::streams::{Grant, MAX_STREAMS, Wanted};
 
 /// How long the shell may take to say when a session was last heard.
-const QUERY: Duration = Duration::from_secs(10);
+const QUERY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How many questions in a row may stay without an answer.
 const MAX_QUERIES: u8 = 3;
@@ -261,7 +261,7 @@ impl Table {
             }
             session.open_queries = session.open_queries.saturating_add(1);
             self.allocations.push(Command::Query { session: id });
-            set_deadline(id, session, now.saturating_add(QUERY), &mut self.deadlines);
+            set_deadline(id, session, now.saturating_add(QUERY_TIMEOUT), &mut self.deadlines);
         }
     }
 
