@@ -6,19 +6,21 @@
 //! receive and send on connected sockets: what the kernel takes. They take turns,
 //! as a machine is never alone; the medians are told, and the ratio is what can be
 //! compared. Two threads of the relay are beside two bare ones that have nothing in
-//! common: where they got in each other's way the ratio would be worse. That the relay allocates nothing for a packet is asserted.
+//! common: where they got in each other's way the ratio would be worse. That the relay
+//! allocates nothing for a packet is asserted.
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 
+mod counting;
 mod parties;
 
-use std::alloc::{GlobalAlloc, Layout, System};
 use std::net::UdpSocket;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use counting::allocations;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use parties::{LOOPBACK, Pair, Party, processor_time, relay, talk};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -30,29 +32,6 @@ const STREAMS: u16 = 600;
 const PACKETS: u64 = STREAMS as u64 * 2 * 50;
 /// Rounds of each contender.
 const ROUNDS: usize = 25;
-
-/// Counts allocations of the whole process.
-struct Counting;
-
-static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
-
-#[allow(unsafe_code, reason = "it only counts, and leaves the work to the system's allocator")]
-// SAFETY: every call is passed on as it came.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
-        // SAFETY: the caller keeps the contract of `alloc`.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: the caller keeps the contract of `dealloc`.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
 
 /// Receives and sends, and does nothing else: so many threads, which have nothing in
 /// common, with the names that begin so.
@@ -121,9 +100,9 @@ impl Contender {
     }
 
     fn round(&mut self) {
-        let (before, allocations) = (self.threads.map(processor_time), ALLOCATIONS.load(Ordering::Relaxed));
+        let (before, allocations_before) = (self.threads.map(processor_time), allocations());
         talk(&self.pairs, PACKETS);
-        let allocated = ALLOCATIONS.load(Ordering::Relaxed) - allocations;
+        let allocated = allocations() - allocations_before;
         // The look at a silence may let its list grow, once a thread.
         assert!(allocated <= 2, "{allocated} allocations for {PACKETS} packets");
         let [first, second] = self.threads.map(processor_time);

@@ -34,7 +34,7 @@ use crate::process::{Detached, PidFileError, UserError};
 use crate::relay::Notice;
 use crate::resolver::{Answer, Resolver};
 use crate::service::ServiceManager;
-use crate::signalling::{Fault, Signalling};
+use crate::signalling::{Signalling, ThreadError};
 use crate::socket::BindError;
 use crate::status::gather::{Asking, Gatherer};
 use crate::status::{Snapshot, text};
@@ -59,7 +59,7 @@ pub enum DaemonError {
     Bind(#[from] BindError),
     /// A SIP thread cannot go on.
     #[error(transparent)]
-    Signalling(#[from] Fault),
+    Signalling(#[from] ThreadError),
     /// There is no control socket where one was asked for.
     #[error(transparent)]
     Control(#[from] ControlError),
@@ -178,7 +178,7 @@ async fn next<T>(requests: &mut Option<Receiver<T>>) -> Option<T> {
 struct Incoming {
     notices: UnboundedReceiver<Notice>,
     answers: UnboundedReceiver<Answer>,
-    faults: UnboundedReceiver<Fault>,
+    faults: UnboundedReceiver<ThreadError>,
     /// None without a control socket.
     requests: Option<Receiver<Request>>,
     /// Processes that are ready to take over, or why one is not.

@@ -11,8 +11,8 @@ mod figures;
 mod handover;
 mod key;
 mod leg;
-mod line;
 mod order;
+mod peer_socket;
 mod relayed;
 mod slab;
 mod sockets;
@@ -53,7 +53,7 @@ use crate::socket::SocketOptions;
 use crate::task;
 
 /// More threads than this have never been worth it for one proxy.
-const MOST_THREADS: usize = 8;
+const MAX_THREADS: usize = 8;
 
 /// What the relay threads tell.
 #[derive(Debug)]
@@ -95,9 +95,9 @@ pub struct Relay {
     /// The thread of each session, and its streams.
     sessions: HashMap<SessionId, Placement, Hashing>,
     /// Where each stream is.
-    streams: HashMap<StreamId, Place, Hashing>,
+    streams: HashMap<StreamId, StreamPlace, Hashing>,
     /// Streams of which no thread was told yet.
-    beginning: Vec<(Place, Box<Relayed>)>,
+    beginning: Vec<(StreamPlace, Box<Relayed>)>,
     /// Sessions whose [`Notice::Ended`] is still under way.
     ending: usize,
 }
@@ -110,10 +110,10 @@ struct Placement {
 
 /// Where a stream is.
 #[derive(Clone, Copy, Debug)]
-struct Place {
+struct StreamPlace {
     session: SessionId,
-    /// Its thread.
-    at: usize,
+    /// The number of its thread.
+    thread: usize,
     /// What that knows it by.
     key: Key,
 }
@@ -133,20 +133,20 @@ struct Thread {
     handle: Option<JoinHandle<()>>,
 }
 
-/// The file number from which on no lines are made, where a process may have so many
+/// The file number from which on no peer sockets are made, where a process may have so many
 /// files: three quarters of them; the rest is for the sockets that calls need. The
 /// kernel gives the lowest free number, so a number shows how many files are open.
-pub fn line_files(limit: u64) -> u64 {
+pub fn first_reserved_file(limit: u64) -> u64 {
     limit / 4 * 3
 }
 
 fn most_files() -> u64 {
-    getrlimit(Resource::Nofile).current.map_or(u64::MAX, line_files)
+    getrlimit(Resource::Nofile).current.map_or(u64::MAX, first_reserved_file)
 }
 
 /// How many threads do for this machine: one for each core, at most eight.
 pub fn usual_threads() -> usize {
-    thread::available_parallelism().map_or(1, NonZeroUsize::get).min(MOST_THREADS)
+    thread::available_parallelism().map_or(1, NonZeroUsize::get).min(MAX_THREADS)
 }
 
 impl Relay {
@@ -172,8 +172,8 @@ impl Relay {
 
     /// Gives a stream the sockets of its other side.
     pub fn open_rest(&mut self, stream: StreamId, side: Family, sockets: OpenPair) {
-        if let Some(&Place { at, key, .. }) = self.streams.get(&stream) {
-            self.order(at, Order::OpenRest { key, side, sockets });
+        if let Some(&StreamPlace { thread, key, .. }) = self.streams.get(&stream) {
+            self.order(thread, Order::OpenRest { key, side, sockets });
         }
     }
 
@@ -184,20 +184,20 @@ impl Relay {
     }
 
     /// Finds a place for a stream, on the thread of its session.
-    fn place(&mut self, session: SessionId, stream: StreamId) -> Place {
+    fn place(&mut self, session: SessionId, stream: StreamId) -> StreamPlace {
         let placement = self.placement(session);
         placement.streams.push(stream);
-        let at = placement.thread;
-        let key = self.threads.get_mut(at).map(Thread::take_key).unwrap_or_default();
-        let place = Place { session, at, key };
+        let thread = placement.thread;
+        let key = self.threads.get_mut(thread).map(Thread::take_key).unwrap_or_default();
+        let place = StreamPlace { session, thread, key };
         self.streams.insert(stream, place);
         place
     }
 
     /// Gives up the place of a stream.
-    fn leave(&mut self, stream: StreamId) -> Option<Place> {
+    fn give_up_place(&mut self, stream: StreamId) -> Option<StreamPlace> {
         let place = self.streams.remove(&stream)?;
-        if let Some(thread) = self.threads.get_mut(place.at) {
+        if let Some(thread) = self.threads.get_mut(place.thread) {
             thread.give_back_key(place.key);
         }
         Some(place)
@@ -217,31 +217,31 @@ impl Relay {
     pub fn describe(&mut self, stream: StreamId, side: Family, leg: LegDescription) {
         if let Some((_, relayed)) = self.beginning.iter_mut().rev().find(|(_, relayed)| relayed.id == stream) {
             relayed.stream.describe(side, leg);
-        } else if let Some(&Place { at, key, .. }) = self.streams.get(&stream) {
-            self.order(at, Order::Describe { key, side, leg });
+        } else if let Some(&StreamPlace { thread, key, .. }) = self.streams.get(&stream) {
+            self.order(thread, Order::Describe { key, side, leg });
         }
     }
 
     /// Asks when a packet of a session last came: [`Notice::Heard`].
     pub fn query(&mut self, session: SessionId) {
-        let at = self.sessions.get(&session).map_or(0, |placement| placement.thread);
-        self.order(at, Order::Query { session });
+        let thread = self.sessions.get(&session).map_or(0, |placement| placement.thread);
+        self.order(thread, Order::Query { session });
     }
 
     /// Ends one stream; what it counted is kept for the end of its session.
     pub fn close_stream(&mut self, stream: StreamId) {
-        let Some(Place { session, at, key }) = self.leave(stream) else { return };
+        let Some(StreamPlace { session, thread, key }) = self.give_up_place(stream) else { return };
         if let Some(placement) = self.sessions.get_mut(&session) {
             placement.streams.retain(|&other| other != stream);
         }
-        self.order(at, Order::CloseStream { key });
+        self.order(thread, Order::CloseStream { key });
     }
 
     /// Ends all streams of a session: [`Notice::Ended`].
     pub fn close(&mut self, session: SessionId, obituary: Box<Obituary>) {
         let placement = self.sessions.remove(&session).unwrap_or(Placement { thread: 0, streams: Vec::new() });
         for &stream in &placement.streams {
-            self.leave(stream);
+            self.give_up_place(stream);
         }
         self.ending = self.ending.saturating_add(1);
         self.order(placement.thread, Order::Close { session, obituary });
@@ -260,7 +260,7 @@ impl Relay {
         self.sessions.clear();
         let streams: Vec<_> = self.streams.keys().copied().collect();
         for stream in streams {
-            self.leave(stream);
+            self.give_up_place(stream);
         }
         self.ask_all(Order::Detach)
     }
@@ -268,16 +268,16 @@ impl Relay {
     /// Relays a session that was given out. To be followed by [`Relay::wake`].
     pub fn attach(&mut self, session: DetachedSession) {
         let SessionState { session: id, streams, .. } = &session.state;
-        let at = self.placement(*id).thread;
+        let thread = self.placement(*id).thread;
         let keys = streams.iter().map(|stream| self.place(*id, stream.id).key).collect();
-        self.order(at, Order::Attach(Box::new(session), keys));
+        self.order(thread, Order::Attach(Box::new(session), keys));
     }
 
     /// Gives all threads an order at once, and the end where their answers come out.
     fn ask_all<T>(&mut self, order: impl Fn(Answer<T>) -> Order) -> UnboundedReceiver<Vec<T>> {
         let (answers, given) = unbounded_channel();
-        for at in 0..self.threads.len() {
-            self.order(at, order(Answer(answers.clone())));
+        for thread in 0..self.threads.len() {
+            self.order(thread, order(Answer(answers.clone())));
         }
         self.wake();
         given
@@ -314,7 +314,9 @@ impl Relay {
         self.begin();
         for thread in self.threads.iter_mut().filter(|thread| thread.unread) {
             thread.unread = false;
-            thread.orderer.iter().for_each(Orderer::wake);
+            if let Some(orderer) = &thread.orderer {
+                orderer.wake();
+            }
         }
     }
 
@@ -322,16 +324,16 @@ impl Relay {
     /// does, or whatever else there is to do. One that comes before the order makes the
     /// thread look for it again.
     fn begin(&mut self) {
-        for (Place { at, key, .. }, relayed) in self.beginning.drain(..) {
-            let Some(thread) = self.threads.get_mut(at) else { continue };
+        for (StreamPlace { thread, key, .. }, relayed) in self.beginning.drain(..) {
+            let Some(thread) = self.threads.get_mut(thread) else { continue };
             SocketKey::open(key).for_each(|socket| relayed.watch(socket, &thread.epoll));
             thread.send(Order::Open(key, relayed));
         }
     }
 
-    fn order(&mut self, at: usize, order: Order) {
+    fn order(&mut self, thread: usize, order: Order) {
         self.begin();
-        if let Some(thread) = self.threads.get_mut(at) {
+        if let Some(thread) = self.threads.get_mut(thread) {
             thread.unread |= thread.send(order);
         }
     }

@@ -21,10 +21,10 @@ mod batch;
 mod counters;
 mod endings;
 mod large;
-mod lines;
 mod links;
 mod local;
 mod missing;
+mod peer_sockets;
 mod registrations;
 mod shared;
 mod sockets;
@@ -47,9 +47,9 @@ use tracing::warn;
 
 use self::counters::{Counters, LastHeard};
 pub use self::counters::{Figures, Heard};
-pub use self::lines::MOST_LINES;
 use self::local::Local;
 use self::missing::Missing;
+pub use self::peer_sockets::MAX_PEER_SOCKETS;
 use self::shared::Shared;
 pub use self::sockets::{BoundSockets, SipSocket};
 pub use self::trouble::{Trouble, call_id, start_line};
@@ -67,7 +67,7 @@ use crate::socket::{BindError, SocketOptions};
 use crate::task;
 
 /// More threads than this would wait for each other more than they help.
-const MOST_THREADS: usize = 4;
+const MAX_THREADS: usize = 4;
 
 /// Media sockets that each SIP thread keeps in stock, at the most.
 pub const IN_STOCK: usize = 4 * worker::STOCK;
@@ -86,7 +86,7 @@ impl Output {
     /// prints in the order of arrival.
     pub fn threads(self) -> usize {
         match self {
-            Self::Network => thread::available_parallelism().map_or(1, NonZeroUsize::get).min(MOST_THREADS),
+            Self::Network => thread::available_parallelism().map_or(1, NonZeroUsize::get).min(MAX_THREADS),
             Self::Paper => 1,
         }
     }
@@ -112,7 +112,7 @@ pub struct Parts {
 /// Why a SIP thread cannot go on.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot {what}: {error}")]
-pub struct Fault {
+pub struct ThreadError {
     /// What was to be done.
     pub what: &'static str,
     /// What the system says.
@@ -153,7 +153,7 @@ impl Signalling {
     ///
     /// # Errors
     /// Where the system refuses threads and the like.
-    pub fn start(parts: Parts) -> io::Result<(Self, UnboundedReceiver<Fault>)> {
+    pub fn start(parts: Parts) -> io::Result<(Self, UnboundedReceiver<ThreadError>)> {
         let Parts { config, clock, options, relay, output, observer } = parts;
         let (faults, told) = unbounded_channel();
         let shared = Arc::new(Shared::new(&config, options, relay));
@@ -176,7 +176,7 @@ impl Signalling {
         number: usize,
         output: Output,
         observer: Option<Observer>,
-        faults: UnboundedSender<Fault>,
+        faults: UnboundedSender<ThreadError>,
     ) -> io::Result<Thread> {
         let counters = Arc::new(Counters::default());
         let (orderer, orders) = orders::channel()?;
@@ -285,13 +285,13 @@ impl Signalling {
         self.connect();
     }
 
-    /// Lets the threads have lines to uplinks and phones as they are now.
+    /// Lets the threads have sockets for uplinks and phones as they are now.
     fn connect(&self) {
         if self.released {
             return;
         }
         for (number, thread) in self.threads.iter().take(self.serving).enumerate() {
-            thread.order(Order::Connect(lines::wanted(&self.directory, number, self.serving)));
+            thread.order(Order::Connect(peer_sockets::wanted(&self.directory, number, self.serving)));
         }
     }
 
@@ -300,7 +300,7 @@ impl Signalling {
         self.released = false;
         self.serving = self.serving.max(sets.iter().filter(|set| !set.is_empty()).count());
         for (thread, set) in self.threads.iter().zip(sets) {
-            // Not woken before there are lines, too.
+            // Not woken before it is told its peers, too.
             thread.note(Order::Serve(set));
         }
         self.connect();
@@ -337,7 +337,7 @@ impl Signalling {
     /// again what could not be connected, and tells what was held back from the log.
     pub fn every_minute(&mut self) {
         self.look_around();
-        if !lines::wanted(&self.directory, 0, 1).is_empty() {
+        if !peer_sockets::wanted(&self.directory, 0, 1).is_empty() {
             self.connect();
         }
         self.log_held_back();
@@ -434,7 +434,7 @@ impl Signalling {
         self.heard.phone(index)
     }
 
-    /// When a side's uplink was last heard, likewise.
+    /// When a side's uplink was last heard; in seconds since the start of the daemon.
     pub fn uplink_heard(&self, side: Family) -> Option<Duration> {
         self.heard.uplink(side)
     }
@@ -464,7 +464,9 @@ impl Drop for Signalling {
 impl Thread {
     fn order(&self, order: Order) {
         self.note(order);
-        self.orderer.iter().for_each(Orderer::wake);
+        if let Some(orderer) = &self.orderer {
+            orderer.wake();
+        }
     }
 
     /// An order that is carried out with the next one.

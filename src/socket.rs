@@ -95,7 +95,7 @@ const NOWHERE: u16 = 9;
 
 /// Lets what comes from the peer of a connected socket go to the open socket again.
 /// What came before still waits here.
-pub fn hang_up(connected: &UdpSocket, local: IpAddr) {
+pub fn disconnect(connected: &UdpSocket, local: IpAddr) {
     // It fails where there is no way to ourselves; then the last packets are lost. To
     // be open again is not to be had: in IPv6 Linux keeps the address of the peer as a
     // filter (connect(2) with AF_UNSPEC).

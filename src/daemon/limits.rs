@@ -5,8 +5,8 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tracing::warn;
 
 use crate::config::Config;
-use crate::relay::line_files;
-use crate::signalling::{IN_STOCK, MOST_LINES, Output};
+use crate::relay::first_reserved_file;
+use crate::signalling::{IN_STOCK, MAX_PEER_SOCKETS, Output};
 
 /// File descriptors beside the sockets: standard streams, epoll, eventfds,
 /// signals, log, and name look-ups.
@@ -15,24 +15,24 @@ const BESIDE: u64 = 64;
 /// Of a stream: RTP and RTCP on each side.
 const OF_A_STREAM: u64 = 4;
 
-/// The same with a line on each side, which it has as long as there are files below
-/// [`line_files`].
-const WITH_LINES: u64 = 6;
+/// Of a stream with a peer socket on each side, which it has as long as there are files
+/// below [`first_reserved_file`].
+const WITH_PEER_SOCKETS: u64 = 6;
 
 /// How many file descriptors a configuration can come to need: so many that
 /// [`streams`] are as many as there are port pairs.
 fn files_needed(config: &Config, threads: usize) -> u64 {
-    let with_lines = u64::from(config.rtp_ports.pairs()).saturating_mul(WITH_LINES);
+    let with_peer_sockets = u64::from(config.rtp_ports.pairs()).saturating_mul(WITH_PEER_SOCKETS);
     // 3/4 of the limit are for six files each, 1/4 for four: 3/16 of a stream for each
     // file, and nothing is lost by rounding.
-    with_lines.saturating_add(files_beside(config, threads)).saturating_mul(16).div_ceil(18).saturating_add(16)
+    with_peer_sockets.saturating_add(files_beside(config, threads)).saturating_mul(16).div_ceil(18).saturating_add(16)
 }
 
 /// How many of them are not for streams: on each of so many SIP threads one for each
-/// fake and those in stock, the lines to uplinks and phones, and some more.
+/// fake and those in stock, the peer sockets of uplinks and phones, and some more.
 fn files_beside(config: &Config, threads: usize) -> u64 {
     let of_a_thread = config.maps.len().saturating_add(IN_STOCK);
-    let of_sip = of_a_thread.saturating_mul(threads).saturating_add(MOST_LINES);
+    let of_sip = of_a_thread.saturating_mul(threads).saturating_add(MAX_PEER_SOCKETS);
     u64::try_from(of_sip).unwrap_or(u64::MAX).saturating_add(BESIDE)
 }
 
@@ -53,12 +53,12 @@ pub(super) fn raise_files(config: &Config) -> Option<usize> {
     }
 }
 
-/// How many streams there are files for, also where those that came first have lines:
+/// How many streams there are files for, also where those that came first have peer sockets:
 /// whoever asks for the status, and a process that takes over, find some left.
 fn streams(config: &Config, limit: u64, threads: usize) -> u64 {
-    let shared = line_files(limit);
-    let with_lines = shared.saturating_sub(files_beside(config, threads)) / WITH_LINES;
-    with_lines.saturating_add(limit.saturating_sub(shared) / OF_A_STREAM).max(1)
+    let shared = first_reserved_file(limit);
+    let with_peer_sockets = shared.saturating_sub(files_beside(config, threads)) / WITH_PEER_SOCKETS;
+    with_peer_sockets.saturating_add(limit.saturating_sub(shared) / OF_A_STREAM).max(1)
 }
 
 /// What to say about the limit of open files that a start would have.

@@ -14,7 +14,7 @@ use crate::family::Family;
 use crate::media::command::{End, Obituary};
 
 /// As much of a Call-ID as anybody reads.
-const CALL_ID: usize = 128;
+const MAX_CALL_ID: usize = 128;
 
 /// A session that has ended.
 #[derive(Clone, Debug, PartialEq)]
@@ -40,7 +40,7 @@ impl Ending {
             answered,
             from_caller = %Heard(Leg::of(self, *caller)),
             from_callee = %Heard(Leg::of(self, callee)),
-            call_id = %Escaped(call_id, CALL_ID),
+            call_id = %Escaped(call_id, MAX_CALL_ID),
             "call ended: {}", Ended { end: *end, caller: *caller }
         );
     }

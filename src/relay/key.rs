@@ -14,27 +14,35 @@ pub(super) struct SocketKey {
     pub(super) stream: Key,
     pub(super) side: Family,
     pub(super) component: Component,
-    /// The line of RTP, not the open socket.
-    pub(super) line: bool,
+    pub(super) way: Way,
+}
+
+/// Which of the sockets at a port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Way {
+    /// The one that everybody can send to.
+    Open,
+    /// The one that is connected to the party of RTP.
+    Peer,
 }
 
 impl SocketKey {
     /// The four open sockets of a stream.
     pub(super) fn open(stream: Key) -> impl Iterator<Item = Self> {
-        let of = move |side| Component::BOTH.map(|component| Self { stream, side, component, line: false });
+        let of = move |side| Component::BOTH.map(|component| Self { stream, side, component, way: Way::Open });
         Family::BOTH.into_iter().flat_map(of)
     }
 
-    /// The line on this side.
-    pub(super) fn line(stream: Key, side: Family) -> Self {
-        Self { stream, side, component: Component::Rtp, line: true }
+    /// The peer socket on this side.
+    pub(super) fn peer(stream: Key, side: Family) -> Self {
+        Self { stream, side, component: Component::Rtp, way: Way::Peer }
     }
 
-    /// The 64 bits that epoll keeps for us: generation, place (29 bits), line, side, component.
+    /// The 64 bits that epoll keeps for us: generation, place (29 bits), way, side, component.
     pub(super) fn datum(self) -> u64 {
         let side = u64::from(self.side == Family::V6);
         let component = u64::from(self.component == Component::Rtcp);
-        let socket = u64::from(self.line) << 2 | side << 1 | component;
+        let socket = u64::from(self.way == Way::Peer) << 2 | side << 1 | component;
         u64::from(self.stream.generation) << 32 | u64::from(self.stream.index) << 3 | socket
     }
 
@@ -47,7 +55,7 @@ impl SocketKey {
             },
             side: if datum & 2 == 0 { Family::V4 } else { Family::V6 },
             component: if datum & 1 == 0 { Component::Rtp } else { Component::Rtcp },
-            line: datum & 4 != 0,
+            way: if datum & 4 == 0 { Way::Open } else { Way::Peer },
         }
     }
 }
@@ -61,8 +69,8 @@ mod tests {
         for generation in [0, 1, u32::MAX] {
             for index in [0, 1, 0x1fff_fffe] {
                 let stream = Key { index, generation };
-                let lines = Family::BOTH.map(|side| SocketKey::line(stream, side));
-                for key in SocketKey::open(stream).chain(lines) {
+                let peers = Family::BOTH.map(|side| SocketKey::peer(stream, side));
+                for key in SocketKey::open(stream).chain(peers) {
                     assert_eq!(SocketKey::from_datum(key.datum()), key);
                     assert_ne!(key.datum(), WAKE);
                 }

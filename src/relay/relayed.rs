@@ -10,7 +10,7 @@ use tracing::error;
 
 use super::figures::{Failures, StreamFigures};
 use super::handover::StreamState;
-use super::key::SocketKey;
+use super::key::{SocketKey, Way};
 use super::slab::Key;
 use super::sockets::StreamSockets;
 use super::tap::{Passage, Tap};
@@ -23,12 +23,12 @@ use crate::socket::SocketOptions;
 use crate::socket::icmp::ErrorReader;
 
 /// ICMP errors read from a socket before the others get their turn again.
-const ERRORS: usize = 16;
+const MAX_ERRORS: usize = 16;
 /// Packets taken off a socket at once where one takes the place of another; it
 /// rarely has more than one or two.
-const WAITING: usize = 64;
-/// How often a line is made anew for one packet, before it is given up for now.
-const CHANGES: usize = 3;
+const MAX_WAITING: usize = 64;
+/// How often a peer socket is made anew for one packet, before it is given up for now.
+const MAX_CHANGES: usize = 3;
 
 /// What a thread has for all its streams.
 #[derive(Debug)]
@@ -81,8 +81,11 @@ impl Relayed {
     /// Relays one packet of a socket, if one waits.
     pub(super) fn packet(&mut self, now: Duration, key: SocketKey, around: &mut Around) {
         let from = self.carry(now, key, around);
-        // What comes by a line is from its party, and changes nothing.
-        if key.component == Component::Rtp && from.is_some() && (!key.line || from != self.sockets.party(key.side)) {
+        // What comes by a peer socket is from its party, and changes nothing.
+        if key.component == Component::Rtp
+            && from.is_some()
+            && (key.way == Way::Open || from != self.sockets.party(key.side))
+        {
             self.settle(now, key, around);
         }
     }
@@ -90,12 +93,12 @@ impl Relayed {
     /// Takes one packet off a socket and sends it on. The answer is where it
     /// came from; `None`: none waits.
     fn carry(&mut self, now: Duration, key: SocketKey, around: &mut Around) -> Option<SocketAddr> {
-        let SocketKey { side, component, line, .. } = key;
+        let SocketKey { side, component, way, .. } = key;
         // An error here is one from ICMP, which this very call takes off the
         // socket, or a packet with a bad checksum: nothing that stays.
-        let (length, from) = self.sockets.receive(side, component, line, &mut around.buffer).ok()?;
+        let (length, from) = self.sockets.receive(side, component, way, &mut around.buffer).ok()?;
         let packet = around.buffer.get(..length)?;
-        let to = match self.sockets.line(side.other(), component) {
+        let to = match self.sockets.peer(side.other(), component) {
             Some(party) => self.stream.packet_to_speaker(now, side, component, from, packet).then_some(party),
             None => self.stream.packet(now, side, component, from, packet),
         };
@@ -110,51 +113,60 @@ impl Relayed {
         Some(from)
     }
 
-    /// Sees to it that the line on a side is to the party that the latch has found.
+    /// Relays what waits in a socket, before another takes its place.
+    fn carry_waiting(&mut self, now: Duration, key: SocketKey, around: &mut Around) {
+        for _ in 0..MAX_WAITING {
+            if self.carry(now, key, around).is_none() {
+                break;
+            }
+        }
+    }
+
+    /// Sees to it that the peer socket on a side is of the party that the latch has found.
     pub(super) fn settle(&mut self, now: Duration, key: SocketKey, around: &mut Around) {
         // What waits in the one socket or the other may change it again.
-        for _ in 0..CHANGES {
+        for _ in 0..MAX_CHANGES {
             let speaker = self.stream.speaker(key.side);
             if speaker == self.sockets.party(key.side) {
                 return;
             }
-            self.hang_up(now, key, around);
+            self.close_peer(now, key, around);
             if let Some(party) = speaker {
                 self.connect(now, key, party, around);
             }
         }
-        self.hang_up(now, key, around);
+        self.close_peer(now, key, around);
     }
 
     #[cold]
     fn connect(&mut self, now: Duration, key: SocketKey, party: SocketAddr, around: &mut Around) {
         self.sockets.connect(key.side, party, around.sockets, around.most_files);
         let Some(connected) = self.sockets.connected(key.side) else { return };
-        let line = SocketKey::line(key.stream, key.side);
-        if around.epoll.add(connected, EpollEvent::new(EpollFlags::EPOLLIN, line.datum())).is_err() {
-            return self.hang_up(now, key, around);
+        let peer = SocketKey::peer(key.stream, key.side);
+        if around.epoll.add(connected, EpollEvent::new(EpollFlags::EPOLLIN, peer.datum())).is_err() {
+            return self.close_peer(now, key, around);
         }
         // What came before goes first.
-        let open = SocketKey { line: false, ..line };
-        (0..WAITING).all(|_| self.carry(now, open, around).is_some());
+        let open = SocketKey { way: Way::Open, ..peer };
+        self.carry_waiting(now, open, around);
     }
 
-    /// Closes the line on a side, but relays what waits in it.
+    /// Closes the peer socket on a side, but relays what waits in it.
     #[cold]
-    fn hang_up(&mut self, now: Duration, key: SocketKey, around: &mut Around) {
-        let line = SocketKey::line(key.stream, key.side);
+    fn close_peer(&mut self, now: Duration, key: SocketKey, around: &mut Around) {
+        let peer = SocketKey::peer(key.stream, key.side);
         if self.sockets.connected(key.side).is_some() {
-            self.sockets.hang_up(key.side);
-            (0..WAITING).all(|_| self.carry(now, line, around).is_some());
-            self.read_errors(line, &mut around.errors);
+            self.sockets.disconnect(key.side);
+            self.carry_waiting(now, peer, around);
+            self.read_errors(peer, &mut around.errors);
         }
-        self.sockets.disconnect(key.side);
+        self.sockets.close_peer(key.side);
     }
 
-    /// Closes both lines, so that only the open sockets are left.
-    pub(super) fn hang_up_both(&mut self, now: Duration, key: Key, around: &mut Around) {
+    /// Closes both peer sockets, so that only the open sockets are left.
+    pub(super) fn close_peers(&mut self, now: Duration, key: Key, around: &mut Around) {
         for side in Family::BOTH {
-            self.hang_up(now, SocketKey::line(key, side), around);
+            self.close_peer(now, SocketKey::peer(key, side), around);
         }
     }
 
@@ -176,9 +188,9 @@ impl Relayed {
     /// Counts the ICMP errors that wait at a socket. As long as one is there
     /// epoll reports the socket.
     pub(super) fn read_errors(&mut self, key: SocketKey, errors: &mut ErrorReader) {
-        let Some(descriptor) = self.sockets.raw(key.side, key.component, key.line) else { return };
+        let Some(descriptor) = self.sockets.raw(key.side, key.component, key.way) else { return };
         let failures = &mut self.failures[key.side];
-        for error in std::iter::from_fn(|| errors.next(descriptor)).take(ERRORS) {
+        for error in std::iter::from_fn(|| errors.next(descriptor)).take(MAX_ERRORS) {
             if error.is_unreachable() {
                 failures.unreachable = failures.unreachable.saturating_add(1);
                 failures.last_unreachable = error.destination.or(failures.last_unreachable);
@@ -186,7 +198,7 @@ impl Relayed {
         }
     }
 
-    /// Gives the stream out, once its lines are closed.
+    /// Gives the stream out, once its peer sockets are closed.
     pub(super) fn detach(self) -> (StreamState, StreamSockets) {
         (StreamState { id: self.id, stream: self.stream, failures: self.failures }, self.sockets)
     }

@@ -5,7 +5,8 @@ use std::net::UdpSocket;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
-use super::line::{Connected, Line};
+use super::key::Way;
+use super::peer_socket::{Connected, PeerSocket};
 use super::stock::Stock;
 use crate::family::{Family, PerFamily};
 use crate::media::stream::Component;
@@ -17,7 +18,7 @@ use crate::socket::{BindError, SocketOptions};
 #[repr(C, align(64))]
 struct Pair {
     /// To the party whose RTP comes here, while it is known.
-    line: Option<Line>,
+    peer: Option<PeerSocket>,
     ports: Ports,
 }
 
@@ -68,7 +69,7 @@ impl Pair {
     fn adopt(rtp: OwnedFd, rtcp: OwnedFd) -> io::Result<Self> {
         let rtp: UdpSocket = rtp.into();
         let address = rtp.local_addr()?;
-        Ok(Self { line: None, ports: Ports::Open(OpenPair { rtp, rtcp: rtcp.into(), address }) })
+        Ok(Self { peer: None, ports: Ports::Open(OpenPair { rtp, rtcp: rtcp.into(), address }) })
     }
 
     fn address(&self) -> SocketAddr {
@@ -89,12 +90,12 @@ impl Pair {
     }
 
     fn connected(&self) -> Option<&Connected> {
-        self.line.as_ref().and_then(Line::connected)
+        self.peer.as_ref().and_then(PeerSocket::connected)
     }
 }
 
 /// The sockets of a stream: two open ones on each side, or on one side where nobody
-/// was told of the other one yet. Beside them there may be a `Line` on each side.
+/// was told of the other one yet. Beside them there may be a `PeerSocket` on each side.
 #[derive(Debug)]
 pub struct StreamSockets(PerFamily<Pair>);
 
@@ -122,7 +123,7 @@ impl StreamSockets {
         side: Family,
         stock: &mut Stock,
     ) -> Result<Self, PortTaken> {
-        let noted = |side| Pair { line: None, ports: Ports::Noted(SocketAddr::new(listen[side], ports[side])) };
+        let noted = |side| Pair { peer: None, ports: Ports::Noted(SocketAddr::new(listen[side], ports[side])) };
         let mut sockets = Self(PerFamily::from_fn(noted));
         sockets.bind_rest(side, stock)?;
         Ok(sockets)
@@ -193,37 +194,37 @@ impl StreamSockets {
         self.0[side].open().map(|open| open.socket(component).as_fd())
     }
 
-    /// The socket of the line on `side`, if there is one, to be watched.
+    /// The peer socket on `side`, if there is one, to be watched.
     pub(super) fn connected(&self, side: Family) -> Option<&Connected> {
         self.0[side].connected()
     }
 
-    /// What to read the errors of: an open socket, or that of a line.
-    pub(super) fn raw(&self, side: Family, component: Component, line: bool) -> Option<RawFd> {
-        let socket = match line {
-            true => self.0[side].connected().map(AsFd::as_fd),
-            false => self.open(side, component),
+    /// What to read the errors of.
+    pub(super) fn raw(&self, side: Family, component: Component, way: Way) -> Option<RawFd> {
+        let socket = match way {
+            Way::Peer => self.0[side].connected().map(AsFd::as_fd),
+            Way::Open => self.open(side, component),
         };
         socket.map(|socket| socket.as_raw_fd())
     }
 
-    /// Takes one packet off an open socket, or off the line.
+    /// Takes one packet off an open socket, or off a peer socket.
     pub(super) fn receive(
         &mut self,
         side: Family,
         component: Component,
-        line: bool,
+        way: Way,
         buffer: &mut [u8],
     ) -> io::Result<(usize, SocketAddr)> {
         let pair = &mut self.0[side];
-        match pair.line.as_mut().filter(|_| line).and_then(Line::receiver) {
+        match pair.peer.as_mut().filter(|_| way == Way::Peer).and_then(PeerSocket::receiver) {
             Some((party, connected)) => connected.receive(party, buffer),
             None => pair.socket(component)?.recv_from(buffer),
         }
     }
 
-    /// Sends a packet to the party on `side`, which is at `to`: by its line, if
-    /// there is one. A first failure may be an ICMP error for a packet before.
+    /// Sends a packet to the party on `side`, which is at `to`: by its peer
+    /// socket, if there is one. A first failure may be an ICMP error for a packet before.
     pub(super) fn send(&self, side: Family, component: Component, packet: &[u8], to: SocketAddr) -> io::Result<()> {
         let pair = &self.0[side];
         let send = || match pair.connected().filter(|_| component == Component::Rtp) {
@@ -233,32 +234,32 @@ impl StreamSockets {
         send().or_else(|_| send()).map(drop)
     }
 
-    /// Whom packets of this component reach by the line on `side`, if there is one.
-    pub(super) fn line(&self, side: Family, component: Component) -> Option<SocketAddr> {
-        let line = self.0[side].line.as_ref().filter(|line| line.connected().is_some())?;
-        (component == Component::Rtp).then_some(line.party)
+    /// Whom packets of this component reach by the peer socket on `side`, if there is one.
+    pub(super) fn peer(&self, side: Family, component: Component) -> Option<SocketAddr> {
+        let peer = self.0[side].peer.as_ref().filter(|peer| peer.connected().is_some())?;
+        (component == Component::Rtp).then_some(peer.party)
     }
 
-    /// Whom the line on `side` is for.
+    /// Whom the peer socket on `side` is for.
     pub(super) fn party(&self, side: Family) -> Option<SocketAddr> {
-        self.0[side].line.as_ref().map(|line| line.party)
+        self.0[side].peer.as_ref().map(|peer| peer.party)
     }
 
-    /// Makes a line to the party on `side`.
+    /// Makes a socket for the party on `side` alone.
     pub(super) fn connect(&mut self, side: Family, party: SocketAddr, options: SocketOptions, most_files: u64) {
         let pair = &mut self.0[side];
-        pair.line = pair.open().map(|open| Line::new(&open.rtp, open.address, party, options, most_files));
+        pair.peer = pair.open().map(|open| PeerSocket::new(&open.rtp, open.address, party, options, most_files));
     }
 
     /// Lets the party on `side` come to the open socket again.
-    pub(super) fn hang_up(&self, side: Family) {
+    pub(super) fn disconnect(&self, side: Family) {
         if let Some(connected) = self.connected(side) {
-            connected.hang_up(self.0[side].address());
+            connected.disconnect(self.0[side].address());
         }
     }
 
-    /// Closes the line on `side`.
-    pub(super) fn disconnect(&mut self, side: Family) {
-        self.0[side].line = None;
+    /// Closes the peer socket on `side`.
+    pub(super) fn close_peer(&mut self, side: Family) {
+        self.0[side].peer = None;
     }
 }

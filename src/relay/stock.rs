@@ -39,7 +39,8 @@ impl Stock {
 
     /// One that stays empty: each socket is made when it is needed.
     pub fn none(options: SocketOptions) -> Self {
-        Self::new(options, 0)
+        // Not by way of the system, which is asked for nothing here.
+        Self { options, sockets: PerFamily::default(), meant: 0, exhausted: false, most_files: 0 }
     }
 
     /// Whether there is room for more.

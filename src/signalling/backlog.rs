@@ -13,11 +13,11 @@ use std::net::SocketAddr;
 use crate::scan::{self, find};
 
 /// So many may wait: a few milliseconds of new calls.
-const MOST: usize = 256;
+const MAX_WAITING: usize = 256;
 /// Buffers larger than this are not kept.
-const USUAL: usize = 4096;
+const MAX_BUFFER: usize = 4096;
 /// So many bytes may wait.
-const MOST_BYTES: usize = MOST * USUAL;
+const MAX_BYTES: usize = MAX_WAITING * MAX_BUFFER;
 
 /// A datagram that waits.
 #[derive(Debug)]
@@ -102,12 +102,12 @@ impl Waiting {
 }
 
 fn has_room(count: usize, bytes: usize) -> bool {
-    count <= MOST && bytes <= MOST_BYTES
+    count <= MAX_WAITING && bytes <= MAX_BYTES
 }
 
 /// Keeps a buffer for another datagram.
 fn keep(room: &mut Vec<Vec<u8>>, buffer: Vec<u8>) {
-    if room.len() < MOST && buffer.capacity() <= USUAL {
+    if room.len() < MAX_WAITING && buffer.capacity() <= MAX_BUFFER {
         room.push(buffer);
     }
 }
@@ -117,7 +117,7 @@ fn keep(room: &mut Vec<Vec<u8>>, buffer: Vec<u8>) {
 const ONGOING: [&[u8]; 6] = [b"ACK", b"BYE", b"CANCEL", b"PRACK", b"UPDATE", b"INFO"];
 
 /// Whether a datagram is a request outside of a dialog, or nothing that is known.
-/// A quick look; whoever lies here gains no more than a place in the line.
+/// A quick look; whoever lies here gains no more than a place in the queue.
 fn begins_something(datagram: &[u8]) -> bool {
     if datagram.starts_with(b"SIP/2.0 ") {
         return false;
@@ -184,13 +184,13 @@ mod tests {
             backlog.push(local, remote, &invite(number));
             backlog.push(local, remote, &bye(number));
         }
-        assert_eq!(backlog.shed(), 400 - MOST);
+        assert_eq!(backlog.shed(), 400 - MAX_WAITING);
         let mut left = Vec::new();
         while let Some(waiting) = backlog.pop() {
             left.push(waiting.bytes.clone());
             backlog.give_back(waiting);
         }
-        let first_kept = 200 - (MOST - 200);
+        let first_kept = 200 - (MAX_WAITING - 200);
         let expected = (0..200).flat_map(|number| {
             let kept = (number >= first_kept).then(|| invite(number));
             kept.into_iter().chain([bye(number)])
@@ -203,7 +203,7 @@ mod tests {
     fn calls_alone_are_left_to_wait_in_the_kernel() {
         let (local, remote) = ("192.0.2.1:5060".parse().unwrap(), "192.0.2.9:5060".parse().unwrap());
         let mut backlog = Backlog::new();
-        for _ in 0..MOST {
+        for _ in 0..MAX_WAITING {
             assert_eq!((backlog.shed(), backlog.has_room()), (0, true));
             backlog.push(local, remote, b"SIP/2.0 200 OK\r\n\r\n");
         }

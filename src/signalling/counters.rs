@@ -103,7 +103,7 @@ impl LastHeard {
         Self { phones: config.maps.iter().map(|_| AtomicUsize::new(0)).collect(), uplinks: PerFamily::default() }
     }
 
-    /// The same for another configuration: phones by their addresses, uplinks
+    /// What is known, for another configuration: of phones by their addresses, of uplinks
     /// where they stayed.
     pub(super) fn carried_over(&self, old: &Config, new: &Config) -> Self {
         let known: HashMap<SocketAddr, usize> =
@@ -116,7 +116,7 @@ impl LastHeard {
         }
     }
 
-    /// The same, as another process is told it.
+    /// What is known, as another process is told it.
     pub(super) fn save(&self, config: &Config) -> Heard {
         let phone = |(map, heard): (&Map, &AtomicUsize)| Some((map.phone, time(heard)?));
         Heard {

@@ -15,7 +15,7 @@ use std::net::SocketAddr;
 const ALWAYS_FITS: usize = 1280 - 40 - 8;
 
 /// How many messages are kept.
-const KEPT: usize = 8;
+const MAX_KEPT: usize = 8;
 
 /// A message as it was sent.
 #[derive(Debug)]
@@ -40,7 +40,7 @@ pub(super) fn is_large(from: SocketAddr, message: &[u8]) -> bool {
 impl LargeMessages {
     /// Keeps a message that may be too large for its path.
     pub(super) fn keep(&mut self, from: SocketAddr, to: SocketAddr, message: &[u8]) {
-        let full = self.sent.len() >= KEPT;
+        let full = self.sent.len() >= MAX_KEPT;
         let mut bytes = if full { self.sent.pop_front().map(|old| old.bytes).unwrap_or_default() } else { Vec::new() };
         bytes.clear();
         bytes.extend_from_slice(message);
@@ -66,11 +66,11 @@ mod tests {
         assert!(!is_large(at("192.0.2.1:5060"), &[0; 9000]), "IPv4 routers cut it up");
         let mut large = LargeMessages::default();
         assert!(large.take(us, them).is_none());
-        for length in 2000..2000 + KEPT + 2 {
+        for length in 2000..2000 + MAX_KEPT + 2 {
             large.keep(us, them, &vec![0; length]);
         }
         assert!(large.take(them, us).is_none());
         let lengths: Vec<_> = std::iter::from_fn(|| large.take(us, them)).map(|sent| sent.bytes.len()).collect();
-        assert_eq!(lengths, (2002..2000 + KEPT + 2).collect::<Vec<_>>());
+        assert_eq!(lengths, (2002..2000 + MAX_KEPT + 2).collect::<Vec<_>>());
     }
 }

@@ -7,7 +7,7 @@
 use std::net::{SocketAddr, SocketAddrV6};
 
 /// How many addresses are kept.
-const KEPT: usize = 64;
+const MAX_KEPT: usize = 64;
 
 /// Those that were heard, by all SIP threads.
 #[derive(Debug, Default)]
@@ -31,11 +31,11 @@ impl Links {
     pub(super) fn hear(&mut self, from: SocketAddrV6) {
         if let Some(known) = self.heard.iter_mut().find(|known| known.ip() == from.ip()) {
             *known = from;
-        } else if self.heard.len() < KEPT {
+        } else if self.heard.len() < MAX_KEPT {
             self.heard.push(from);
         } else if let Some(oldest) = self.heard.get_mut(self.oldest) {
             *oldest = from;
-            self.oldest = self.oldest.wrapping_add(1) % KEPT;
+            self.oldest = self.oldest.wrapping_add(1) % MAX_KEPT;
         }
     }
 
@@ -71,7 +71,7 @@ mod tests {
     fn whoever_makes_addresses_up_takes_no_more_memory() {
         let mut links = Links::default();
         (0..1000).for_each(|host| links.hear(SocketAddrV6::new([0xfe80, 0, 0, 0, 0, 0, 0, host].into(), 5060, 0, 3)));
-        assert_eq!(links.heard.len(), KEPT);
+        assert_eq!(links.heard.len(), MAX_KEPT);
         assert_eq!(links.reach(at("[fe80::3e7]:5060")), at("[fe80::3e7%3]:5060"));
     }
 

@@ -9,13 +9,13 @@ use super::trouble::{call_id, cseq};
 use crate::scan::number_at_front;
 
 /// So many challenges are remembered.
-const MOST: usize = 32;
+const MAX_CHALLENGES: usize = 32;
 /// As much of a Call-ID as tells registrations apart.
-const MOST_OF_CALL_ID: usize = 128;
+const MAX_CALL_ID: usize = 128;
 /// In a challenge: it is the nonce alone that was wrong.
 const STALE: &[u8] = b"stale=true";
 /// A phone answers a challenge sooner.
-const ANSWERED: Duration = Duration::from_secs(10);
+const ANSWERED_WITHIN: Duration = Duration::from_secs(10);
 
 /// Why a registrar refuses a registration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -76,15 +76,15 @@ impl Challenges {
     /// Whether the request before this one was challenged just now, by the same one: a
     /// proxy and the registrar may each ask for a password.
     fn challenged(&mut self, now: Duration, call_id: &[u8], status: [u8; 2], cseq: u32) -> bool {
-        let call_id = call_id.get(..MOST_OF_CALL_ID).unwrap_or(call_id);
-        self.0.retain(|challenge| now.saturating_sub(challenge.at) < ANSWERED);
+        let call_id = call_id.get(..MAX_CALL_ID).unwrap_or(call_id);
+        self.0.retain(|challenge| now.saturating_sub(challenge.at) < ANSWERED_WITHIN);
         let before = self.0.iter_mut().find(|challenge| *challenge.call_id == *call_id);
         if let Some(challenge) = before {
             let again = challenge.cseq.checked_add(1) == Some(cseq) && challenge.status == status;
             (challenge.status, challenge.cseq, challenge.at) = (status, cseq, now);
             return again;
         }
-        if self.0.len() >= MOST {
+        if self.0.len() >= MAX_CHALLENGES {
             self.0.pop_front();
         }
         self.0.push_back(Challenge { call_id: call_id.into(), status, cseq, at: now });
@@ -126,6 +126,6 @@ mod tests {
             let message = format!("SIP/2.0 401 x\r\nCall-ID: {number}\r\nCSeq: 1 REGISTER\r\n\r\n");
             assert_eq!(challenges.hear(Duration::ZERO, message.as_bytes()), None);
         }
-        assert_eq!(challenges.0.len(), MOST);
+        assert_eq!(challenges.0.len(), MAX_CHALLENGES);
     }
 }

@@ -3,6 +3,15 @@
 //! Messages without business of media never come here. Each lock is taken for
 //! itself and none while another is held; the order of what is done under one is
 //! that of a single thread, so that nobody sees another's half-done commands.
+//!
+//! Commands of the table go to the handle of the relay, which wakes no thread for them. A
+//! stream that begins stays in the handle ([`Relay::is_beginning`]); any other order lies
+//! with its thread, unread. Either makes the memory `unwoken`: whoever sends messages calls
+//! [`Shared::wake_relay`] once they have left, and what came to a new socket before that
+//! has waited in it. An order about a stream that others know of already is `urgent`, as
+//! media may answer the message: [`Shared::wake_urgent_relay`] is called before that
+//! leaves. It is noted in [`Calls`] while the lock is held, and handed on to all threads
+//! when it is released.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
@@ -33,7 +42,7 @@ use crate::socket::SocketOptions;
 use crate::streams::{Grant, Transport, Wanted};
 
 /// How many ports are tried for one message at the very most; the table gives up sooner.
-const MOST_TRIES: usize = 512;
+const MAX_TRIES: usize = 512;
 
 /// The memory of the daemon, for all its threads.
 #[derive(Debug)]
@@ -46,8 +55,8 @@ pub(super) struct Shared {
     links: Mutex<Links>,
     /// Relay threads have orders to read and were not woken yet.
     unwoken: AtomicBool,
-    /// No message may leave before they have, as media may answer it.
-    pressing: AtomicBool,
+    /// No message may leave before they were, as media may answer it.
+    urgent: AtomicBool,
     /// The table wants its timers looked at sooner than [`Shared::deadline`] said.
     sooner: Notify,
 }
@@ -60,8 +69,9 @@ pub(super) struct Calls {
     media: MediaSockets,
     /// Descriptions of streams whose ports could not be had at the first try.
     undelivered: Vec<(StreamId, Family, LegDescription)>,
-    /// A relay thread was told something of a stream that others know.
-    pressing: bool,
+    /// A relay thread was told something of a stream that others know; until the lock is
+    /// released.
+    urgent: bool,
     /// The `errno` of each port that could not be bound, until it is told.
     unbound: Vec<i32>,
     /// Until when the main thread sleeps.
@@ -89,7 +99,7 @@ impl Shared {
             relay,
             media,
             undelivered: Vec::new(),
-            pressing: false,
+            urgent: false,
             unbound: Vec::new(),
             armed: None,
         };
@@ -101,7 +111,7 @@ impl Shared {
             large: Mutex::new(LargeMessages::default()),
             links: Mutex::new(Links::default()),
             unwoken: AtomicBool::new(false),
-            pressing: AtomicBool::new(false),
+            urgent: AtomicBool::new(false),
             sooner: Notify::new(),
         }
     }
@@ -124,16 +134,16 @@ impl Shared {
     #[inline(never)] // Once for all that is done.
     fn carry_out(&self, now: Duration, mut calls: MutexGuard<'_, Calls>) {
         let mut stock = Stock::none(calls.media.options);
-        calls.carry_out(now, &mut stock, &mut (0..MOST_TRIES));
-        self.leave(now, calls);
+        calls.carry_out(now, &mut stock, &mut (0..MAX_TRIES));
+        self.release_calls(now, calls);
         self.wake_relay();
     }
 
-    /// Wakes the relay threads where what they have to read is pressing; to be
+    /// Wakes the relay threads where what they have to read is urgent; to be
     /// called before a message leaves that may have asked for something, and once
     /// for many.
-    pub(super) fn wake_pressed_relay(&self) {
-        if self.pressing.load(Ordering::Acquire) {
+    pub(super) fn wake_urgent_relay(&self) {
+        if self.urgent.load(Ordering::Acquire) {
             self.wake_relay();
         }
     }
@@ -146,7 +156,7 @@ impl Shared {
             calls.relay.wake();
             // Not before: whoever sees this sends at once. They are set under the same
             // lock, so that none is missed.
-            self.pressing.store(false, Ordering::Release);
+            self.urgent.store(false, Ordering::Release);
             self.unwoken.store(false, Ordering::Release);
         }
     }
@@ -156,15 +166,15 @@ impl Shared {
         look(&lock(&self.calls))
     }
 
-    /// What is done after the commands are carried out.
-    fn leave(&self, now: Duration, mut calls: MutexGuard<'_, Calls>) {
+    /// Releases the lock once the commands are carried out, and does what is to be done then.
+    fn release_calls(&self, now: Duration, mut calls: MutexGuard<'_, Calls>) {
         calls.undelivered.clear();
         let unbound = std::mem::take(&mut calls.unbound);
         if calls.relay.has_unread() {
             self.unwoken.store(true, Ordering::Release);
         }
-        if std::mem::take(&mut calls.pressing) {
-            self.pressing.store(true, Ordering::Release);
+        if std::mem::take(&mut calls.urgent) {
+            self.urgent.store(true, Ordering::Release);
         }
         let next = calls.table.poll_timeout();
         let sooner = next.is_some_and(|next| calls.armed.is_none_or(|armed| next < armed));
@@ -203,27 +213,29 @@ impl Shared {
         self.troubles_of(now, trouble, 1);
     }
 
-    /// Counts a trouble with this datagram, and logs it likewise.
+    /// Counts a trouble with this datagram, and logs it if a line about it is due.
     pub(super) fn trouble_with(&self, now: Duration, trouble: Trouble, datagram: &Datagram<'_>) {
         self.count(now, trouble, 1, Last::Datagram(datagram));
     }
 
-    /// Counts a trouble with a message that was to leave for there, likewise.
+    /// Counts a trouble with a message that was to leave for there, and logs it if a line
+    /// about it is due.
     pub(super) fn trouble_toward(&self, now: Duration, trouble: Trouble, to: SocketAddr) {
         self.count(now, trouble, 1, Last::Toward(to));
     }
 
-    /// Counts a trouble that a message tells of, which passes from one to the other, likewise.
+    /// Counts a trouble that a message tells of, which passes from one to the other, and
+    /// logs it if a line about it is due.
     pub(super) fn trouble_passing(&self, now: Duration, trouble: Trouble, from: SocketAddr, to: SocketAddr) {
         self.count(now, trouble, 1, Last::Passing(from, to));
     }
 
-    /// Counts a trouble that came so many times, and logs it likewise.
+    /// Counts a trouble that came so many times, and logs it if a line about it is due.
     pub(super) fn troubles_of(&self, now: Duration, trouble: Trouble, times: u64) {
         self.count(now, trouble, times, Last::Unknown);
     }
 
-    /// Counts a trouble in this call, and logs it likewise.
+    /// Counts a trouble in this call, and logs it if a line about it is due.
     fn trouble_of_call(&self, now: Duration, trouble: Trouble, call_id: &[u8]) {
         self.count(now, trouble, 1, Last::Call(call_id));
     }
@@ -291,7 +303,7 @@ impl State for Asking<'_> {
             self.stock.add();
         }
         let mut calls = lock(&self.shared.calls);
-        let mut tries = 0..MOST_TRIES;
+        let mut tries = 0..MAX_TRIES;
         let result = loop {
             let result = calls.table.signal(now, signal, grants);
             if calls.carry_out(now, self.stock, &mut tries) {
@@ -302,7 +314,7 @@ impl State for Asking<'_> {
                 break result;
             }
         };
-        self.shared.leave(now, calls);
+        self.shared.release_calls(now, calls);
         if let (Ok(()), Some(trouble)) = (&result, left_out(signal, grants)) {
             self.shared.trouble_of_call(now, trouble, signal.call_id);
         }
@@ -334,7 +346,7 @@ impl Calls {
     fn carry_out(&mut self, now: Duration, stock: &mut Stock, tries: &mut Range<usize>) -> bool {
         let mut complete = true;
         while let Some(command) = self.table.next_command() {
-            self.pressing |= match &command {
+            self.urgent |= match &command {
                 Command::Open { .. } | Command::OpenRest { .. } => false,
                 Command::Describe { stream, .. } => self.relay.knows(*stream) && !self.relay.is_beginning(*stream),
                 Command::Query { .. } | Command::CloseStream { .. } | Command::Close { .. } => true,
@@ -369,7 +381,7 @@ impl Calls {
         }
     }
 
-    /// Takes in whether ports were opened, and tells the table where one was not.
+    /// Tells the table where a port could not be opened; whether it could.
     fn note_opened(&mut self, now: Duration, opened: Result<(), PortTaken>, tries: &mut Range<usize>) -> bool {
         let Err(taken) = opened else { return true };
         debug!(error = %taken, "media port");

@@ -1,4 +1,4 @@
-//! The SIP sockets: on each thread one at each listen address and fake, and lines.
+//! The SIP sockets: on each thread one at each listen address and fake, and peer sockets.
 //!
 //! The sockets of one address share it, and the kernel deals datagrams out by who
 //! sent them: those of one peer all come to one thread, in their order.
@@ -12,11 +12,11 @@ use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 
 use super::batch::Exit;
-use super::lines::Ends;
+use super::peer_sockets::Peer;
 use crate::config::{Config, Map};
 use crate::hashing::Hashing;
 use crate::socket::UdpSocket;
-use crate::socket::{BindError, Role, SocketOptions, bind_sip, connect_sip, hang_up};
+use crate::socket::{BindError, Role, SocketOptions, bind_sip, connect_sip, disconnect};
 
 /// The epoll datum of what wakes the thread.
 const WAKE: u64 = u64::MAX;
@@ -117,27 +117,27 @@ pub(super) struct SipSockets {
     /// By their keys.
     sockets: Vec<Option<Watched>>,
     /// What there is at each of our addresses.
-    places: HashMap<SocketAddr, Place, Hashing>,
+    places: HashMap<SocketAddr, SocketsAt, Hashing>,
 }
 
 /// The keys of the sockets at an address.
 #[derive(Debug)]
-struct Place {
+struct SocketsAt {
     open: usize,
-    /// A few: by their peers.
-    lines: Vec<(SocketAddr, usize)>,
+    /// A few: by whom they are for.
+    peers: Vec<(SocketAddr, usize)>,
 }
 
-impl Place {
-    fn line(&self, to: SocketAddr) -> Option<usize> {
-        self.lines.iter().find(|(peer, _)| *peer == to).map(|&(_, key)| key)
+impl SocketsAt {
+    fn peer(&self, to: SocketAddr) -> Option<usize> {
+        self.peers.iter().find(|(remote, _)| *remote == to).map(|&(_, key)| key)
     }
 }
 
 #[derive(Debug)]
 struct Watched {
     socket: SipSocket,
-    /// It is a line, and no open socket.
+    /// It is a peer socket, and no open one.
     connected: bool,
 }
 
@@ -153,7 +153,7 @@ impl SipSockets {
     pub(super) fn add(&mut self, socket: SipSocket) -> io::Result<()> {
         let address = socket.address;
         let open = self.watch(Watched { socket, connected: false })?;
-        self.places.insert(address, Place { open, lines: Vec::new() });
+        self.places.insert(address, SocketsAt { open, peers: Vec::new() });
         Ok(())
     }
 
@@ -185,37 +185,37 @@ impl SipSockets {
         removed
     }
 
-    /// Makes a line beside the open socket of its address, and gives the key of that:
+    /// Makes a peer socket beside the open socket of its address, and gives the key of that:
     /// what the peer sent before waits there. `None`: it is there already.
     ///
     /// # Errors
     /// Where it cannot be had, as where there is no way to the peer yet.
-    pub(super) fn connect(&mut self, ends: Ends, options: SocketOptions) -> io::Result<Option<usize>> {
-        let Ends { local, peer } = ends;
+    pub(super) fn connect(&mut self, peer: Peer, options: SocketOptions) -> io::Result<Option<usize>> {
+        let Peer { local, remote } = peer;
         let place = self.places.get(&local).ok_or(io::ErrorKind::AddrNotAvailable)?;
-        if place.line(peer).is_some() {
+        if place.peer(remote).is_some() {
             return Ok(None);
         }
         let open = place.open;
         let beside = self.get(open).ok_or(io::ErrorKind::AddrNotAvailable)?;
-        let socket = connect_sip(&beside.socket, peer, options)?;
+        let socket = connect_sip(&beside.socket, remote, options)?;
         let key = self.watch(Watched { socket: SipSocket { address: local, socket }, connected: true })?;
         if let Some(place) = self.places.get_mut(&local) {
-            place.lines.push((peer, key));
+            place.peers.push((remote, key));
         }
         Ok(Some(open))
     }
 
-    /// Lets what the peers of all lines but these send come to the open sockets. The
+    /// Lets what all peers but these send come to the open sockets. The
     /// keys of those that ended: what came before waits there, until they are closed.
-    pub(super) fn hang_up(&mut self, kept: &[Ends]) -> Vec<usize> {
+    pub(super) fn disconnect(&mut self, kept: &[Peer]) -> Vec<usize> {
         let Self { places, sockets, .. } = self;
         let mut ended = Vec::new();
         for (&local, place) in places {
-            place.lines.retain(|&(peer, key)| {
-                let stays = kept.contains(&Ends { local, peer });
-                if !stays && let Some(Some(line)) = sockets.get(key) {
-                    hang_up(&line.socket.socket, local.ip());
+            place.peers.retain(|&(remote, key)| {
+                let stays = kept.contains(&Peer { local, remote });
+                if !stays && let Some(Some(peer)) = sockets.get(key) {
+                    disconnect(&peer.socket.socket, local.ip());
                     ended.push(key);
                 }
                 stays
@@ -224,7 +224,7 @@ impl SipSockets {
         ended
     }
 
-    /// Closes a line that was hung up.
+    /// Closes a peer socket that was disconnected.
     pub(super) fn close(&mut self, key: usize) {
         if let Some(place) = self.sockets.get_mut(key) {
             *place = None;
@@ -257,8 +257,8 @@ impl SipSockets {
         self.sockets.get(key)?.as_ref().map(|watched| &watched.socket)
     }
 
-    /// Whether a key is that of a line.
-    pub(super) fn is_line(&self, key: usize) -> bool {
+    /// Whether a key is that of a peer socket.
+    pub(super) fn is_peer(&self, key: usize) -> bool {
         self.sockets.get(key).and_then(Option::as_ref).is_some_and(|watched| watched.connected)
     }
 
@@ -276,7 +276,7 @@ impl SipSockets {
     /// The key of the socket to send by, from an address of ours to another.
     pub(super) fn place(&self, from: SocketAddr, to: SocketAddr) -> Option<usize> {
         let place = self.places.get(&from)?;
-        Some(place.line(to).unwrap_or(place.open))
+        Some(place.peer(to).unwrap_or(place.open))
     }
 }
 
@@ -339,46 +339,46 @@ mod tests {
     }
 
     #[test]
-    fn a_peer_comes_by_its_line_while_there_is_one() {
+    fn a_peer_comes_by_its_socket_while_there_is_one() {
         let (mut sockets, addresses) = watched();
         for local in addresses {
             let [peer, other] = [(); 2].map(|()| UdpSocket::bind(SocketAddr::new(local.ip(), 0)).unwrap());
             let [from_peer, from_other] = [&peer, &other].map(|socket| socket.local_addr().unwrap());
             let both_speak = || [&peer, &other].map(|socket| socket.send_to(b"here", local).unwrap());
-            let ends = Ends { local, peer: from_peer };
+            let peer_of_ours = Peer { local, remote: from_peer };
             both_speak();
-            let open = sockets.connect(ends, SocketOptions::default()).unwrap().unwrap();
-            assert_eq!(sockets.connect(ends, SocketOptions::default()).unwrap(), None);
-            let line = sockets.place(local, from_peer).unwrap();
+            let open = sockets.connect(peer_of_ours, SocketOptions::default()).unwrap().unwrap();
+            assert_eq!(sockets.connect(peer_of_ours, SocketOptions::default()).unwrap(), None);
+            let own = sockets.place(local, from_peer).unwrap();
             assert_eq!(sockets.place(local, from_other), Some(open));
-            assert!(sockets.exit(line).unwrap().connected && !sockets.exit(open).unwrap().connected);
+            assert!(sockets.exit(own).unwrap().connected && !sockets.exit(open).unwrap().connected);
             both_speak();
             assert_eq!(heard(&sockets, open), [from_peer, from_other, from_other]);
-            assert_eq!(heard(&sockets, line), [from_peer]);
+            assert_eq!(heard(&sockets, own), [from_peer]);
             // What waits when it ends is not lost, and what comes then goes to the open one.
             both_speak();
-            assert!(sockets.hang_up(&[ends]).is_empty());
-            assert_eq!(sockets.hang_up(&[]), [line]);
+            assert!(sockets.disconnect(&[peer_of_ours]).is_empty());
+            assert_eq!(sockets.disconnect(&[]), [own]);
             both_speak();
-            assert_eq!(heard(&sockets, line), [from_peer]);
+            assert_eq!(heard(&sockets, own), [from_peer]);
             assert_eq!(heard(&sockets, open), [from_other, from_peer, from_other]);
             assert_eq!(sockets.place(local, from_peer), Some(open));
-            sockets.close(line);
+            sockets.close(own);
             both_speak();
             assert_eq!(heard(&sockets, open), [from_peer, from_other]);
         }
     }
 
     #[test]
-    fn where_there_is_no_way_there_is_no_line() {
+    fn where_there_is_no_way_there_is_no_peer_socket() {
         let (mut sockets, addresses) = watched();
         let local = addresses[0];
         // A broadcast needs leave (socket(7)).
-        let beyond = Ends { local, peer: "255.255.255.255:5060".parse().unwrap() };
-        let nowhere = Ends { local: "127.0.0.1:1".parse().unwrap(), peer: local };
-        for ends in [beyond, nowhere] {
-            assert!(sockets.connect(ends, SocketOptions::default()).is_err(), "{ends:?}");
-            assert_eq!(sockets.place(local, ends.peer), sockets.place(local, local));
+        let beyond = Peer { local, remote: "255.255.255.255:5060".parse().unwrap() };
+        let nowhere = Peer { local: "127.0.0.1:1".parse().unwrap(), remote: local };
+        for peer in [beyond, nowhere] {
+            assert!(sockets.connect(peer, SocketOptions::default()).is_err(), "{peer:?}");
+            assert_eq!(sockets.place(local, peer.remote), sockets.place(local, local));
         }
     }
 

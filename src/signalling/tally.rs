@@ -5,7 +5,7 @@ use std::hash::Hash;
 use std::time::Duration;
 
 /// The least time between two lines about one thing.
-const PAUSE: Duration = Duration::from_secs(60);
+const LINE_PAUSE: Duration = Duration::from_secs(60);
 
 /// How often each of a few kinds of things happened. The kinds must not be of a
 /// stranger's making, or this would grow.
@@ -23,7 +23,7 @@ struct Count {
 
 impl Count {
     fn tell(&mut self, now: Duration) -> Option<u64> {
-        let due = self.told.is_none_or(|told| now.saturating_sub(told) >= PAUSE);
+        let due = self.told.is_none_or(|told| now.saturating_sub(told) >= LINE_PAUSE);
         if self.untold == 0 || !due {
             return None;
         }

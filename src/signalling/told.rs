@@ -14,9 +14,9 @@ use crate::escaped::Escaped;
 use crate::proxy::{Datagram, Outcome};
 
 /// As much of a start-line or Call-ID as anybody reads.
-const MOST: usize = 120;
+const MAX_TEXT: usize = 120;
 /// As much of a method.
-const METHOD: usize = 32;
+const MAX_METHOD: usize = 32;
 
 /// Tells what became of a message; `sent` is what left, if anything did.
 pub(super) fn tell(datagram: &Datagram<'_>, outcome: Outcome, sent: &[u8]) {
@@ -31,14 +31,14 @@ pub(super) fn tell(datagram: &Datagram<'_>, outcome: Outcome, sent: &[u8]) {
     // A keep-alive has none of all that.
     let method = Some(first).filter(|_| !response && !first.is_empty());
     let start_line = Some(&*start).filter(|start| !start.is_empty());
-    let call_id = Some(call_id(datagram.bytes)).filter(|id| !id.is_empty()).map(|id| display(Escaped(id, MOST)));
+    let call_id = Some(call_id(datagram.bytes)).filter(|id| !id.is_empty()).map(|id| display(Escaped(id, MAX_TEXT)));
     debug!(
-        method = method.map(|method| display(Escaped(method, METHOD))),
-        code = code.map(|code| display(Escaped(code, METHOD))),
+        method = method.map(|method| display(Escaped(method, MAX_METHOD))),
+        code = code.map(|code| display(Escaped(code, MAX_METHOD))),
         from = %datagram.remote,
         to = %datagram.local,
         decision = %Decision(outcome),
-        start_line = start_line.map(|start| display(Escaped(start, MOST))),
+        start_line = start_line.map(|start| display(Escaped(start, MAX_TEXT))),
         call_id,
         "message"
     );
@@ -50,8 +50,8 @@ pub(super) fn tell(datagram: &Datagram<'_>, outcome: Outcome, sent: &[u8]) {
 fn changes(received: &[u8], outcome: Outcome, sent: &[u8]) {
     let (came, left) = (blanked(received), blanked(sent));
     let call_id = match call_id(received) {
-        [] => Escaped(b"what has no Call-ID", MOST),
-        call_id => Escaped(call_id, MOST),
+        [] => Escaped(b"what has no Call-ID", MAX_TEXT),
+        call_id => Escaped(call_id, MAX_TEXT),
     };
     match outcome {
         Outcome::Send { refused: None, .. } => {

@@ -24,14 +24,14 @@ use super::backlog::Backlog;
 use super::batch::{BATCH, Inbox, Leaving, Outbox};
 use super::counters::{Counters, LastHeard};
 use super::large::{Sent, is_large};
-use super::lines::Ends;
 use super::links::link_local;
+use super::peer_sockets::Peer;
 use super::registrations::Challenges;
 use super::shared::Shared;
 use super::sockets::{Ready, SipSocket, SipSockets};
 use super::told::tell;
 use super::trouble::Trouble;
-use super::{Fault, Output};
+use super::{Output, ThreadError};
 use crate::address::{Directory, Source};
 use crate::clock::Clock;
 use crate::family::Family;
@@ -44,17 +44,17 @@ use crate::socket::SocketOptions;
 use crate::socket::icmp::{ErrorReader, IcmpError};
 
 /// SIP sockets served at a waking.
-const EVENTS: usize = 64;
+const MAX_EVENTS: usize = 64;
 /// Batches taken in from a socket before what waits gets its turn.
-const ROUNDS: usize = 16;
+const MAX_ROUNDS: usize = 16;
 /// Errors taken in from a socket at a time; what more there are are told of again.
-const ERRORS: usize = 64;
-/// More batches than a queue holds. Where a line could not be hung up, as its address is
+const MAX_ERRORS: usize = 64;
+/// More batches than a queue holds. Where a peer socket could not be disconnected, as its address is
 /// not there, its peer could go on for ever.
-const WHOLE_QUEUE: usize = 1024;
+const MAX_BATCHES: usize = 1024;
 /// How far SIP threads step back behind relay threads, in the steps of nice(2): to
 /// about a third of the time.
-const BACK: i32 = 5;
+const STEPS_BACK: i32 = 5;
 /// Streams for which a thread has sockets in stock: as many calls as may begin
 /// between two moments without work.
 pub(super) const STOCK: usize = 8;
@@ -65,8 +65,8 @@ pub(super) const STOCK: usize = 8;
 pub(super) enum Order {
     /// Watch these sockets too.
     Serve(Vec<SipSocket>),
-    /// Have these lines, and no others.
-    Connect(Vec<Ends>),
+    /// Have sockets for these peers, and for no others.
+    Connect(Vec<Peer>),
     /// Hand back the sockets at these addresses, all where it is `None`. What
     /// arrives from then on waits in them, until they are served again or closed.
     Release(Option<Vec<SocketAddr>>, Sender<Vec<SipSocket>>),
@@ -87,7 +87,7 @@ pub(super) struct Beginning {
     /// How further sockets are made.
     pub(super) options: SocketOptions,
     pub(super) orders: Orders<Order>,
-    pub(super) faults: UnboundedSender<Fault>,
+    pub(super) faults: UnboundedSender<ThreadError>,
 }
 
 /// One SIP thread: what it owns.
@@ -110,7 +110,7 @@ pub(super) struct Worker {
     clock: Clock,
     output: Output,
     orders: Orders<Order>,
-    faults: UnboundedSender<Fault>,
+    faults: UnboundedSender<ThreadError>,
 }
 
 impl Worker {
@@ -147,20 +147,20 @@ impl Worker {
             self.stock.add();
         }
         let _ = running.send(());
-        if let Err(fault) = self.serve() {
+        if let Err(error) = self.serve() {
             // Where nobody listens any more the daemon ends anyway.
-            let _ = self.faults.send(fault);
+            let _ = self.faults.send(error);
         }
     }
 
-    fn serve(&mut self) -> Result<(), Fault> {
-        let mut events = [EpollEvent::empty(); EVENTS];
+    fn serve(&mut self) -> Result<(), ThreadError> {
+        let mut events = [EpollEvent::empty(); MAX_EVENTS];
         let (mut inbox, mut outbox) = (Inbox::new(), Outbox::new());
         let mut turn = 0usize;
         loop {
             let idle = self.backlog.is_empty() && !self.stock.has_room();
             let ready = self.sockets.wait(&mut events, idle);
-            let ready = ready.map_err(|error| Fault { what: "wait for SIP", error })?;
+            let ready = ready.map_err(|error| ThreadError { what: "wait for SIP", error })?;
             if ready == 0 && self.backlog.is_empty() {
                 self.stock.add();
             }
@@ -177,16 +177,16 @@ impl Worker {
                     Err(error) => written = Err(error),
                 }
             }
-            // Where not all find room, none goes without for long, and lines mostly come first.
+            // Where not all find room, none goes without for long, and peers mostly come first.
             turn = turn.wrapping_add(1);
             events.rotate_left(turn.checked_rem(events.len()).unwrap_or(0));
-            let lines_first = !turn.is_multiple_of(4);
-            for lines in [lines_first, !lines_first] {
-                written = written.and(self.receive_all(events, lines, &mut inbox, &mut outbox));
+            let peers_first = !turn.is_multiple_of(4);
+            for peers in [peers_first, !peers_first] {
+                written = written.and(self.receive_all(events, peers, &mut inbox, &mut outbox));
             }
             written = written.and(self.work_off(&mut outbox));
             self.send(&mut outbox);
-            written.map_err(|error| Fault { what: "write to standard output", error })?;
+            written.map_err(|error| ThreadError { what: "write to standard output", error })?;
         }
     }
 
@@ -203,10 +203,10 @@ impl Worker {
                         }
                     }
                 }
-                Next::Order(Order::Connect(lines)) => self.have_lines(&lines, inbox, outbox)?,
+                Next::Order(Order::Connect(peers)) => self.have_peers(&peers, inbox, outbox)?,
                 Next::Order(Order::Release(addresses, reply)) => {
                     if addresses.is_none() {
-                        self.have_lines(&[], inbox, outbox)?;
+                        self.have_peers(&[], inbox, outbox)?;
                     }
                     self.finish(outbox)?;
                     // Where nobody waits for them they close.
@@ -222,25 +222,25 @@ impl Worker {
         }
     }
 
-    /// Ends lines that are not among these, and makes those that are missing. What a peer
+    /// Closes the sockets of peers that are not among these, and makes those that are missing. What a peer
     /// sent before by another way is taken in first, so that nothing overtakes it.
-    fn have_lines(&mut self, lines: &[Ends], inbox: &mut Inbox, outbox: &mut Outbox) -> io::Result<()> {
+    fn have_peers(&mut self, peers: &[Peer], inbox: &mut Inbox, outbox: &mut Outbox) -> io::Result<()> {
         // What an order before this one took in comes first.
         self.finish(outbox)?;
-        for key in self.sockets.hang_up(lines) {
+        for key in self.sockets.disconnect(peers) {
             self.read_out(key, inbox, outbox)?;
             self.send(outbox);
             self.sockets.close(key);
         }
-        for &ends in lines {
-            match self.sockets.connect(ends, self.options) {
+        for &peer in peers {
+            match self.sockets.connect(peer, self.options) {
                 Ok(Some(open)) => {
                     self.finish(outbox)?;
                     self.receive(open, inbox, outbox)?;
                 }
                 Ok(None) => {}
                 // All goes by the open socket then.
-                Err(error) => debug!(peer = %ends.peer, %error, "no line"),
+                Err(error) => debug!(peer = %peer.remote, %error, "no line"),
             }
         }
         Ok(())
@@ -251,7 +251,7 @@ impl Worker {
         let Some((socket, local)) = self.sockets.descriptor(key) else { return Ok(()) };
         let (now, family) = (self.clock.now(), Family::at(local));
         let mut in_vain = 0;
-        for _ in 0..WHOLE_QUEUE {
+        for _ in 0..MAX_BATCHES {
             let count = inbox.receive(socket, family);
             for (remote, bytes) in (0..count).map_while(|index| inbox.get(index)) {
                 self.datagram(now, &Datagram { local, remote, bytes }, outbox)?;
@@ -265,18 +265,18 @@ impl Worker {
         Ok(())
     }
 
-    /// Takes in what waits at the lines that are ready, or at the open sockets.
+    /// Takes in what waits at the sockets that are ready: those of peers, or the open ones.
     fn receive_all(
         &mut self,
         events: &[EpollEvent],
-        lines: bool,
+        peers: bool,
         inbox: &mut Inbox,
         outbox: &mut Outbox,
     ) -> io::Result<()> {
         let mut written = Ok(());
         for &event in events {
             let Ready::Socket { key, failing } = SipSockets::ready(event) else { continue };
-            if self.sockets.is_line(key) != lines {
+            if self.sockets.is_peer(key) != peers {
                 continue;
             }
             if failing {
@@ -288,7 +288,7 @@ impl Worker {
     }
 
     /// Takes in what waits at a socket. A few datagrams are handled at once; where
-    /// more are there, they get in line, or wait in the kernel where that has no room.
+    /// more are there, they queue up, or wait in the kernel where that has no room.
     /// Fails only where stdout does.
     fn receive(&mut self, key: usize, inbox: &mut Inbox, outbox: &mut Outbox) -> io::Result<()> {
         if !self.backlog.has_room() {
@@ -299,7 +299,7 @@ impl Worker {
         let family = Family::at(local);
         let now = self.clock.now();
         // However much comes, what waits is worked off between.
-        for _ in 0..ROUNDS {
+        for _ in 0..MAX_ROUNDS {
             let count = inbox.receive(socket, family);
             let datagrams = (0..count).map_while(|index| inbox.get(index));
             if count < BATCH && self.backlog.is_empty() {
@@ -353,7 +353,7 @@ impl Worker {
     /// sent again, once, now that the kernel knows what that carries.
     fn read_errors(&mut self, key: usize, outbox: &mut Outbox) {
         let Some((socket, from)) = self.sockets.descriptor(key) else { return };
-        for _ in 0..ERRORS {
+        for _ in 0..MAX_ERRORS {
             let Some(error) = self.errors.next(socket) else { break };
             let IcmpError { errno, destination: Some(to) } = error else { continue };
             if errno == Errno::EMSGSIZE {
@@ -401,7 +401,7 @@ impl Worker {
                 paper::sent(&mut io::stdout().lock(), from, to, &out)?;
             }
             if !self.proxy.is_ours(to) {
-                self.leave(now, from, to, out, outbox);
+                self.send_out(now, from, to, out, outbox);
                 return Ok(());
             }
             if pass < MOST_PASSES {
@@ -417,7 +417,7 @@ impl Worker {
     }
 
     /// Lets a message leave, unless it was only to be printed.
-    fn leave(&self, now: Duration, from: SocketAddr, to: SocketAddr, bytes: Vec<u8>, outbox: &mut Outbox) {
+    fn send_out(&self, now: Duration, from: SocketAddr, to: SocketAddr, bytes: Vec<u8>, outbox: &mut Outbox) {
         if self.output == Output::Paper {
             return outbox.give_back(bytes);
         }
@@ -441,7 +441,7 @@ impl Worker {
 
     /// Gives the system what is to leave.
     fn send(&self, outbox: &mut Outbox) {
-        self.shared.wake_pressed_relay();
+        self.shared.wake_urgent_relay();
         outbox.send(
             |key| self.sockets.exit(key),
             |leaving, errno| {
@@ -492,7 +492,8 @@ impl Worker {
 /// Where a core is wanted by more than it has time for, a message may wait and a
 /// media packet may not: this thread steps back.
 fn make_way_for_media() {
-    let stepped_back = getpriority_process(None).and_then(|nice| setpriority_process(None, nice.saturating_add(BACK)));
+    let stepped_back =
+        getpriority_process(None).and_then(|nice| setpriority_process(None, nice.saturating_add(STEPS_BACK)));
     if let Err(error) = stepped_back {
         debug!(%error, "SIP threads have the priority of relay threads");
     }

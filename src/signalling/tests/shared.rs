@@ -89,16 +89,16 @@ fn a_taken_port_is_replaced_before_the_message_leaves() {
 
 /// A message that begins a call leaves first; one that changes what others know, last.
 #[test]
-fn only_what_others_know_of_is_pressing() {
+fn only_what_others_know_of_is_urgent() {
     let (shared, _notices, _) = shared();
     let (lines, mut grants) = ([wanted()], Vec::new());
-    let marks = || (shared.pressing.load(Ordering::Acquire), shared.unwoken.load(Ordering::Acquire));
+    let marks = || (shared.urgent.load(Ordering::Acquire), shared.unwoken.load(Ordering::Acquire));
     assert_eq!(ask(&shared, &invite(b"1", &lines), &mut grants), Ok(()));
     assert_eq!(marks(), (false, true));
     let lines = [Wanted { address: Some("2001:db8::9".parse().unwrap()), ..wanted() }];
     assert_eq!(ask(&shared, &answer(&lines), &mut grants), Ok(()));
     assert_eq!(marks(), (true, true));
-    shared.wake_pressed_relay();
+    shared.wake_urgent_relay();
     assert_eq!(marks(), (false, false));
 }
 

@@ -10,7 +10,7 @@
 //! that this program itself does for a packet.
 //!
 //! The open socket is not connected itself since it could not be opened again, see
-//! [`hang_up`].
+//! [`disconnect`].
 
 use std::io;
 use std::net::SocketAddr;
@@ -20,15 +20,15 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use rustix::net::{RecvFlags, SendFlags, recv, send};
 use socket2::SockRef;
 
-use crate::socket::{SocketOptions, bind_media_again, hang_up};
+use crate::socket::{SocketOptions, bind_media_again, disconnect};
 
-/// As many packets of a line are looked at for where they come from. One that found
+/// As many packets of a peer socket are looked at for where they come from. One that found
 /// the socket before it was connected may be late, but not by so many.
 const DOUBTFUL: u8 = 64;
 
 /// What a party's packets come and go by, while it is known.
 #[derive(Debug)]
-pub(super) struct Line {
+pub(super) struct PeerSocket {
     /// Whom it is for.
     pub(super) party: SocketAddr,
     /// `None`: it cannot be had. Not to be tried again for each packet.
@@ -42,8 +42,8 @@ pub(super) struct Connected {
     doubtful: u8,
 }
 
-impl Line {
-    /// A line to this party beside the open socket, which is bound at `local`.
+impl PeerSocket {
+    /// One for this party beside the open socket, which is bound at `local`.
     /// None is had where files are scarce: those from `most_files` on are for
     /// calls.
     pub(super) fn new(
@@ -72,7 +72,7 @@ impl Line {
         self.socket.as_ref()
     }
 
-    /// The same to receive by, with whom it is for.
+    /// Its socket to receive by, with whom it is for.
     pub(super) fn receiver(&mut self) -> Option<(SocketAddr, &mut Connected)> {
         self.socket.as_mut().map(|connected| (self.party, connected))
     }
@@ -98,8 +98,8 @@ impl Connected {
 
     /// Lets the packets of the party go to the open socket again. What came
     /// before still waits here.
-    pub(super) fn hang_up(&self, local: SocketAddr) {
-        hang_up(&self.socket, local.ip());
+    pub(super) fn disconnect(&self, local: SocketAddr) {
+        disconnect(&self.socket, local.ip());
     }
 }
 
@@ -131,13 +131,13 @@ mod tests {
         std::iter::from_fn(|| receive(&mut buffer).ok().map(|(_, from)| from)).collect()
     }
 
-    fn by(line: &mut Line) -> impl FnMut(&mut [u8]) -> io::Result<(usize, SocketAddr)> {
-        let (party, connected) = line.receiver().unwrap();
+    fn by(peer: &mut PeerSocket) -> impl FnMut(&mut [u8]) -> io::Result<(usize, SocketAddr)> {
+        let (party, connected) = peer.receiver().unwrap();
         move |buffer| connected.receive(party, buffer)
     }
 
     #[test]
-    fn the_party_comes_by_its_line_and_others_by_the_open_socket() {
+    fn the_party_comes_by_its_socket_and_others_by_the_open_one() {
         for ip in ["127.0.0.1", "::1"] {
             let (socket, local, others) = open(ip);
             let address = others.each_ref().map(|other| other.local_addr().unwrap());
@@ -145,20 +145,20 @@ mod tests {
             all_speak();
             assert_eq!(heard(|buffer| socket.recv_from(buffer)), address);
             for round in 0..2 {
-                let mut line = Line::new(&socket, local, address[round], SocketOptions::default(), PLENTY);
+                let mut peer = PeerSocket::new(&socket, local, address[round], SocketOptions::default(), PLENTY);
                 all_speak();
-                assert_eq!(heard(by(&mut line)), [address[round]]);
+                assert_eq!(heard(by(&mut peer)), [address[round]]);
                 let rest: Vec<_> = address.into_iter().filter(|&other| other != address[round]).collect();
                 assert_eq!(heard(|buffer| socket.recv_from(buffer)), rest);
-                line.connected().unwrap().send(b"to the party").unwrap();
+                peer.connected().unwrap().send(b"to the party").unwrap();
                 assert_eq!(others[round].recv_from(&mut [0; 16]).unwrap(), (12, local));
                 // What waits when it ends is not lost, and what comes then goes to the open one.
                 all_speak();
-                line.connected().unwrap().hang_up(local);
+                peer.connected().unwrap().disconnect(local);
                 all_speak();
-                assert_eq!(heard(by(&mut line)), [address[round]]);
+                assert_eq!(heard(by(&mut peer)), [address[round]]);
                 assert_eq!(heard(|buffer| socket.recv_from(buffer)).len(), 5);
-                drop(line);
+                drop(peer);
                 all_speak();
                 assert_eq!(heard(|buffer| socket.recv_from(buffer)), address);
             }
@@ -169,18 +169,18 @@ mod tests {
     fn who_speaks_is_known_without_asking_in_the_end() {
         let (socket, local, [party, other, _]) = open("::1");
         let address = party.local_addr().unwrap();
-        let mut line = Line::new(&socket, local, address, SocketOptions::default(), PLENTY);
+        let mut peer = PeerSocket::new(&socket, local, address, SocketOptions::default(), PLENTY);
         for _ in 0..2 * DOUBTFUL {
             party.send_to(b"here", local).unwrap();
             other.send_to(b"here", local).unwrap();
-            assert_eq!(heard(by(&mut line)), [address]);
+            assert_eq!(heard(by(&mut peer)), [address]);
         }
     }
 
     #[test]
     fn another_program_cannot_have_the_port() {
         let (socket, local, [other, ..]) = open("127.0.0.1");
-        let _line = Line::new(&socket, local, other.local_addr().unwrap(), SocketOptions::default(), PLENTY);
+        let _peer = PeerSocket::new(&socket, local, other.local_addr().unwrap(), SocketOptions::default(), PLENTY);
         assert!(UdpSocket::bind(local).is_err());
         assert!(bind_media(local, SocketOptions::default()).is_err());
     }
@@ -189,8 +189,8 @@ mod tests {
     fn where_files_are_scarce_there_is_none() {
         let (socket, local, [other, ..]) = open("127.0.0.1");
         let party = other.local_addr().unwrap();
-        let line = Line::new(&socket, local, party, SocketOptions::default(), 3);
-        assert!(line.connected().is_none() && line.party == party);
+        let peer = PeerSocket::new(&socket, local, party, SocketOptions::default(), 3);
+        assert!(peer.connected().is_none() && peer.party == party);
         other.send_to(b"here", local).unwrap();
         assert_eq!(heard(|buffer| socket.recv_from(buffer)), [party]);
     }
