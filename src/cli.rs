@@ -9,7 +9,6 @@
 pub mod arguments;
 mod captures;
 pub mod complaint;
-pub mod endpoint;
 pub mod file;
 pub mod help;
 mod merge;
@@ -28,12 +27,12 @@ use self::complaint::Complaint;
 use self::merge::FromFile;
 use self::table::OPTIONS;
 use self::values::{flag, path, push, put};
+use crate::captures::Settings;
 use crate::config::{Config, Key, LatchMode, Map, Name, PortOrder, PortRange, Timeouts, Uplink};
 use crate::control;
 use crate::family::{Family, PerFamily};
 use crate::logging::{Destination, Form};
 use crate::metrics;
-use crate::observer::settings::Settings;
 use crate::process::Account;
 use crate::secret;
 

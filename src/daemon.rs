@@ -22,13 +22,13 @@ use tracing::{info, warn};
 
 use self::belongings::Belongings;
 use self::start::{Prepared, Start};
+use crate::captures::SettingsError;
 use crate::cli::Options;
 use crate::clock::Clock;
 use crate::config::{Config, Uplink, UplinkHost};
 use crate::control::{Client, ControlError, Request, Verb};
 use crate::family::Family;
 use crate::metrics;
-use crate::observer::settings::SettingsError;
 use crate::observer::{Change, Observer};
 use crate::process::{Detached, PidFileError, UserError};
 use crate::relay::Notice;

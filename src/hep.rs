@@ -16,9 +16,9 @@ use std::time::{Duration, SystemTime};
 use socket2::{Domain, Socket, Type};
 use tracing::{info, warn};
 
-use crate::cli::endpoint::{Endpoint, Host};
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::endpoint::{Endpoint, Host};
 use crate::limit::{Bucket, Rate};
 use crate::observer::{Change, Crossed, Fate, Sink};
 use crate::scan::trim;

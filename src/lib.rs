@@ -4,11 +4,14 @@
 //! configuration and time are arguments; bytes, a destination and commands are
 //! the answer. The shell is this package, and all below it but [`recording`] the
 //! package [`sipproxy64_core`], in `core/`.
-//! Every `use` points down this list:
+//! Every `use` points down this list, of which the first four rows are the shell:
 //!
 //! | layer  | modules | what |
 //! |--------|---------|------|
-//! | shell  | `main` [`cli`] [`check`] [`secret`] [`logging`] [`process`] [`sandbox`] [`clock`] [`escaped`] [`blank`] [`decimal`] [`diff`] [`paper`] [`interfaces`] [`socket`] `task` `orders` [`resolver`] [`observer`] [`hep`] [`pcap`] [`record`] [`signalling`] [`relay`] [`status`] [`metrics`] [`control`] [`service`] [`daemon`] [`takeover`] [`transcript`] | sockets, clocks, threads, files, logs |
+//! | program | `main` [`cli`] [`check`] [`status_command`] [`daemon`] [`takeover`] [`captures`] [`metrics`] [`status`] | what was asked for: start, end, what is shown |
+//! | threads | [`signalling`] [`relay`] [`resolver`] [`observer`] [`hep`] [`pcap`] [`record`] [`transcript`] | messages and packets on their way, and who looks at them |
+//! | system | [`socket`] [`logging`] [`process`] [`sandbox`] [`service`] [`control`] | sockets, files, logs, rights |
+//! | base   | [`clock`] `task` `orders` [`endpoint`] [`interfaces`] [`secret`] [`glance`] [`blank`] [`escaped`] [`decimal`] [`diff`] [`paper`] | what the shell builds on |
 //! | proxy  | [`proxy`] | the daemon without sockets |
 //! | decide | [`route`] [`rewrite`] [`recording`], beside them [`media`] | where a message goes and how it leaves; who may speak on a stream |
 //! | ground | [`family`] [`hashing`] [`siphash`] [`config`] [`address`] [`token`] [`limit`] [`branch`] [`target`] [`reason`] [`streams`] [`edit`] | values and bytes |
@@ -16,6 +19,7 @@
 //! | text   | [`scan`] [`text`] | character classes and a cursor; writing |
 
 pub mod blank;
+pub mod captures;
 pub mod check;
 pub mod cli;
 pub mod clock;
@@ -23,7 +27,9 @@ pub mod control;
 pub mod daemon;
 pub mod decimal;
 pub mod diff;
+pub mod endpoint;
 pub mod escaped;
+pub mod glance;
 pub mod hep;
 pub mod interfaces;
 pub mod logging;
@@ -43,6 +49,7 @@ pub mod service;
 pub mod signalling;
 pub mod socket;
 pub mod status;
+pub mod status_command;
 pub mod takeover;
 mod task;
 pub mod transcript;

@@ -7,10 +7,10 @@ use std::process::ExitCode;
 use sipproxy64::cli::{Mode, Options};
 use sipproxy64::logging::{self, Destination};
 use sipproxy64::process::{self, Side};
-use sipproxy64::{check, daemon, status, transcript};
+use sipproxy64::{check, daemon, status_command, transcript};
 
 fn main() -> ExitCode {
-    if let Some(exit_code) = status::command::run(std::env::args_os()) {
+    if let Some(exit_code) = status_command::run(std::env::args_os()) {
         return exit_code;
     }
     let options = Options::parse();

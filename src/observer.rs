@@ -7,7 +7,6 @@
 //! there is no observer and nothing is copied.
 
 mod pace;
-pub mod settings;
 
 use std::io;
 use std::mem;

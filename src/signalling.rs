@@ -52,7 +52,7 @@ use self::missing_addresses::MissingAddresses;
 pub use self::peer_sockets::MAX_PEER_SOCKETS;
 use self::shared::Shared;
 pub use self::sockets::{BoundSockets, SipSocket};
-pub use self::trouble::{Trouble, call_id, start_line};
+pub use self::trouble::Trouble;
 use self::worker::{Beginning, Order, Worker};
 use crate::address::{Directory, Source};
 use crate::clock::Clock;

@@ -5,10 +5,8 @@
 //! Its fields are the schema of that JSON, described in sipproxy64(8): fields may
 //! be added, and [`SCHEMA`] grows where one changes its meaning or goes away.
 
-pub mod command;
 pub mod gather;
 pub mod text;
-mod watch;
 
 use std::borrow::Cow;
 

@@ -119,7 +119,7 @@ fn named(line: &str) -> Vec<String> {
 #[test]
 fn every_module_stands_in_the_table() {
     let table = table();
-    assert_eq!(table.values().map(|place| place.layer).max(), Some(5), "six layers: {table:?}");
+    assert_eq!(table.values().map(|place| place.layer).max(), Some(8), "nine layers: {table:?}");
     for path in files() {
         let module = module(&path);
         assert!(module == "lib" || table.contains_key(&module), "src/lib.rs gives {module} no layer");
@@ -152,7 +152,7 @@ fn only_the_shell_knows_sockets_clocks_and_logs() {
     let table = table();
     let mut wrong = Vec::new();
     for path in files() {
-        if table.get(&module(&path)).is_none_or(|place| place.layer == 0) {
+        if table.get(&module(&path)).is_none_or(|place| place.layer < table["proxy"].layer) {
             continue;
         }
         for (number, line) in code(&path) {

@@ -116,6 +116,30 @@ fn the_firewall_lines_leave_what_is_for_others_tracked() {
     }
 }
 
+/// What comes from outside with a source of this machine is dropped, and nothing else.
+#[test]
+fn the_firewall_lines_know_who_is_on_this_machine() {
+    let script = "set -e; ip link set lo up; unshare -n sleep 60 & other=$!
+        until [ \"$(readlink /proc/$other/ns/net)\" != \"$(readlink /proc/$$/ns/net)\" ]; do :; done
+        ip link add in address 02:00:00:00:00:01 type veth peer name out netns $other
+        for ours in 1 101; do ip address add 2001:db8::$ours/128 dev in nodad; done; ip link set in up
+        outside() { nsenter -n -t $other \"$@\"; }
+        outside ip link set out up
+        for source in :1 9::55; do outside ip address add 2001:db8:$source/128 dev out nodad; done
+        outside ip neighbour replace 2001:db8::101 lladdr 02:00:00:00:00:01 dev out
+        nft --file etc/sipproxy64.nft
+        send() { \"$@\" bash -c 'for port in 5060 16384; do echo > /dev/udp/2001:db8::101/$port; done'; }
+        rules_that_dropped() { nft list chain inet sipproxy64 input | grep -c 'packets [1-9].* drop' || :; }
+        send env; rules_that_dropped
+        outside ip route replace 2001:db8::101 dev out src 2001:db8:9::55; send outside; rules_that_dropped
+        outside ip route replace 2001:db8::101 dev out src 2001:db8::1
+        until [ $(rules_that_dropped) = 2 ]; do send outside; done; rules_that_dropped; kill $other";
+    let mut command = Command::new("unshare");
+    command.args(["-rn", "timeout", "20", "sh", "-c", script]);
+    let Some(output) = run("the_firewall_lines_know_who_is_on_this_machine", &mut command) else { return };
+    assert_eq!(said(&output), "0\n0\n2\n");
+}
+
 /// "add" puts each fake on the interface, once, and "remove" takes off those alone.
 #[test]
 fn addresses_of_the_maps_come_and_go() {

@@ -24,5 +24,6 @@ pub mod signal;
 pub mod stream;
 pub mod table;
 pub mod tags;
+pub mod trial;
 pub mod usage;
 pub mod view;

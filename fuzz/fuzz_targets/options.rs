@@ -7,7 +7,8 @@ use std::os::unix::ffi::OsStringExt;
 
 use libfuzzer_sys::fuzz_target;
 use sipproxy64::cli::complaint::Complaint;
-use sipproxy64::cli::{Options, endpoint::Endpoint, values};
+use sipproxy64::cli::{Options, values};
+use sipproxy64::endpoint::Endpoint;
 
 fuzz_target!(|bytes: &[u8]| {
     if let Ok(text) = std::str::from_utf8(bytes) {

@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 
 use super::arguments::Unfit;
 use super::complaint::Complaint;
-use super::endpoint::Endpoint;
 use super::merge::FromFile;
 use super::values::{self, flag, path, put};
+use crate::captures::Settings;
+use crate::endpoint::Endpoint;
 use crate::hep::Collector;
-use crate::observer::settings::Settings;
 use crate::pcap::CaptureFile;
 use crate::record::Recording;
 

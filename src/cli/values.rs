@@ -9,8 +9,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::arguments::Unfit;
-use super::endpoint::{Endpoint, EndpointError, Host, parse_port};
 use crate::config::{LatchMode, Map, Name, PortRange, Uplink, UplinkHost};
+use crate::endpoint::{Endpoint, EndpointError, Host, parse_port};
 use crate::family::{Family, is_unicast};
 use crate::hep::HEP_PORT;
 use crate::logging::{Destination, Form};

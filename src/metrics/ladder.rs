@@ -16,9 +16,9 @@ use serde::Serialize;
 use crate::blank::blanked;
 use crate::diff::{self, Line};
 use crate::escaped::Escaped;
+use crate::glance::{call_id, start_line};
 use crate::observer::{Crossed, Fate, Sink};
 use crate::reason::Reason;
-use crate::signalling::{call_id, start_line};
 
 /// Messages a second of which copies are made: more than anybody can read, and
 /// what a call costs does not double under load.

@@ -7,10 +7,11 @@
 use tracing::field::display;
 use tracing::{Level, debug, enabled, trace};
 
-use super::trouble::{Decision, call_id, start_line};
+use super::trouble::Decision;
 use crate::blank::blanked;
 use crate::diff::Changes;
 use crate::escaped::Escaped;
+use crate::glance::{call_id, start_line};
 use crate::proxy::{Datagram, Outcome};
 
 /// As much of a start-line or Call-ID as anybody reads.

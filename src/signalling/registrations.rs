@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::time::Duration;
 
-use super::trouble::{call_id, cseq};
+use crate::glance::{call_id, cseq};
 use crate::scan::number_at_front;
 
 /// So many challenges are remembered.

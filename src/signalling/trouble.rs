@@ -10,6 +10,7 @@ use tracing::{info, warn};
 
 use super::registrations::Refusal;
 use crate::escaped::Escaped;
+use crate::glance::topmost_via;
 use crate::proxy::{Datagram, Outcome, Reason};
 
 /// As much of a Via as shows whose it is.
@@ -165,52 +166,5 @@ impl fmt::Display for Decision {
             Outcome::Send { from, to, refused: Some(reason) } => write!(f, "{from} -> {to}, refused: {reason}"),
             Outcome::Drop(reason) => write!(f, "dropped: {reason}"),
         }
-    }
-}
-
-/// The first line of a datagram.
-pub fn start_line(datagram: &[u8]) -> &[u8] {
-    datagram.split(|&byte| byte == b'\r' || byte == b'\n').next().unwrap_or_default()
-}
-
-/// The Call-ID of a datagram, as far as a log needs it: not folded, before the body.
-pub fn call_id(datagram: &[u8]) -> &[u8] {
-    value(datagram, b"call-id", b"i")
-}
-
-/// The CSeq, likewise.
-pub(super) fn cseq(datagram: &[u8]) -> &[u8] {
-    value(datagram, b"cseq", b"cseq")
-}
-
-/// The topmost Via without its parameters, likewise.
-fn topmost_via(datagram: &[u8]) -> &[u8] {
-    value(datagram, b"via", b"v").split(|&byte| byte == b';').next().unwrap_or_default()
-}
-
-/// The value of the topmost header field of this name, in lower case, likewise.
-fn value<'a>(datagram: &'a [u8], name: &[u8], compact: &[u8]) -> &'a [u8] {
-    let lines = datagram.split(|&byte| byte == b'\n').map(<[u8]>::trim_ascii);
-    let mut values = lines.take_while(|line| !line.is_empty()).filter_map(|line| {
-        let colon = line.iter().position(|&byte| byte == b':')?;
-        let (found, value) = line.split_at_checked(colon)?;
-        let found = found.trim_ascii_end();
-        let found = found.eq_ignore_ascii_case(name) || found.eq_ignore_ascii_case(compact);
-        found.then(|| value.get(1..).unwrap_or_default().trim_ascii_start())
-    });
-    values.next().unwrap_or_default()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_the_log_shows_of_a_message() {
-        let message = b"BYE sip:a@192.0.2.1 SIP/2.0\r\nVia: x\r\ni : c1@2001:db8::1\r\n\r\nCall-ID: no\r\n";
-        assert_eq!(start_line(message), b"BYE sip:a@192.0.2.1 SIP/2.0");
-        assert_eq!(call_id(message), b"c1@2001:db8::1");
-        assert_eq!(call_id(b"\r\n\r\n"), b"");
-        assert_eq!(start_line(b""), b"");
     }
 }

@@ -14,7 +14,7 @@ use clap::{Arg, ArgAction, value_parser};
 use clap_complete::{Generator, Shell, generate};
 use sipproxy64::cli::arguments::{Opt, Takes};
 use sipproxy64::cli::table;
-use sipproxy64::status::command as status;
+use sipproxy64::status_command as status;
 
 /// The options as clap, who writes the completions, wants them.
 fn command(name: &'static str, options: &'static [Opt]) -> clap::Command {

@@ -11,12 +11,10 @@ use super::limits::Limits;
 use super::session::{Heed, LegState, MediaState, Session};
 use super::signal::{RequestId, Sender, Signal};
 use super::tags::MessageTags;
+use super::trial;
 use crate::family::Family;
 use crate::sip::method::Method;
 use crate::streams::{Grant, MAX_STREAMS, Transport, Wanted};
-
-/// How many packets go to a generic sender's word for an address until one comes back.
-const BUDGET: u16 = 200;
 
 /// A description on its way into a session.
 #[derive(Debug)]
@@ -42,6 +40,10 @@ pub struct Description<'a> {
 impl Description<'_> {
     /// Lets each line set its sender's leg, and says what it gets.
     pub fn read(mut self, wanted: &[Wanted], grants: &mut Vec<Grant>) {
+        if self.session.is_interjected(self.signal, self.tags) {
+            grants.extend(wanted.iter().enumerate().map(|(index, wanted)| self.as_it_is(index, wanted)));
+            return;
+        }
         if self.signal.status.is_none() && self.signal.method == Method::Invite {
             self.session.on_invite(self.now, self.signal);
         }
@@ -60,11 +62,22 @@ impl Description<'_> {
         }
     }
 
+    /// What a line gets without changing anything.
+    fn as_it_is(&self, index: usize, wanted: &Wanted) -> Grant {
+        let out = self.signal.arrival.other();
+        match self.session.media.get(index).and_then(|media| media.allocation) {
+            Some(allocation) if self.signal.is_relayed(wanted) && allocation.unnamed != Some(out) => {
+                Grant::Relayed { port: allocation.ports[out] }
+            }
+            _ => self.signal.without_session(wanted),
+        }
+    }
+
     /// The packets that each line may send to an address that has not answered:
     /// all lines together have one budget, whomever they name.
     fn share(&self, wanted: &[Wanted]) -> u16 {
         let named = wanted.iter().filter(|wanted| self.signal.is_relayed(wanted)).take(MAX_STREAMS).count();
-        BUDGET / u16::try_from(named.max(1)).unwrap_or(BUDGET)
+        trial::share(named)
     }
 
     fn media(&mut self, index: usize, wanted: &Wanted, role: DescriptionRole, heed: Heed, share: u16) -> Grant {
@@ -206,13 +219,11 @@ impl Description<'_> {
         }
     }
 
-    /// Whether a generic sender comes from elsewhere than when the call was set up. Any
-    /// single packet can claim that, answers would not reach whoever forged it. A fork that
-    /// answers from where it was asked has not moved.
+    /// Whether the sender has moved since the call was set up. A fork that answers from where
+    /// it was asked has not.
     fn has_moved(&self) -> bool {
-        let (before, source) = (self.session.parties[self.signal.arrival], self.signal.source.ip());
-        let is_invited = || self.signal.status.is_some() && self.session.has_invited(source);
-        self.signal.sender == Sender::Generic && before.is_some_and(|party| party.ip() != source) && !is_invited()
+        let is_invited = || self.signal.status.is_some() && self.session.has_invited(self.signal.source.ip());
+        self.session.is_from_elsewhere(self.signal) && !is_invited()
     }
 
     fn relay_at(&self, to: SocketAddr) -> RelaySocket {
@@ -222,7 +233,7 @@ impl Description<'_> {
 
 impl Session {
     /// Sets one leg; whether that changed anything.
-    fn set_leg(
+    pub(super) fn set_leg(
         &mut self,
         allocations: &mut Allocations,
         index: usize,
@@ -239,8 +250,9 @@ impl Session {
         if leads_back(side, leg) && leads_back(side.other(), &media.legs[side.other()]) {
             to_nobody = Some(LegState { description: leg.description.map(LegDescription::to_nobody), ..*leg });
         }
-        let leg = to_nobody.as_ref().unwrap_or(leg);
         let before = &mut media.legs[side];
+        let leg = to_nobody.unwrap_or(*leg);
+        let leg = &LegState { description: leg.description.map(|leg| self.trial.admit(side, before, leg)), ..leg };
         if before == leg {
             return false;
         }

@@ -13,15 +13,17 @@ use self::dialog::{Dialog, MAX_DIALOGS, Reoffer};
 use super::allocations::Allocation;
 use super::command::LegDescription;
 use super::exchange::{Exchange, Order};
-use super::signal::{RequestId, Signal};
+use super::signal::{RequestId, Sender, Signal};
 use super::tags::{CallHash, MessageTags, Tag};
+use super::trial::Trial;
 use crate::config::Timeouts;
 use crate::family::{Family, PerFamily};
 use crate::sip::method::Method;
 use crate::streams::MAX_STREAMS;
 
-/// How many branches of a forked INVITE are remembered.
-const MAX_BRANCHES: usize = 16;
+/// How many branches of a forked INVITE are remembered: where there are more, its failure
+/// on these is not its end.
+const MAX_BRANCHES: usize = 64;
 
 /// How many of the places are remembered where an INVITE went.
 const MAX_INVITED_ADDRESSES: usize = 32;
@@ -48,6 +50,8 @@ pub struct Session {
     pub parties: PerFamily<Option<SocketAddr>>,
     /// For whom it counts.
     pub charged_to: Option<IpAddr>,
+    /// Which addresses of strangers get packets unasked.
+    pub trial: Trial,
     /// When it began.
     pub began: Duration,
     /// When it is looked after next.
@@ -67,6 +71,8 @@ pub struct Session {
     caller_tag: Option<Tag>,
     dialogs: Vec<Dialog>,
     branches: Vec<u64>,
+    /// There are more of these than are remembered.
+    more_branches: bool,
     /// Where its INVITEs went.
     invited_addresses: Vec<IpAddr>,
     /// Something came back: a provisional response, or an answer.
@@ -125,6 +131,7 @@ impl Session {
             caller,
             parties,
             charged_to,
+            trial: Trial::default(),
             began: now,
             deadline: now,
             heard: None,
@@ -136,6 +143,7 @@ impl Session {
             caller_tag,
             dialogs: Vec::new(),
             branches: if signal.method == Method::Invite { vec![signal.branch] } else { Vec::new() },
+            more_branches: false,
             invited_addresses: if signal.status.is_none() { vec![signal.destination.ip()] } else { Vec::new() },
             ringing: false,
             active: now,
@@ -167,6 +175,7 @@ impl Session {
         // Who asks again, with a password, has given up what he asked before.
         if order == Ordering::Greater {
             self.branches.clear();
+            self.more_branches = false;
         }
         if self.add_branch(signal) {
             self.active = now;
@@ -181,13 +190,17 @@ impl Session {
         self.invited_addresses.contains(&address)
     }
 
-    /// Whether it is a new one.
+    /// Whether it is a new one, and there was room for it.
     fn add_branch(&mut self, signal: &Signal<'_>) -> bool {
-        let new = self.branches.len() < MAX_BRANCHES && !self.branches.contains(&signal.branch);
-        if new {
+        if self.branches.contains(&signal.branch) {
+            return false;
+        }
+        let has_room = self.branches.len() < MAX_BRANCHES;
+        if has_room {
             self.branches.push(signal.branch);
         }
-        new
+        self.more_branches |= !has_room;
+        has_room
     }
 
     /// A provisional response to the INVITE came.
@@ -227,7 +240,7 @@ impl Session {
         // A callee may have one tag for several calls, whose failures are not this one's.
         let before = self.branches.len();
         self.branches.retain(|branch| *branch != signal.branch);
-        self.branches.is_empty() && before > 0
+        self.branches.is_empty() && before > 0 && !self.more_branches
     }
 
     /// A 2xx to the INVITE came: the first one's dialog has the callee's leg from
@@ -246,7 +259,7 @@ impl Session {
         self.branches.retain(|branch| *branch != signal.branch);
         let callee = self.callee_tag(signal, tags)?;
         let first = self.answered.is_none();
-        let dialog = self.dialog(callee).filter(|dialog| !dialog.over)?;
+        let dialog = self.dialog(callee, signal).filter(|dialog| !dialog.over)?;
         dialog.answered = true;
         let legs = first.then(|| dialog.legs.clone())?;
         self.answered = Some(callee);
@@ -274,6 +287,13 @@ impl Session {
         HungUp::Next(next.legs.clone())
     }
 
+    /// Whether a request of the caller has a tag that a callee told it: what we send there
+    /// arrives.
+    pub fn is_reached(&self, signal: &Signal<'_>, tags: &MessageTags) -> bool {
+        let told = |dialog: &Dialog| dialog.by_callee && Some(dialog.callee) == tags.other;
+        signal.arrival == self.caller && signal.status.is_none() && self.dialogs.iter().any(told)
+    }
+
     /// How far a description counts: older ones do not, nor do the legs of a
     /// dialog that is not the answered one.
     pub fn heed(&mut self, signal: &Signal<'_>, tags: &MessageTags) -> Heed {
@@ -282,7 +302,7 @@ impl Session {
         let callee = self.callee_tag(signal, tags);
         let answered = self.answered;
         let order = match callee {
-            Some(callee) => self.dialog(callee).filter(|dialog| !dialog.over).map(|dialog| &mut dialog.order),
+            Some(callee) => self.dialog(callee, signal).filter(|dialog| !dialog.over).map(|dialog| &mut dialog.order),
             // An INVITE outside a dialog says nothing of one that was answered, nor
             // anything that is newer than what was said within one.
             None if answered.is_some() || (signal.status.is_none() && self.is_within(signal.arrival)) => None,
@@ -292,6 +312,22 @@ impl Session {
             return Heed::Outdated;
         }
         if answered.is_none() || answered == callee { Heed::Current } else { Heed::Aside }
+    }
+
+    /// Whether a request is by somebody who knows no more of the call than its Call-ID and
+    /// the caller's tag, as everybody does who was called, too, or may watch it.
+    pub fn is_interjected(&self, signal: &Signal<'_>, tags: &MessageTags) -> bool {
+        let callee = self.callee_tag(signal, tags);
+        signal.status.is_none()
+            && self.is_from_elsewhere(signal)
+            && !self.dialogs.iter().any(|dialog| Some(dialog.callee) == callee)
+    }
+
+    /// Whether a generic sender comes from elsewhere than when the call was set up. Any
+    /// single packet can claim that, answers would not reach whoever forged it.
+    pub fn is_from_elsewhere(&self, signal: &Signal<'_>) -> bool {
+        let party = self.parties[signal.arrival];
+        signal.sender == Sender::Generic && party.is_some_and(|party| party.ip() != signal.source.ip())
     }
 
     /// Something new was said of the media at this time.

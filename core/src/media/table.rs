@@ -405,7 +405,9 @@ fn advance(
     tags: &MessageTags,
     allocations: &mut Allocations,
 ) -> Option<End> {
+    session.try_caller(signal, tags, allocations);
     match (signal.method, signal.status) {
+        (Method::Invite, None) if session.is_interjected(signal, tags) => {}
         (Method::Invite, None) => session.on_invite(now, signal),
         (Method::Bye, None) => match session.on_bye(tags) {
             HungUp::Last => return Some(End::Bye(signal.arrival)),

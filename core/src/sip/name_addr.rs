@@ -59,7 +59,7 @@ impl<'a> NameAddrs<'a> {
         let (uri, bracketed) = self.address()?;
         self.scanner.skip_lws();
         let parameters_start = self.scanner.offset();
-        self.parameters()?;
+        self.parameters(bracketed)?;
         let end = start + trimmed(self.scanner.taken_since(start)).end;
         self.more = self.scanner.eat(b',');
         if uri.is_empty() {
@@ -92,7 +92,7 @@ impl<'a> NameAddrs<'a> {
     }
 
     /// Steps over parameters up to the comma or the end.
-    fn parameters(&mut self) -> Result<(), NotAnAddress> {
+    fn parameters(&mut self, bracketed: bool) -> Result<(), NotAnAddress> {
         if !matches!(self.scanner.peek(), None | Some(b';' | b',')) {
             return Err(NotAnAddress);
         }
@@ -104,6 +104,8 @@ impl<'a> NameAddrs<'a> {
                 // A second value where there is place for one.
                 Some(b',') => return Err(NotAnAddress),
                 Some(b'"') => drop(self.scanner.quoted_string().ok_or(NotAnAddress)?),
+                // What stands before the semicolon is a display name for some.
+                Some(_) if !bracketed => return Err(NotAnAddress),
                 Some(_) => {
                     self.scanner.take_to(b'>');
                     if !self.scanner.eat(b'>') {
@@ -164,6 +166,7 @@ mod tests {
             good(&["sip:a@b", "sip:c@d", "sip:e,f@g"])
         );
         assert_eq!(uris("\"\\\"\"<sip:a@b>"), good(&["sip:a@b"]));
+        assert_eq!(uris("<sip:a@b>;x=<1,2>, sip:c@d;x=\"<1>\""), good(&["sip:a@b", "sip:c@d"]));
         assert_eq!(uris("*"), good(&["*"]));
         assert_eq!(uris(""), []);
     }
@@ -180,6 +183,8 @@ mod tests {
             "<sip:a@b>;x=\"",
             ",",
             "\"Bob\" x <sip:a@b>",
+            "Bob;x <sip:a@b>",
+            "sip:a@b;tag=1,sip:c@d;tag=1 <sip:e@f>;tag=2",
         ] {
             assert!(uris(text).iter().any(Result::is_err), "{text}");
         }

@@ -1,6 +1,8 @@
 //! The dialogs of a session: what each callee of a forked call said, and what a
 //! request within one changed, until its response says whether that holds.
 
+use std::net::IpAddr;
+
 use serde::{Deserialize, Serialize};
 
 use super::{LegState, Session};
@@ -12,12 +14,16 @@ use crate::sip::method::Method;
 use crate::streams::MAX_STREAMS;
 
 /// How many dialogs of a forked call are remembered.
-pub(super) const MAX_DIALOGS: usize = 8;
+pub(super) const MAX_DIALOGS: usize = 32;
 
 /// A dialog of the session, by the callee's tag (RFC 3261 §12).
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Dialog {
     pub(super) callee: Tag,
+    /// Who spoke of it first.
+    source: IpAddr,
+    /// The callee did so, too: nobody else could make its tag up.
+    pub(super) by_callee: bool,
     pub(super) answered: bool,
     /// A BYE ended it, and another goes on.
     pub(super) over: bool,
@@ -58,17 +64,26 @@ impl Reoffer {
 }
 
 impl Session {
-    /// The dialog with this callee; one that was never answered makes room.
-    pub(super) fn dialog(&mut self, callee: Tag) -> Option<&mut Dialog> {
+    /// The dialog with this callee; one that was never answered makes room: of the same
+    /// source, if it has any, as tags are easily made up.
+    pub(super) fn dialog(&mut self, callee: Tag, signal: &Signal<'_>) -> Option<&mut Dialog> {
+        let by_callee = signal.arrival != self.caller;
         if let Some(index) = self.dialogs.iter().position(|dialog| dialog.callee == callee) {
-            return self.dialogs.get_mut(index);
+            let dialog = self.dialogs.get_mut(index)?;
+            dialog.by_callee |= by_callee;
+            return Some(dialog);
         }
+        let source = signal.source.ip();
         if self.dialogs.len() >= MAX_DIALOGS {
-            let oldest = self.dialogs.iter().position(|dialog| !dialog.answered)?;
+            let is_open = |dialog: &Dialog| !dialog.answered;
+            let own = self.dialogs.iter().position(|dialog| is_open(dialog) && dialog.source == source);
+            let oldest = own.or_else(|| self.dialogs.iter().position(is_open))?;
             self.dialogs.remove(oldest);
         }
         self.dialogs.push(Dialog {
             callee,
+            source,
+            by_callee,
             answered: false,
             over: false,
             legs: Vec::new(),
@@ -96,7 +111,9 @@ impl Session {
             return false;
         }
         let open = self.answered.is_none();
-        let Some(dialog) = self.callee_tag(signal, tags).and_then(|callee| self.dialog(callee)) else { return false };
+        let Some(dialog) = self.callee_tag(signal, tags).and_then(|callee| self.dialog(callee, signal)) else {
+            return false;
+        };
         if dialog.legs.len() <= index {
             dialog.legs.resize(index + 1, None);
         }

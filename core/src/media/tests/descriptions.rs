@@ -113,6 +113,48 @@ fn a_late_copy_of_what_another_exchange_replaced_changes_nothing() {
     assert_eq!(bench.aims(), []);
 }
 
+/// Whoever was called, too, or watches the caller, knows the Call-ID and one tag.
+#[test]
+fn who_is_no_party_says_nothing_of_a_call_that_rings() {
+    let mut bench = Bench::new(&config());
+    bench.signal(&request(Method::Invite, 1, &[audio(P4)]));
+    bench.signal(&response(request(Method::Invite, 1, &[]), 183, &[audio(P6)]));
+    bench.commands();
+    let evil = [audio("192.0.2.66:6666"), audio("192.0.2.66:6668")];
+    for method in [Method::Ack, Method::Invite, Method::Update] {
+        for to_tag in [None, C] {
+            let source = at("192.0.2.66:5060");
+            let said = Signal { source, sender: Sender::Generic, to_tag, ..request(method, 9, &evil) };
+            assert_eq!(bench.signal(&said), [Grant::Relayed { port: 16384 }, Grant::Refused]);
+            bench.signal(&response(said, 404, &[]));
+        }
+    }
+    assert_eq!((bench.aims(), bench.table.sessions()), (vec![], 1));
+    // Who knows the tags of a dialog is a party that has moved.
+    let moved =
+        Signal { source: at("192.0.2.66:5060"), sender: Sender::Generic, ..in_dialog(Method::Update, 9, &evil) };
+    bench.signal(&moved);
+    assert_eq!(bench.aims()[0], (Family::V4, Some(at("192.0.2.66:6666"))));
+}
+
+/// One of those who are called makes up tags, while another has said where he is.
+#[test]
+fn made_up_dialogs_make_room_for_one_another() {
+    let mut bench = Bench::new(&config());
+    let invite = request(Method::Invite, 1, &[]);
+    bench.signal(&request(Method::Invite, 1, &[audio(P4)]));
+    bench.signal(&response(invite, 183, &[audio(P6)]));
+    for tag in 0..100u8 {
+        let tag = [b'x', tag];
+        let evil = [audio("[2001:db8:66::6]:6666")];
+        let source = at("[2001:db8:66::6]:5060");
+        bench.signal(&Signal { source, to_tag: Some(&tag), ..response(invite, 183, &evil) });
+    }
+    bench.commands();
+    bench.signal(&response(invite, 200, &[]));
+    assert_eq!(bench.aims(), [(Family::V6, Some(at(P6)))]);
+}
+
 /// Who has just answered asks himself, and that overtakes his answer.
 #[test]
 fn what_was_answered_stays_when_a_request_that_overtook_it_is_refused() {

@@ -158,6 +158,22 @@ fn failure_ends_when_no_branch_is_left_and_cancel_does_not() {
     assert_eq!(bench.end().unwrap().end, End::Failed(487));
 }
 
+/// A ring group may have more members than are counted: one of them may still ring.
+#[test]
+fn the_failure_of_all_branches_that_are_counted_ends_nothing_where_there_are_more() {
+    let mut bench = Bench::new(&config());
+    let invite = |branch| Signal { branch, ..request(Method::Invite, 1, &[]) };
+    let offer = [audio(P4)];
+    for branch in 0..100 {
+        bench.signal(&Signal { wanted: Some(&offer), ..invite(branch) });
+    }
+    for branch in 0..99 {
+        bench.signal(&Signal { branch, ..response(invite(branch), 486, &[]) });
+    }
+    let grants = bench.signal(&Signal { branch: 99, ..response(invite(99), 200, &[audio(P6)]) });
+    assert_eq!((&grants[..], bench.table.sessions()), (&[Grant::Relayed { port: 16384 }][..], 1));
+}
+
 /// An INVITE without an offer begins no session; the first branch that makes one does,
 /// and the others are pending all the same.
 #[test]

@@ -237,6 +237,59 @@ fn a_stranger_who_comes_from_elsewhere_has_a_budget_there() {
     }
 }
 
+/// The source of an INVITE may be forged, and a door station answers by itself: no media for
+/// whoever lives there, until something shows that the answer arrived.
+#[test]
+fn a_stranger_who_calls_has_a_budget_from_the_answer_to_its_ack() {
+    let mut bench = Bench::new(&config());
+    let (there, here) = ([audio(P6)], [audio(P4)]);
+    let source = at("[2001:db8:9::55]:5060");
+    let stranger = |method, to_tag, wanted| {
+        let asked_by = Some(source.ip());
+        let request = request(method, 1, wanted);
+        Signal { arrival: Family::V6, source, sender: Sender::Generic, asked_by, to_tag, ..request }
+    };
+    let answer = |status, wanted| {
+        let source = at("192.0.2.101:5060");
+        Signal { source, ..response(stranger(Method::Invite, None, &[]), status, wanted) }
+    };
+    let budgets = |bench: &mut Bench| {
+        let legs = bench.legs().into_iter().filter(|(side, _)| *side == Family::V6);
+        legs.map(|(_, leg)| leg.budget).collect::<Vec<_>>()
+    };
+    bench.signal(&stranger(Method::Invite, None, &there));
+    // Early media may be an announcement to which nobody answers.
+    bench.signal(&answer(183, &here));
+    assert_eq!(budgets(&mut bench), [None]);
+    bench.signal(&answer(200, &here));
+    bench.signal(&answer(200, &here));
+    bench.signal(&stranger(Method::Ack, None, &[]));
+    bench.signal(&stranger(Method::Ack, C, &[]));
+    bench.signal(&stranger(Method::Invite, C, &there));
+    assert_eq!(budgets(&mut bench), [Some(200)]);
+    bench.signal(&stranger(Method::Ack, B, &[]));
+    bench.signal(&answer(200, &here));
+    assert_eq!(budgets(&mut bench), [None]);
+}
+
+#[test]
+fn what_a_stranger_has_sent_to_others_does_not_grow_with_its_descriptions() {
+    let mut bench = Bench::answered();
+    let closed = Wanted { port: 0, ..audio(P6) };
+    bench.commands();
+    for line in 0..60 {
+        let mut lines = vec![closed; line];
+        lines.push(audio("[2001:db8:bad::1]:6000"));
+        let cseq = u32::try_from(line).unwrap();
+        let source = at("[2001:db8:9::55]:5060");
+        let reoffer =
+            Signal { arrival: Family::V6, source, from_tag: B, to_tag: A, ..request(Method::Invite, cseq, &lines) };
+        bench.signal(&Signal { sender: Sender::Generic, ..reoffer });
+    }
+    let granted: Vec<u16> = bench.legs().into_iter().filter_map(|(_, leg)| leg.budget).collect();
+    assert_eq!((granted.len() > 8, granted.iter().sum::<u16>()), (true, 1000));
+}
+
 /// Each fork answers from where it was asked.
 #[test]
 fn a_fork_that_answers_from_where_it_was_asked_has_no_budget() {

@@ -1,11 +1,12 @@
 //! `sipproxy64 status`: asks a running daemon and shows what it says.
 
+mod watch;
+
 use std::ffi::{OsStr, OsString};
 use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use super::watch;
 use crate::cli;
 use crate::cli::arguments::{self, Opt, Takes, Target, Unfit};
 use crate::cli::complaint::Complaint;

@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use tracing::info;
 
-use super::Sink;
-use crate::cli::endpoint::Host;
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::endpoint::Host;
 use crate::hep::{Collector, Hep};
+use crate::observer::Sink;
 use crate::pcap::{CaptureError, CaptureFile, Pcap};
 use crate::record::{RecordError, Recorder, Recording};
 
