@@ -7,7 +7,7 @@
 use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::io;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
@@ -16,20 +16,17 @@ use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use super::text::hears;
-use super::{
-    Call, CallState, Ended, Kind, Leg, Limit, Media, Messages, Party, SCHEMA, Snapshot, State, Trouble as Told,
-};
+use super::{Call, Ended, Kind, Leg, Limit, Media, Messages, Party, SCHEMA, Snapshot, State, Trouble as Told};
 use crate::address::Source;
-use crate::clock::Clock;
+use crate::clock::{Clock, wall_clock};
 use crate::config::{Plain, Uplink, UplinkHost};
 use crate::escaped::Escaped;
 use crate::family::{Family, PerFamily};
 use crate::media::command::{End, SessionId};
-use crate::media::view::{CallState as Stage, CallView, Nearness};
-use crate::observer::time_of_day;
+use crate::media::view::{CallView, Nearness};
 use crate::relay::{Ending, LegFigures, SessionFigures, StreamFigures};
 use crate::signalling::{Signalling, Trouble};
-use crate::task;
+use crate::task::{self, lock};
 
 /// Calls looked at in one go: some tens of microseconds.
 const PIECE: usize = 64;
@@ -148,8 +145,10 @@ async fn finish(
     // What came in time is shown.
     let _ = timeout(PATIENCE, all).await;
     let mut sums = PerFamily::<Sums>::default();
-    for side in Family::BOTH {
-        sums[side].add(&LegFigures::of(figures.values().flat_map(streams), side));
+    for session in figures.values() {
+        for side in Family::BOTH {
+            sums[side].add(&LegFigures::of(streams(session), side));
+        }
     }
     snapshot.calls = views.iter().map(|(view, kinds)| call(now, view, *kinds, figures.get(&view.session))).collect();
     let mut shared = lock(&shared);
@@ -159,11 +158,6 @@ async fn finish(
     for asking in shared.waiting.take().into_iter().flatten() {
         let _ = asking.send(Arc::clone(&snapshot));
     }
-}
-
-fn lock(shared: &Mutex<Shared>) -> MutexGuard<'_, Shared> {
-    // What is in there is whole after each statement.
-    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// All calls, oldest first, and who their parties are.
@@ -202,7 +196,7 @@ fn without_media(
         schema: SCHEMA,
         version: env!("CARGO_PKG_VERSION"),
         state: if leaving { State::Leaving } else { State::Running },
-        time: time_of_day().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64(),
+        time: wall_clock().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64(),
         uptime: now.as_secs_f64(),
         listen: Family::BOTH.map(|side| signalling.config().listen[side].to_string()),
         calls: Vec::with_capacity(views.len()),
@@ -306,13 +300,7 @@ fn sort(told: &mut [Told], order: fn(&Told, &Told) -> Ordering) {
 }
 
 fn call(now: Duration, view: &CallView, kinds: PerFamily<Kind>, figures: Option<&SessionFigures>) -> Call {
-    let state = match view.state {
-        Stage::Trying => CallState::Trying,
-        Stage::Ringing => CallState::Ringing,
-        Stage::Answered => CallState::Answered,
-        Stage::Held => CallState::Held,
-    };
-    let age = view.age.as_secs_f64();
+    let (state, age) = (view.state, view.age.as_secs_f64());
     let (mut caller, mut callee) =
         (leg(now, view, view.caller, kinds, figures), leg(now, view, view.caller.other(), kinds, figures));
     caller.hears = hears(&callee, "callee", state, age);
@@ -331,7 +319,7 @@ fn call(now: Duration, view: &CallView, kinds: PerFamily<Kind>, figures: Option<
 /// All streams' legs on one side as one.
 fn leg(now: Duration, view: &CallView, side: Family, kinds: PerFamily<Kind>, figures: Option<&SessionFigures>) -> Leg {
     let address = view.parties[side].map(|party| party.to_string());
-    let counted = LegFigures::of(figures.into_iter().flat_map(streams), side);
+    let counted = figures.map(|session| LegFigures::of(streams(session), side)).unwrap_or_default();
     Leg {
         port: counted.port.map(|port| port.to_string()),
         destination: counted.destination.map(|to| to.to_string()),
