@@ -256,13 +256,24 @@ impl Session {
         if before == leg {
             return false;
         }
-        if before.description != leg.description
+        // Who goes on after a hold may do so from elsewhere.
+        let goes_on = before.held && !leg.held;
+        if (before.description != leg.description || goes_on)
             && let (Some(allocation), Some(description)) = (allocation, leg.description)
         {
             allocations.describe(allocation, side, description);
         }
         *before = *leg;
         true
+    }
+
+    /// Lets the party on a side go on from wherever it speaks now.
+    pub fn recall(&self, allocations: &mut Allocations, side: Family) {
+        for media in &self.media {
+            if let (Some(allocation), Some(description)) = (media.allocation, media.legs[side].description) {
+                allocations.describe(allocation, side, description);
+            }
+        }
     }
 
     /// Sets the legs of one side; a line that is not named stays as it is.

@@ -415,6 +415,7 @@ fn advance(
                 let callee = session.caller.other();
                 session.set_legs(allocations, callee, legs);
             }
+            HungUp::Fork => session.recall(allocations, session.caller.other()),
             HungUp::Other => {}
         },
         (Method::Invite, Some(100..=199)) => session.on_provisional(now, signal, tags),
