@@ -6,10 +6,10 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use super::Arguments;
 use super::arguments::{self, Opt, Said, Takes, alike};
 use super::complaint::Complaint;
 use super::file::{self, Setting};
+use super::given::Arguments;
 use super::table::OPTIONS;
 use super::values;
 use crate::config::ConfigError;
