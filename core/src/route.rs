@@ -155,6 +155,10 @@ struct Target {
 #[derive(Clone, Copy, Debug)]
 struct Led {
     to: SocketAddr,
+    /// A signature proves it to the sender.
+    proven: bool,
+    /// It is the source that its token names.
+    is_source: bool,
     /// A signature proves it to the sender, or the sender may go anywhere.
     allowed: bool,
 }
@@ -183,7 +187,8 @@ impl Target {
             // ourselves, must not prove anything to the second.
             let sender = Some(request.remote.ip()).filter(|_| request.source != Source::Ourselves);
             let proven = token.is_proven(directory.key(), sender);
-            Led { to, allowed: proven || request.rights == Rights::Phone }
+            let is_source = token.source == Some(to);
+            Led { to, proven, is_source, allowed: proven || request.rights == Rights::Phone }
         });
         Ok(Self { scheme, uri, numeric, led, maddr })
     }
@@ -303,7 +308,8 @@ impl Router<'_> {
     fn next_hop(&self, routes: &mut Routes, target: &Target) -> Result<Hop, Reason> {
         let fake = self.directory.fake(self.request.local);
         if let Some(received) = self.received {
-            return Ok(self.hop(received, self.leaving_uri(target), target));
+            let moved = self.moved(received, target).filter(|_| routes.next().is_none());
+            return Ok(self.hop(moved.unwrap_or(received), self.leaving_uri(target), target));
         }
         if let Some(index) = fake.filter(|_| routes.next().is_none() || self.request.rights != Rights::Phone) {
             return self.to_phone(index, target);
@@ -321,6 +327,14 @@ impl Router<'_> {
             Some(endpoint) => self.to_numeric(endpoint, target),
             None => self.undirected(target),
         }
+    }
+
+    /// Where a party is that has moved: its Record-Route stays as it was when the dialog began,
+    /// its Contact is told anew (RFC 3261 §12.2.1.2), with a proof of its own. Of an address
+    /// that is the same the `received=` says the port, which a Contact may not know.
+    fn moved(&self, received: SocketAddr, target: &Target) -> Option<SocketAddr> {
+        let led = target.led.filter(|led| led.proven && Family::at(led.to) == self.leaving)?;
+        (led.is_source || led.to.ip() != received.ip()).then_some(led.to)
     }
 
     fn hop(&self, to: SocketAddr, request_uri: RequestUri, target: &Target) -> Hop {
@@ -341,7 +355,7 @@ impl Router<'_> {
     fn to_phone(&self, index: usize, target: &Target) -> Result<Hop, Reason> {
         let phone = self.directory.map(index).ok_or(Reason::Forbidden)?.phone;
         match target.led {
-            Some(Led { to, allowed: true }) if to.ip() == phone.ip() => Ok(self.hop(to, RequestUri::Restored, target)),
+            Some(Led { to, allowed: true, .. }) if to.ip() == phone.ip() => Ok(self.hop(to, RequestUri::Restored, target)),
             _ => Ok(self.hop(phone, RequestUri::Phone(index), target)),
         }
     }

@@ -125,8 +125,10 @@ async fn finish(
     // What came in time is shown.
     let _ = timeout(PATIENCE, all).await;
     let mut sums = PerFamily::<Sums>::default();
-    for side in Family::BOTH {
-        sums[side].add(&LegFigures::of(figures.values().flat_map(streams), side));
+    for session in figures.values() {
+        for side in Family::BOTH {
+            sums[side].add(&LegFigures::of(streams(session), side));
+        }
     }
     snapshot.calls = views.iter().map(|(view, kinds)| call(now, view, *kinds, figures.get(&view.session))).collect();
     let mut shared = lock(&shared);
@@ -255,7 +257,7 @@ fn call(now: Duration, view: &CallView, kinds: PerFamily<Kind>, figures: Option<
 /// All streams' legs on one side as one.
 fn leg(now: Duration, view: &CallView, side: Family, kinds: PerFamily<Kind>, figures: Option<&SessionFigures>) -> Leg {
     let address = view.parties[side].map(|party| party.to_string());
-    let counted = LegFigures::of(figures.into_iter().flat_map(streams), side);
+    let counted = figures.map(|session| LegFigures::of(streams(session), side)).unwrap_or_default();
     Leg {
         port: counted.port.map(|port| port.to_string()),
         destination: counted.destination.map(|to| to.to_string()),

@@ -73,7 +73,7 @@ fn value() -> impl Strategy<Value = ValueDraft> {
         ";a=\"sip:b@192.0.2.101\"",
         " ; s64=10.0.0.1",
         ";q=0.5;expires=60",
-        "\r\n ;x=<y>",
+        "\r\n ;x=\"<y>\"",
         ";a=\"x;y,z\"",
     ]);
     (display, draft(), prop::bool::weighted(0.8), parameters)

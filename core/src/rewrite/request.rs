@@ -112,20 +112,26 @@ fn lay_routes(name: &str, at: usize, request: &Request<'_>, hop: &Hop, directory
     }
 }
 
-/// Whether a generic party is called by what a token proved, through others, from its
-/// own side. The Contact of its answer is on that side again what the party wrote: it
-/// proves nothing, and behind a NAT it leads nowhere. So the way back to it stands in
-/// the Record-Route, as it does for a generic sender.
+/// Whether a generic party, or a phone at another port than its map says, is called by
+/// what a token proved, through others, from its own side. The Contact of its answer is on
+/// that side again what the party wrote: it proves nothing, and behind a NAT it leads
+/// nowhere. So the way back to it stands in the Record-Route, as it does for a generic
+/// sender.
 fn is_out_of_reach(request: &Request<'_>, hop: &Hop, directory: &Directory) -> bool {
     let text = request.message.bytes;
     let is_of_that_side = |value: NameAddr| {
         let at = Uri::within(text, value.uri).and_then(|uri| Numeric::of(text, &uri)).map(|at| at.endpoint());
         at.is_some_and(|at| at.is_ipv4() == hop.from.is_ipv4() && directory.is_ours(at))
     };
+    let needs_proof = match directory.source(hop.to) {
+        Source::Generic => true,
+        Source::Phone(index) => directory.map(index).is_some_and(|map| map.phone != hop.to),
+        Source::Uplink | Source::Ourselves => false,
+    };
     let mut routes = request.message.all(HeaderName::RECORD_ROUTE);
     hop.request_uri == RequestUri::Restored
         && request.source != Source::Ourselves
-        && directory.source(hop.to) == Source::Generic
+        && needs_proof
         && routes.any(|field| NameAddrs::new(text, field.value, true).flatten().any(is_of_that_side))
 }
 
