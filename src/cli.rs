@@ -130,8 +130,8 @@ impl Options {
         Self::read(arguments.into_iter().collect(), None, |_| Ok(text.to_vec()))
     }
 
-    /// The same command line again, with what its configuration file says now.
-    /// The key stays.
+    /// These options read anew: the command line, with what its configuration file says
+    /// now. The key stays.
     ///
     /// # Errors
     /// As [`Options::from_arguments`].

@@ -42,7 +42,7 @@ use crate::status::gather::Asking;
 use crate::task;
 
 /// Clients that are served at once; more of them wait for their turn.
-const CLIENTS: usize = 16;
+const MAX_CLIENTS: usize = 16;
 /// Clients that may wait to be taken in by the system.
 const BACKLOG: i32 = 128;
 /// How long a client may take for its request.
@@ -131,7 +131,7 @@ impl Server {
     ///
     /// Where the system does not let the socket be watched.
     pub fn serve(self, names: &[Name], observer: Option<Observer>) -> io::Result<Receiver<Asking>> {
-        let (asking, asked) = channel(CLIENTS);
+        let (asking, asked) = channel(MAX_CLIENTS);
         self.listener.set_nonblocking(true)?;
         let listener = TcpListener::from_std(self.listener)?;
         info!(address = %listener.local_addr()?, "metrics");
@@ -139,7 +139,7 @@ impl Server {
         let site = Arc::new(Site { names, asking, ladders: self.ladders, observer });
         let accept = move |context: &mut Context<'_>| listener.poll_accept(context).map_ok(|(stream, _)| stream);
         let serve = move |stream, permit| serve(stream, Arc::clone(&site), permit);
-        task::spawn(task::serve_clients("metrics", CLIENTS, accept, serve));
+        task::spawn(task::serve_clients("metrics", MAX_CLIENTS, accept, serve));
         Ok(asked)
     }
 }

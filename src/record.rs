@@ -33,15 +33,15 @@ use crate::test_output;
 use crate::transcript::{self, RECORD, uplink_line};
 
 /// How many directories are kept: of older ones the oldest goes.
-const MOST_CALLS: usize = 200;
+const MAX_CALLS: usize = 200;
 /// How many of them are still written to.
-const MOST_OPEN: usize = 100;
+const MAX_OPEN: usize = 100;
 /// How much of one call is recorded: messages, and bytes.
-const MOST_MESSAGES: usize = 400;
-const MOST_BYTES: usize = 512 * 1024;
+const MAX_MESSAGES: usize = 400;
+const MAX_BYTES: usize = 512 * 1024;
 /// How many calls may begin in a second: a flood of strangers must not wear the
 /// disk out, nor push all other calls out of the directory.
-const MOST_A_SECOND: usize = 20;
+const MAX_A_SECOND: usize = 20;
 
 /// The files of a directory.
 const FILES: [&str; 5] = ["options", "input", "expected", "sent", "why"];
@@ -163,7 +163,7 @@ impl Recorder {
             result = call.add(crossed, inside);
         }
         self.open.push_back(call);
-        if self.open.len() > MOST_OPEN
+        if self.open.len() > MAX_OPEN
             && let Some(mut oldest) = self.open.pop_front()
         {
             oldest.write_expected()?;
@@ -175,7 +175,7 @@ impl Recorder {
     fn begin(&mut self, call_id: Vec<u8>, first: &Crossed<'_>) -> io::Result<Option<Call>> {
         let second = self.clock.now().as_secs();
         self.begun = if self.begun.0 == second { (second, self.begun.1.saturating_add(1)) } else { (second, 1) };
-        if self.begun.1 > MOST_A_SECOND {
+        if self.begun.1 > MAX_A_SECOND {
             return Ok(None);
         }
         let mut number = self.kept.back().map_or(1, |last| last.wrapping_add(1));
@@ -190,7 +190,7 @@ impl Recorder {
         // Where the disk is full, nothing is lost but this one.
         let call = self.fill(&folder, number, call_id, first).inspect_err(|_| remove(&folder))?;
         self.kept.push_back(number);
-        while self.kept.len() > MOST_CALLS {
+        while self.kept.len() > MAX_CALLS {
             let Some(number) = self.kept.pop_front() else { break };
             self.open.retain(|call| call.number != number);
             remove(&self.settings.folder.join(name(number)));
@@ -282,7 +282,7 @@ impl Sink for Recorder {
 
 impl Call {
     fn is_full(&self) -> bool {
-        self.messages >= MOST_MESSAGES || self.bytes >= MOST_BYTES
+        self.messages >= MAX_MESSAGES || self.bytes >= MAX_BYTES
     }
 
     fn create(&self, file: &str) -> io::Result<File> {

@@ -90,7 +90,7 @@ impl Given {
     }
 }
 
-/// The same file also from another working directory.
+/// A path that is the same from another working directory.
 fn absolute(path: &Path) -> PathBuf {
     std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }

@@ -34,11 +34,11 @@ use crate::task::{self, lock};
 /// Calls looked at in one go: some tens of microseconds.
 const PIECE: usize = 64;
 /// How long the relay threads may take; then the snapshot is without their figures.
-const PATIENCE: Duration = Duration::from_secs(2);
+const FIGURES_PATIENCE: Duration = Duration::from_secs(2);
 /// How long a snapshot is good enough for whoever asks next.
 const FRESH: Duration = Duration::from_millis(250);
 /// As much of a Call-ID as anybody reads.
-const CALL_ID: usize = 128;
+const MAX_CALL_ID: usize = 128;
 
 /// Who gets the snapshot when it is there.
 pub type Asking = oneshot::Sender<Arc<Snapshot>>;
@@ -123,7 +123,7 @@ async fn finish(
         }
     };
     // What came in time is shown.
-    let _ = timeout(PATIENCE, all).await;
+    let _ = timeout(FIGURES_PATIENCE, all).await;
     let mut sums = PerFamily::<Sums>::default();
     for session in figures.values() {
         for side in Family::BOTH {
@@ -245,7 +245,7 @@ fn call(now: Duration, view: &CallView, kinds: PerFamily<Kind>, figures: Option<
     callee.hears = hears(&caller, "caller", state, age);
     Call {
         id: view.session.0,
-        call_id: Escaped(&view.call_id, CALL_ID).to_string(),
+        call_id: Escaped(&view.call_id, MAX_CALL_ID).to_string(),
         state,
         age,
         caller,
