@@ -208,7 +208,7 @@ fn parties(now: Duration, signalling: &Signalling) -> Vec<Party> {
         Some(Party {
             kind: Kind::Uplink,
             address: written.clone(),
-            family: name(side),
+            family: side.name(),
             stands_for: known.iter().map(|&ip| Plain((ip, *port).into()).to_string()).collect(),
             last_heard: ago(signalling.uplink_heard(side)),
         })
@@ -216,7 +216,7 @@ fn parties(now: Duration, signalling: &Signalling) -> Vec<Party> {
     let phones = config.maps.iter().enumerate().map(|(index, map)| Party {
         kind: Kind::Phone,
         address: Plain(map.phone).to_string(),
-        family: name(Family::at(map.phone)),
+        family: Family::at(map.phone).name(),
         stands_for: vec![Plain(map.fake).to_string()],
         last_heard: ago(signalling.phone_heard(index)),
     });
@@ -269,18 +269,11 @@ fn leg(now: Duration, view: &CallView, side: Family, kinds: PerFamily<Kind>, fig
         sent: counted.sent,
         refused: counted.refused,
         failed: counted.failures.unreachable.saturating_add(counted.failures.unsent),
-        ..Leg::new(name(side), address, kinds[side])
+        ..Leg::new(side.name(), address, kinds[side])
     }
 }
 
 /// The streams of a session, those that were closed too.
 fn streams(session: &SessionFigures) -> impl Iterator<Item = &StreamFigures> {
     session.streams.iter().chain(&session.closed)
-}
-
-fn name(side: Family) -> &'static str {
-    match side {
-        Family::V4 => "IPv4",
-        Family::V6 => "IPv6",
-    }
 }

@@ -2,7 +2,6 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::name;
 use crate::family::{Family, PerFamily};
 use crate::media::command::End;
 use crate::relay::{Ending, LegFigures};
@@ -59,7 +58,7 @@ impl Past {
                 refused: told.refused.max(past.refused.saturating_add(now.refused)),
             };
             let Sums { packets, bytes, lost, refused } = *told;
-            Media { family: name(side), packets, bytes, lost, refused }
+            Media { family: side.name(), packets, bytes, lost, refused }
         });
         media.into()
     }
