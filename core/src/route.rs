@@ -156,14 +156,12 @@ struct Target {
 #[derive(Clone, Copy, Debug)]
 struct Led {
     to: SocketAddr,
-    /// A signature proves it to the sender.
-    proven: bool,
-    /// It is the source that its token names.
-    is_source: bool,
+    /// A signature proves that who wrote the token was there; beside the source that it
+    /// names, if it does.
+    seen_there: bool,
+    names_source: bool,
     /// A signature proves it to the sender, or the sender may go anywhere.
     allowed: bool,
-    /// A loopback address, and a signature shows that somebody has sent from there.
-    inside: bool,
 }
 
 impl Target {
@@ -189,10 +187,10 @@ impl Target {
             // What the first pass of a spiral sealed for its receiver, which was
             // ourselves, must not prove anything to the second.
             let sender = Some(request.remote.ip()).filter(|_| request.source != Source::Ourselves);
-            let proven = token.is_proven(directory.key(), sender);
-            let is_source = token.source == Some(to);
-            let inside = to.ip().is_loopback() && token.is_proven(directory.key(), None);
-            Led { to, proven, is_source, allowed: proven || request.rights == Rights::Phone, inside }
+            let seen_there = token.is_proven(directory.key(), None);
+            let proven = seen_there || token.is_proven(directory.key(), sender);
+            let allowed = proven || request.rights == Rights::Phone;
+            Led { to, seen_there, names_source: token.source == Some(to), allowed }
         });
         Ok(Self { scheme, uri, numeric, led, maddr })
     }
@@ -337,8 +335,8 @@ impl Router<'_> {
     /// its Contact is told anew (RFC 3261 §12.2.1.2), with a proof of its own. Of an address
     /// that is the same the `received=` says the port, which a Contact may not know.
     fn moved(&self, received: SocketAddr, target: &Target) -> Option<SocketAddr> {
-        let led = target.led.filter(|led| led.proven && Family::at(led.to) == self.leaving)?;
-        (led.is_source || led.to.ip() != received.ip()).then_some(led.to)
+        let led = target.led.filter(|led| led.seen_there && Family::at(led.to) == self.leaving)?;
+        (led.names_source || led.to.ip() != received.ip()).then_some(led.to)
     }
 
     /// Whether this is no way from the network to a loopback address, where the services of
@@ -349,7 +347,7 @@ impl Router<'_> {
             || hop.from.ip().is_loopback()
             || self.directory.may_reach(Rights::Generic, hop.to)
             || self.received == Some(hop.to)
-            || target.led.is_some_and(|led| led.to == hop.to && led.inside)
+            || target.led.is_some_and(|led| led.to == hop.to && led.seen_there)
     }
 
     fn hop(&self, to: SocketAddr, request_uri: RequestUri, target: &Target) -> Hop {

@@ -60,6 +60,8 @@ pub struct Session {
     pub heard: Option<Duration>,
     /// How many questions when it was last heard are open.
     pub open_queries: u8,
+    /// How often its call has passed in the same direction before.
+    pub pass: u8,
     /// What finds it.
     pub tags: Vec<Tag>,
     /// What is known of its `m=` lines, in order.
@@ -136,6 +138,7 @@ impl Session {
             deadline: now,
             heard: None,
             open_queries: 0,
+            pass: 0,
             tags: Vec::new(),
             media: Vec::new(),
             answered: None,
@@ -183,6 +186,14 @@ impl Session {
                 self.invited_addresses.push(signal.destination.ip());
             }
         }
+    }
+
+    /// How many of the two hosts between which a message goes are its parties.
+    pub fn hosts_of(&self, signal: &Signal<'_>) -> usize {
+        let is = |side: Family, at: SocketAddr| self.parties[side].is_some_and(|party| party.ip() == at.ip());
+        let out = signal.arrival.other();
+        let receives = is(out, signal.destination) || self.has_invited(signal.destination.ip());
+        usize::from(is(signal.arrival, signal.source)) + usize::from(receives)
     }
 
     /// Whether one of its INVITEs went to this address.

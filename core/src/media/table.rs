@@ -24,6 +24,9 @@ use crate::streams::{Grant, MAX_STREAMS, Wanted};
 /// How long the shell may take to say when a session was last heard.
 const QUERY_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// How often a call passes in the same direction with a session each.
+const MAX_PASSES: u8 = 4;
+
 /// How many questions in a row may stay without an answer.
 const MAX_QUERIES: u8 = 3;
 
@@ -45,6 +48,17 @@ pub struct Table {
     timeouts: Timeouts,
     deadlines: BTreeSet<(Duration, SessionId)>,
     last_session: u64,
+    /// How many sessions are a call's second one in the same direction, or a later one.
+    on_later_passes: usize,
+}
+
+/// The session that a message belongs to.
+struct Found {
+    id: SessionId,
+    /// Its tags there.
+    tags: MessageTags,
+    /// How many of the hosts between which it goes are the session's.
+    hosts: usize,
 }
 
 impl Table {
@@ -59,6 +73,7 @@ impl Table {
             timeouts: config.timeouts,
             deadlines: BTreeSet::new(),
             last_session: 0,
+            on_later_passes: 0,
         }
     }
 
@@ -112,6 +127,7 @@ impl Table {
             self.allocations.adopt(Owner { call: session.call, session: id, media_index }, allocation)?;
             streams += 1;
         }
+        self.on_later_passes += usize::from(session.pass > 0);
         self.limits.adopt(session.charged_to, streams);
         self.deadlines.insert((session.deadline, id));
         self.sessions.insert(id, session);
@@ -128,9 +144,9 @@ impl Table {
     /// for which there are no ports, or over a limit.
     pub fn signal(&mut self, now: Duration, signal: &Signal<'_>, grants: &mut Vec<Grant>) -> Result<(), Refusal> {
         grants.clear();
-        let tags = self.tags.of(signal);
+        let mut tags = self.tags.of(signal);
         let description = signal.wanted.filter(|_| signal.method.describes_media());
-        let found = self.find_or_begin(now, signal, &tags, description)?;
+        let found = self.find_or_begin(now, signal, &mut tags, description)?;
         let Some((id, session)) = found.and_then(|id| Some((id, self.sessions.get_mut(&id)?))) else {
             grants.extend(description.into_iter().flatten().map(|wanted| signal.without_session(wanted)));
             return Ok(());
@@ -312,18 +328,47 @@ impl Table {
         }
     }
 
-    /// The session that a message belongs to; a description that needs one and
-    /// has none begins it.
+    /// The session that a message belongs to: of those of a call that passes more than
+    /// once in the same direction the one with the most of its hosts.
+    fn find(&self, signal: &Signal<'_>, tags: &MessageTags) -> Option<Found> {
+        let found = |tags: MessageTags| {
+            let id = self.tags.find(&tags)?;
+            Some(Found { id, tags, hosts: self.sessions.get(&id)?.hosts_of(signal) })
+        };
+        if self.on_later_passes == 0 {
+            return found(*tags);
+        }
+        (0..MAX_PASSES).rev().filter_map(|pass| found(tags.on_pass(pass))).max_by_key(|found| found.hosts)
+    }
+
+    /// Which pass of its call a message begins, being an INVITE between hosts of which none
+    /// had part in those before.
+    fn begun_pass(&self, signal: &Signal<'_>, found: &Found, tags: &MessageTags) -> Option<u8> {
+        let begins = signal.method == Method::Invite && signal.status.is_none() && signal.to_tag.is_none();
+        let is_free = |pass: &u8| self.tags.find(&tags.on_pass(*pass)).is_none();
+        if begins && found.hosts == 0 { (1..MAX_PASSES).find(is_free) } else { None }
+    }
+
+    /// The session that a message belongs to, and its tags there; a description that
+    /// needs one and has none begins it.
     fn find_or_begin(
         &mut self,
         now: Duration,
         signal: &Signal<'_>,
-        tags: &MessageTags,
+        tags: &mut MessageTags,
         description: Option<&[Wanted]>,
     ) -> Result<Option<SessionId>, Refusal> {
-        if let Some(id) = self.tags.find(tags) {
-            return Ok(Some(id));
+        let mut pass = 0;
+        if let Some(found) = self.find(signal, tags) {
+            match self.begun_pass(signal, &found, tags).filter(|_| description.is_some()) {
+                Some(begun) => pass = begun,
+                None => {
+                    *tags = found.tags;
+                    return Ok(Some(found.id));
+                }
+            }
         }
+        *tags = tags.on_pass(pass);
         let Some(wanted) = description.filter(|wanted| signal.needs_session(wanted)) else { return Ok(None) };
         // A 200 that is sent again, its ACK, or what the BYE has overtaken: the call is over.
         if self.tags.is_late(now, signal, tags) {
@@ -333,7 +378,7 @@ impl Table {
         if signal.status.is_some() && self.tags.has(Tag::of_branch(signal.branch)) {
             return Ok(None);
         }
-        match self.begin(now, signal, tags, wanted) {
+        match self.begin(now, signal, tags, wanted, pass) {
             Err(_) if signal.status.is_some() || signal.method == Method::Ack => Ok(None),
             begun => begun.map(Some),
         }
@@ -346,6 +391,7 @@ impl Table {
         signal: &Signal<'_>,
         tags: &MessageTags,
         wanted: &[Wanted],
+        pass: u8,
     ) -> Result<SessionId, Refusal> {
         let needed = wanted.iter().take(MAX_STREAMS).filter(|wanted| signal.is_relayed(wanted)).count();
         let charged_to = self.limits.admit(self.sessions.len(), signal.asked_by, needed)?;
@@ -357,6 +403,8 @@ impl Table {
         let id = SessionId(self.last_session);
         let mut session = Session::new(now, signal, tags, self.tags.call(signal), charged_to);
         learn_tag(&mut session, id, Tag::of_branch(signal.branch), &mut self.tags);
+        session.pass = pass;
+        self.on_later_passes += usize::from(pass > 0);
         session.deadline = session.expires(&self.timeouts);
         self.deadlines.insert((session.deadline, id));
         self.sessions.insert(id, session);
@@ -366,6 +414,7 @@ impl Table {
     fn end(&mut self, now: Duration, id: SessionId, end: End) {
         let Some(session) = self.sessions.remove(&id) else { return };
         self.deadlines.remove(&(session.deadline, id));
+        self.on_later_passes = self.on_later_passes.saturating_sub(usize::from(session.pass > 0));
         for tag in &session.tags {
             self.tags.remove(*tag);
         }

@@ -31,6 +31,11 @@ const MAX_OVER: usize = 1024;
 pub struct Tag(u128);
 
 impl Tag {
+    /// The same tag on a later pass of its call in the same direction.
+    fn on_pass(self, pass: u8) -> Self {
+        Self(self.0 ^ u128::from(pass))
+    }
+
     /// What stands for the request that begins a session, or whose answer does: its branch
     /// is a keyed hash already.
     pub fn of_branch(branch: u64) -> Self {
@@ -49,6 +54,15 @@ pub struct MessageTags {
     pub sender: Option<Tag>,
     /// The other party on the leaving side; `None` in a request without To-tag.
     pub other: Option<Tag>,
+}
+
+impl MessageTags {
+    /// The tags of a message on this pass of its call in the same direction, the first one
+    /// being 0.
+    pub fn on_pass(&self, pass: u8) -> Self {
+        let tag = |tag: Option<Tag>| tag.map(|tag| tag.on_pass(pass));
+        Self { sender: tag(self.sender), other: tag(self.other) }
+    }
 }
 
 /// All tags of all sessions.

@@ -164,6 +164,37 @@ fn the_bye_of_a_fork_that_lost_lets_the_other_one_go_on() {
     assert_eq!((bench.aims(), bench.table.sessions()), (vec![(Family::V6, Some(at(P6)))], 1));
 }
 
+/// An IPv4 phone calls an IPv6 phone through a proxy that has both families.
+#[test]
+fn each_pass_in_the_same_direction_has_a_session_of_its_own() {
+    let mut bench = Bench::new(&config());
+    let (proxy6, proxy4, phone6) = ("[2001:db8:456::12]:5060", "198.51.100.12:5060", "[2001:db8:6::7]:5060");
+    let invite = request(Method::Invite, 1, &[]);
+    let first = Signal { destination: at(proxy6), ..invite };
+    let second = Signal { branch: 2, source: at(proxy4), destination: at(phone6), ..invite };
+    let (offer, forwarded, answer) = ([audio(P4)], [audio("[2001:db8::1]:16384")], [audio("[2001:db8:6::7]:30000")]);
+    let back = |pass: Signal<'_>, wanted| {
+        let Signal { source, destination, .. } = pass;
+        Signal { source: destination, destination: source, ..response(pass, 200, wanted) }
+    };
+    for _ in 0..2 {
+        assert_eq!(bench.signal(&Signal { wanted: Some(&offer), ..first }), [Grant::Relayed { port: 16384 }]);
+        assert_eq!(bench.signal(&Signal { wanted: Some(&forwarded), ..second }), [Grant::Untouched]);
+        assert_eq!(bench.table.sessions(), 2);
+    }
+    for _ in 0..2 {
+        assert_eq!(bench.signal(&Signal { branch: 2, ..back(second, &answer) }), [Grant::Untouched]);
+        assert_eq!(bench.signal(&back(first, &answer)), [Grant::Relayed { port: 16384 }]);
+    }
+    // The called party hangs up, and its BYE passes both, the other way round.
+    for pass in [second, first] {
+        let (source, destination) = (pass.destination, pass.source);
+        let bye = Signal { arrival: Family::V6, from_tag: B, to_tag: A, ..request(Method::Bye, 1, &[]) };
+        bench.signal(&Signal { source, destination, ..bye });
+    }
+    assert_eq!((bench.table.sessions(), bench.table.ports_in_use(Family::V4)), (0, 0));
+}
+
 /// One of those who are called makes up tags, while another has said where he is.
 #[test]
 fn made_up_dialogs_make_room_for_one_another() {
