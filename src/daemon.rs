@@ -23,11 +23,12 @@ use tracing::{info, warn};
 use self::belongings::Belongings;
 use self::start::{Prepared, Start};
 use crate::captures::SettingsError;
-use crate::cli::Options;
+use crate::cli::{Mode, Options};
 use crate::clock::Clock;
 use crate::config::{Config, Uplink, UplinkHost};
 use crate::control::{Client, ControlError, Request, Verb};
 use crate::family::Family;
+use crate::logging;
 use crate::metrics;
 use crate::observer::{Change, Observer};
 use crate::process::{Detached, PidFileError, UserError};
@@ -108,6 +109,10 @@ impl DaemonError {
 /// Where an address cannot be bound, or the system refuses threads, signals and
 /// the like at the start.
 pub fn run(options: Options, detached: Option<Detached>) -> Result<(), DaemonError> {
+    // In test mode lines come between what is printed.
+    if options.mode != Mode::Print {
+        logging::keep();
+    }
     let mut old = match &options.takeover {
         Some(socket) => handover::ask(socket, &options.config)?,
         None => None,
