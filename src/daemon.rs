@@ -16,7 +16,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc::{Receiver, UnboundedReceiver, UnboundedSender};
 use tokio::sync::oneshot;
-use tokio::task::spawn_blocking;
+use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
 use tracing::{info, warn};
 
@@ -199,6 +199,8 @@ struct Daemon {
     service: ServiceManager,
     /// They go away as soon as another daemon may start.
     belongings: Belongings,
+    /// Takes in who wants to see what goes on; none without `--metrics`. It goes away then, too.
+    listening: Option<JoinHandle<()>>,
     /// Where it comes out that a process is ready to take over.
     prepared: UnboundedSender<Result<Successor, TakeoverError>>,
     /// One makes itself ready.
@@ -231,7 +233,7 @@ impl Daemon {
                 Some(fault) = incoming.faults.recv() => return Err(fault.into()),
                 () = self.service.beat() => {}
                 _ = minute.tick() => self.signalling.every_minute(),
-                _ = self.signals.hang_up.recv() => self.leave(),
+                _ = self.signals.hang_up.recv() => self.leave().await,
                 _ = self.signals.user2.recv() => self.reload(),
                 _ = self.signals.terminate.recv() => break,
                 _ = self.signals.interrupt.recv() => break,
@@ -348,10 +350,15 @@ impl Daemon {
         self.signalling.notice(notice);
     }
 
-    fn leave(&mut self) {
+    async fn leave(&mut self) {
         if !self.leaving {
             self.leaving = true;
             self.signalling.stop_listening();
+            if let Some(listening) = self.listening.take() {
+                listening.abort();
+                // It has the address until it has ended.
+                let _ = listening.await;
+            }
             self.service.status("SIP sockets closed; media is relayed until the last call ends");
             // For the daemon that starts meanwhile.
             self.belongings = Belongings::default();

@@ -29,6 +29,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 use tracing::{debug, info};
 
@@ -126,20 +127,20 @@ impl Server {
 
     /// Serves from now on; a tokio runtime must be there. `names` are hosts of
     /// ours beside numeric ones; `observer` tells what was lost to captures. Who wants
-    /// a snapshot comes out of the end that is given back.
+    /// a snapshot comes out of the end that is given back; the task has the address.
     ///
     /// # Errors
     ///
     /// Where the system does not let the socket be watched.
-    pub fn serve(self, names: &[Name], observer: Option<Observer>) -> io::Result<Receiver<Asking>> {
+    pub fn serve(self, names: &[Name], observer: Option<Observer>) -> io::Result<(Receiver<Asking>, JoinHandle<()>)> {
         let (asking, asked) = channel(CLIENTS);
         self.listener.set_nonblocking(true)?;
         let listener = TcpListener::from_std(self.listener)?;
         info!(address = %listener.local_addr()?, "metrics");
         let names = names.iter().map(|name| name.host.clone()).collect();
         let site = Site { names, asking, ladders: self.ladders, observer };
-        task::spawn(accept(listener, Arc::new(site)));
-        Ok(asked)
+        let listening = task::spawn(accept(listener, Arc::new(site)));
+        Ok((asked, listening))
     }
 }
 

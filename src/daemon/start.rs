@@ -109,7 +109,7 @@ impl Start {
         }
         let serve = |server: Server| server.serve(&self.config.names, self.observer.clone());
         let onlookers = self.server.take().map(serve).transpose();
-        let onlookers = onlookers.map_err(DaemonError::system("watch the socket of --metrics"))?;
+        let (onlookers, listening) = onlookers.map_err(DaemonError::system("watch the socket of --metrics"))?.unzip();
         let parts = Parts {
             config: Arc::clone(&self.config),
             clock: self.clock,
@@ -156,6 +156,7 @@ impl Start {
             resolver,
             service,
             belongings: self.belongings,
+            listening,
             prepared,
             preparing: false,
             leaving: false,
