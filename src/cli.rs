@@ -172,7 +172,7 @@ impl Options {
         }
         let verbosity = if arguments.quiet { -1 } else { i8::try_from(arguments.verbose).unwrap_or(i8::MAX) };
         let control = arguments.control(&mode);
-        let observers = arguments.captures.settings(&from_file)?;
+        let observers = arguments.captures.settings(&config, &from_file)?;
         let in_force = in_force(&said);
         // Test mode and --check answer where they were asked.
         let daemon = arguments.daemon && mode == Mode::Run;

@@ -260,6 +260,7 @@ fn what_steers_a_terminal_is_escaped() {
     let said = complaint([OsString::from("-l"), OsString::from_vec(vec![0xff])]);
     assert!(said.contains("--listen4: its value is not UTF-8"), "{said}");
 }
+        ("--hep 192.0.2.1:5060", "--hep 192.0.2.1:5060: an address of this proxy itself; name the collector"),
 
 #[test]
 fn wrong_secrets() {

@@ -78,6 +78,19 @@ fn a_collector_that_is_not_there_disturbs_nobody() {
     });
 }
 
+/// It would get what it sends, and send that again.
+#[test]
+fn a_name_that_leads_here_is_no_collector() {
+    isolated(|| {
+        let mut daemon = Daemon::start_as(&["-l", "127.0.0.1", "-L", "::1", "--hep", "localhost:5060"]);
+        daemon.await_line("--hep: collector found");
+        let phone = Agent::bind("phone", "127.0.0.1:5062");
+        phone.send_bytes(b"rubbish", "127.0.0.1:5060".parse().unwrap());
+        let line = daemon.await_line("--hep: not sent");
+        assert!(line.contains("an address of this proxy itself"), "{line}");
+    });
+}
+
 #[test]
 fn sngrep_draws_the_ladder_of_both_families() {
     isolated_with(&["sngrep", "tmux"], || {
