@@ -316,3 +316,16 @@ fn packages_name_files_that_are_there() {
     }
     assert!(read("Dockerfile").contains("RUN mkdir -p image/state && etc/build-static image/sipproxy64"));
 }
+/// What alerts ask for is there, and an uplink of which nothing has come yet is none
+/// that has been silent since 1970.
+#[test]
+fn alerts_go_by_what_the_manual_names() {
+    let (alerts, manual) = (read("etc/prometheus.yml"), read("sipproxy64.8"));
+    let is_of_name = |letter: char| letter.is_ascii_alphanumeric() || letter == '_';
+    let names = alerts.split(|letter| !is_of_name(letter)).filter_map(|word| word.strip_prefix("sipproxy64_"));
+    for name in names {
+        assert!(manual.contains(name), "{name}");
+    }
+    assert!(alerts.contains("and sipproxy64_party_last_heard_timestamp_seconds > 0"));
+}
+
