@@ -213,6 +213,27 @@ fn the_configuration_shows_every_option() {
     assert!(output.status.success(), "as it ships: {}", said(&output));
 }
 
+/// A mistake in the file ends no calls: what runs goes on.
+#[test]
+fn init_restarts_nothing_with_a_mistake_in_the_file() {
+    let script = r#"ip link set lo up
+        "$0" -l 127.0.0.1 -L ::1 --control none 2> "$1/log" & daemon=$!
+        until grep -q ' ready$' "$1/log"; do :; done
+        echo $daemon > "$1/pid"; echo 'lisen4 127.0.0.1' > "$1/conf"
+        export DAEMON="$0" CONFIG="$1/conf" RUN="$1"
+        for how in restart try-restart; do
+            etc/sipproxy64.init $how; echo "$how: $?"; kill -0 $daemon
+        done 2>&1
+        kill $daemon; wait"#;
+    let folder = Folder::new("init");
+    let mut command = Command::new("unshare");
+    command.args(["-rn", "sh", "-c", script, env!("CARGO_BIN_EXE_sipproxy64")]).arg(&folder.0);
+    let Some(output) = run("init_restarts_nothing_with_a_mistake_in_the_file", &mut command) else { return };
+    let why =
+        format!("sipproxy64: {}/conf, line 1: lisen4: no such option; listen4 is one (try --help)", folder.0.display());
+    assert_eq!(said(&output), format!("{why}\nrestart: 2\n{why}\ntry-restart: 2\n"));
+}
+
 /// OpenWrt's own functions, as far as the script calls them, and a file of UCI.
 const OPENWRT: &str = r#"
 config_load() { :; }
