@@ -15,6 +15,7 @@ use crate::clock::Clock;
 use crate::config::{Config, Plain};
 use crate::control::{self, Control, Request};
 use crate::family::{Family, PerFamily};
+use crate::hep::Collector;
 use crate::logging;
 use crate::metrics::Server;
 use crate::observer::{Observer, ObserverThread};
@@ -87,7 +88,7 @@ impl Start {
         let relay_options =
             RelayOptions { threads: usual_threads(), sockets: socket_options(&options), batch: options.batch, tap };
         let (relay, notices) = Relay::start(clock, &relay_options).map_err(DaemonError::system("start the relay"))?;
-        summary(&config);
+        summary(&config, options.observers.hep.as_ref());
         options.observers.log();
         let start = Self { options, config, clock, belongings, sockets, output, server, observer, relay, notices };
         Ok(Prepared { start, watching })
@@ -240,7 +241,7 @@ fn needs(options: &Options) -> Needs {
 }
 
 /// What the daemon will do, for the log.
-fn summary(config: &Config) {
+fn summary(config: &Config, collector: Option<&Collector>) {
     let uplink = |side| written(config, side);
     let (low, high) = config.rtp_ports.bounds();
     info!(
@@ -259,7 +260,7 @@ fn summary(config: &Config) {
     );
     // That of the limit of open files was given when it was raised.
     let limit = limits::files_advice(config);
-    for warning in warnings::all(config).into_iter().filter(|warning| Some(warning) != limit.as_ref()) {
+    for warning in warnings::all(config, collector).into_iter().filter(|warning| Some(warning) != limit.as_ref()) {
         warn!("{warning}");
     }
     for map in &config.maps {
