@@ -14,12 +14,12 @@ use std::time::Duration;
 
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeValLike;
-use sipproxy64::blank::blanked;
 use sipproxy64::config::{Config, Key, Map, Uplink, UplinkHost};
 use sipproxy64::family::Family;
 use sipproxy64::proxy::{Datagram, Standalone};
 use sipproxy64::recording::anonymous::Anonymiser;
 use sipproxy64::recording::seals::{Party, reseal};
+use sipproxy64::redact::redacted;
 
 /// How many bytes a message has, about.
 const SIZES: [usize; 4] = [8_000, 16_000, 32_000, 64_000];
@@ -194,7 +194,7 @@ impl Work {
                 })
             }
             Self::Blanked => Box::new(|_| {
-                black_box(blanked(black_box(message)));
+                black_box(redacted(black_box(message)));
             }),
             Self::Recorded => {
                 let mut anonymiser = Anonymiser::new(KEY);

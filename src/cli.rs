@@ -21,7 +21,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use self::arguments::{Fault, Opt, Said, Target, Unfit};
+use self::arguments::{ArgumentError, Opt, Said, Target, Unfit};
 use self::captures::Captures;
 use self::complaint::Complaint;
 use self::merge::FromFile;
@@ -50,9 +50,9 @@ pub struct Options {
     /// How long media packets may wait for others; zero: none waits.
     pub batch: Duration,
     /// Where `sipproxy64 status` asks this daemon.
-    pub control: control::Place,
+    pub control: control::SocketPath,
     /// Where the web server for those who look listens.
-    pub metrics: Option<metrics::Place>,
+    pub metrics: Option<metrics::ServerAddress>,
     /// Who looks at what crosses.
     pub observers: Settings,
     /// Leave the shell once the start has succeeded.
@@ -223,17 +223,19 @@ impl Given {
         let mut arguments = Arguments::default();
         match arguments::read(&mut arguments, given) {
             Ok(said) => Ok(Self { arguments, said }),
-            Err(fault) => Err(asked("sipproxy64", env!("CARGO_PKG_DESCRIPTION"), &OPTIONS, BEHIND, &fault)),
+            Err(error) => Err(asked("sipproxy64", env!("CARGO_PKG_DESCRIPTION"), &OPTIONS, BEHIND, &error)),
         }
     }
 }
 
 /// The answer to `--help` and `--version`, or the complaint about what is wrong.
-pub(crate) fn asked(program: &str, about: &str, options: &[Opt], behind: &str, fault: &Fault) -> Complaint {
-    match fault {
-        Fault::Asked(option) if option.long == "help" => Complaint::Asked(help::help(about, program, options, behind)),
-        Fault::Asked(_) => Complaint::Asked(format!("{program} {}\n", env!("CARGO_PKG_VERSION"))),
-        fault => Complaint::of_fault(fault),
+pub(crate) fn asked(program: &str, about: &str, options: &[Opt], behind: &str, error: &ArgumentError) -> Complaint {
+    match error {
+        ArgumentError::Asked(option) if option.long == "help" => {
+            Complaint::Asked(help::help(about, program, options, behind))
+        }
+        ArgumentError::Asked(_) => Complaint::Asked(format!("{program} {}\n", env!("CARGO_PKG_VERSION"))),
+        error => Complaint::of_arguments(error),
     }
 }
 
@@ -278,7 +280,7 @@ struct Arguments {
     freebind: bool,
     takeover: Option<PathBuf>,
     control: Option<PathBuf>,
-    metrics: Option<metrics::Place>,
+    metrics: Option<metrics::ServerAddress>,
     captures: Captures,
     daemon: bool,
     pid_file: Option<PathBuf>,
@@ -373,14 +375,16 @@ impl Arguments {
     }
 
     /// Test mode has no control socket: it leaves nothing behind.
-    fn control(&self, mode: &Mode) -> control::Place {
+    fn control(&self, mode: &Mode) -> control::SocketPath {
         match (mode, &self.control) {
-            (Mode::Run | Mode::Check, Some(value)) => match control::Place::parse(value.clone().into_os_string()) {
-                control::Place::Given(path) => control::Place::Given(absolute(&path)),
-                place => place,
-            },
-            (Mode::Run | Mode::Check, None) => control::Place::Usual,
-            (Mode::Print | Mode::Transcript(_), _) => control::Place::Nowhere,
+            (Mode::Run | Mode::Check, Some(value)) => {
+                match control::SocketPath::parse(value.clone().into_os_string()) {
+                    control::SocketPath::Given(path) => control::SocketPath::Given(absolute(&path)),
+                    other => other,
+                }
+            }
+            (Mode::Run | Mode::Check, None) => control::SocketPath::Usual,
+            (Mode::Print | Mode::Transcript(_), _) => control::SocketPath::Nowhere,
         }
     }
 

@@ -36,7 +36,7 @@ impl Clock {
 }
 
 /// The date and time, for what people and other programs read.
-#[allow(clippy::disallowed_methods, reason = "the shell's one clock")]
+#[allow(clippy::disallowed_methods, reason = "nothing is decided by it")]
 pub fn wall_clock() -> SystemTime {
     SystemTime::now()
 }

@@ -14,26 +14,27 @@ mod path;
 use std::fs::{self, File, Permissions};
 use std::io::{self, ErrorKind};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::UnixStream as StdStream;
 use std::path::{Path, PathBuf};
 use std::process;
-use std::sync::Arc;
+use std::task::Context;
 use std::time::Duration;
 
 use socket2::{Domain, SockAddr, Socket, Type};
 use tokio::io::AsyncWriteExt;
 use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinHandle;
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 use tracing::{debug, info, warn};
 
+use crate::file_id::FileId;
 use crate::task;
 
 pub use self::ask::{AskError, ask};
-pub use self::path::{OF_ROOT, Place};
+pub use self::path::{OF_ROOT, SocketPath};
 
 /// Clients that are served at once; more of them wait for their turn.
 const CLIENTS: usize = 8;
@@ -45,8 +46,8 @@ const BACKLOG: i32 = 16;
 const ASKING: Duration = Duration::from_secs(2);
 /// How long a client may take to read its answer.
 const ANSWERING: Duration = Duration::from_secs(10);
-/// The pause after the system could not hand out a connection.
-const PAUSE: Duration = Duration::from_millis(100);
+/// How long another daemon may take to let this one connect.
+const CONNECTING: Duration = Duration::from_millis(100);
 
 /// Why there is no control socket. Each text is one clear line.
 #[derive(Debug, thiserror::Error)]
@@ -144,7 +145,7 @@ pub struct Control {
 #[derive(Debug)]
 struct SocketFile {
     path: PathBuf,
-    identity: (u64, u64),
+    id: FileId,
 }
 
 impl Control {
@@ -155,18 +156,18 @@ impl Control {
     ///
     /// Where the path was given and cannot be had. At the default path that is
     /// only a warning.
-    pub fn open(place: &Place) -> Result<Option<Self>, ControlError> {
-        let Some(path) = place.path() else {
-            if *place == Place::Usual {
+    pub fn open(socket_path: &SocketPath) -> Result<Option<Self>, ControlError> {
+        let Some(path) = socket_path.path() else {
+            if *socket_path == SocketPath::Usual {
                 info!(
                     "no control socket, as neither root nor XDG_RUNTIME_DIR names a folder for it; --control PATH does"
                 );
             }
             return Ok(None);
         };
-        match (Self::at(&path), place) {
+        match (Self::at(&path), socket_path) {
             (Ok(control), _) => Ok(Some(control)),
-            (Err(error), Place::Given(_)) => Err(error),
+            (Err(error), SocketPath::Given(_)) => Err(error),
             (Err(error), _) => {
                 warn!("no control socket: {error}");
                 Ok(None)
@@ -184,22 +185,22 @@ impl Control {
             Err(error) if error.kind() == ErrorKind::NotFound => path::prepare(path).map_err(failed)?,
             Err(error) => return Err(failed(error)),
         }
-        let (listener, identity) = listen(path).map_err(failed)?;
-        Self::with(listener, path, identity).map_err(failed)
+        let (listener, id) = listen(path).map_err(failed)?;
+        Self::with(listener, path, id).map_err(failed)
     }
 
     /// The socket of another daemon, which has handed it to this one with its path
-    /// and its [`Control::identity`].
+    /// and its [`Control::file_id`].
     ///
     /// # Errors
     /// Where the system does not let a descriptor be doubled.
-    pub fn adopt(socket: OwnedFd, path: &Path, identity: (u64, u64)) -> io::Result<Self> {
-        Self::with(socket.into(), path, identity)
+    pub fn adopt(socket: OwnedFd, path: &Path, id: FileId) -> io::Result<Self> {
+        Self::with(socket.into(), path, id)
     }
 
-    fn with(listener: std::os::unix::net::UnixListener, path: &Path, identity: (u64, u64)) -> io::Result<Self> {
+    fn with(listener: std::os::unix::net::UnixListener, path: &Path, id: FileId) -> io::Result<Self> {
         let socket = listener.try_clone()?.into();
-        let file = SocketFile { path: path.to_owned(), identity };
+        let file = SocketFile { path: path.to_owned(), id };
         Ok(Self { file, socket, listener: Some(listener), acceptor: None })
     }
 
@@ -208,15 +209,14 @@ impl Control {
         &self.file.path
     }
 
-    /// What tells its file from others of the same path: device and inode.
-    pub fn identity(&self) -> (u64, u64) {
-        self.file.identity
+    /// What tells its file from others of the same path.
+    pub fn file_id(&self) -> FileId {
+        self.file.id
     }
 
     /// Lets go of the socket, and leaves its file to the process that has it too.
-    pub fn leave(mut self) {
-        // No file has this one.
-        self.file.identity = (0, 0);
+    pub fn disown(mut self) {
+        self.file.id = FileId::NONE;
     }
 
     /// Begins to take in clients; a tokio runtime must be there. What they ask
@@ -229,7 +229,10 @@ impl Control {
         let (requests, asked) = channel(CLIENTS);
         if let Some(listener) = self.listener.take() {
             listener.set_nonblocking(true)?;
-            self.acceptor = Some(task::spawn(accept(UnixListener::from_std(listener)?, requests)));
+            let listener = UnixListener::from_std(listener)?;
+            let accept = move |context: &mut Context<'_>| listener.poll_accept(context).map_ok(|(stream, _)| stream);
+            let serve = move |stream, permit| listen_to(Client { stream, permit }, requests.clone());
+            self.acceptor = Some(task::spawn(task::serve_clients("control socket", CLIENTS, accept, serve)));
         }
         Ok(asked)
     }
@@ -252,7 +255,7 @@ impl Drop for Control {
 impl Drop for SocketFile {
     fn drop(&mut self) {
         // A daemon that took this one's place has put its own there.
-        let ours = fs::symlink_metadata(&self.path).is_ok_and(|found| (found.dev(), found.ino()) == self.identity);
+        let ours = FileId::at(&self.path).is_ok_and(|there| there == self.id);
         if ours && let Err(error) = fs::remove_file(&self.path) {
             debug!(path = %self.path.display(), %error, "the control socket stays");
         }
@@ -275,7 +278,7 @@ pub fn connect(path: &Path, patience: Duration) -> io::Result<StdStream> {
 
 /// Whether somebody answers at this socket.
 fn is_alive(path: &Path) -> bool {
-    match connect(path, PAUSE) {
+    match connect(path, CONNECTING) {
         Ok(_) => true,
         // Others (no right to connect, too many wait) tell of one who is there.
         Err(error) => !matches!(error.kind(), ErrorKind::ConnectionRefused | ErrorKind::NotFound),
@@ -284,7 +287,7 @@ fn is_alive(path: &Path) -> bool {
 
 /// A socket that listens under a name of its own, then takes the place of `path`:
 /// nobody sees one that is not ready, or finds none in between.
-fn listen(path: &Path) -> io::Result<(std::os::unix::net::UnixListener, (u64, u64))> {
+fn listen(path: &Path) -> io::Result<(std::os::unix::net::UnixListener, FileId)> {
     let mut beside = path.as_os_str().to_owned();
     beside.push(format!(".{}", process::id()));
     let beside = PathBuf::from(beside);
@@ -294,28 +297,12 @@ fn listen(path: &Path) -> io::Result<(std::os::unix::net::UnixListener, (u64, u6
     File::from(OwnedFd::from(socket.try_clone()?)).set_permissions(Permissions::from_mode(0o600))?;
     socket.bind(&SockAddr::unix(&beside)?)?;
     let listening = socket.listen(BACKLOG).and_then(|()| {
-        let made = fs::symlink_metadata(&beside)?;
+        let id = FileId::at(&beside)?;
         fs::rename(&beside, path)?;
-        Ok((made.dev(), made.ino()))
+        Ok(id)
     });
-    let identity = listening.inspect_err(|_| drop(fs::remove_file(&beside)))?;
-    Ok((OwnedFd::from(socket).into(), identity))
-}
-
-/// Takes in clients, a few at a time.
-async fn accept(listener: UnixListener, requests: Sender<Request>) {
-    let places = Arc::new(Semaphore::new(CLIENTS));
-    while let Ok(permit) = Arc::clone(&places).acquire_owned().await {
-        match listener.accept().await {
-            Ok((stream, _)) => {
-                task::spawn(listen_to(Client { stream, permit }, requests.clone()));
-            }
-            Err(error) => {
-                debug!(%error, "control socket");
-                sleep(PAUSE).await;
-            }
-        }
-    }
+    let id = listening.inspect_err(|_| drop(fs::remove_file(&beside)))?;
+    Ok((OwnedFd::from(socket).into(), id))
 }
 
 /// Reads one client's line and hands it on.

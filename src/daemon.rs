@@ -237,7 +237,7 @@ impl Daemon {
                 Some(fault) = incoming.faults.recv() => return Err(fault.into()),
                 () = self.service.beat() => {}
                 _ = minute.tick() => self.signalling.every_minute(),
-                _ = self.signals.hang_up.recv() => self.leave().await,
+                _ = self.signals.hang_up.recv() => self.begin_leaving().await,
                 _ = self.signals.user2.recv() => self.reload(),
                 _ = self.signals.terminate.recv() => break,
                 _ = self.signals.interrupt.recv() => break,
@@ -354,7 +354,7 @@ impl Daemon {
         self.signalling.notice(notice);
     }
 
-    async fn leave(&mut self) {
+    async fn begin_leaving(&mut self) {
         if !self.leaving {
             self.leaving = true;
             self.signalling.stop_listening();

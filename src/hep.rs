@@ -9,7 +9,7 @@
 
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, SystemTime};
 
@@ -24,7 +24,7 @@ use crate::observer::{Change, Crossed, Fate, Sink};
 use crate::scan::trim;
 use crate::sip::header::HeaderName;
 use crate::sip::message::{Fields, Message};
-use crate::task;
+use crate::task::{self, lock};
 
 /// The port that collectors listen on, where none is named.
 pub const HEP_PORT: u16 = 9060;
@@ -189,10 +189,6 @@ impl Failures {
             warn!(%collector, %error, count = std::mem::take(&mut self.count), "--hep: not sent");
         }
     }
-}
-
-fn lock(address: &Mutex<Option<SocketAddr>>) -> std::sync::MutexGuard<'_, Option<SocketAddr>> {
-    address.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Looks a name up until the end of the program; the last good answer stays.

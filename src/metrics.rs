@@ -23,14 +23,15 @@ use std::io;
 use std::net::{SocketAddr, TcpListener as StdListener};
 use std::str::FromStr;
 use std::sync::Arc;
+use std::task::Context;
 use std::time::Duration;
 
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use tokio::task::JoinHandle;
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 use tracing::{debug, info};
 
 use self::http::{Reply, Request};
@@ -51,19 +52,17 @@ const ASKING: Duration = Duration::from_secs(5);
 const ANSWERING: Duration = Duration::from_secs(10);
 /// How long the daemon may take for a snapshot.
 const GATHERING: Duration = Duration::from_secs(5);
-/// The pause after the system could not hand out a connection.
-const PAUSE: Duration = Duration::from_millis(100);
 
 /// Where the server listens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct ServerAddress {
     /// The address and port.
     pub address: SocketAddr,
 }
 
 /// Why a value of `--metrics` does not do. Each text says what would be right.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum PlaceError {
+pub enum ServerAddressError {
     /// It is no address.
     #[error("write a numeric address and a port, as in 127.0.0.1:9064 or [::1]:9064")]
     Form,
@@ -75,15 +74,15 @@ pub enum PlaceError {
     NotLoopback(SocketAddr),
 }
 
-impl FromStr for Place {
-    type Err = PlaceError;
+impl FromStr for ServerAddress {
+    type Err = ServerAddressError;
 
-    fn from_str(text: &str) -> Result<Self, PlaceError> {
+    fn from_str(text: &str) -> Result<Self, ServerAddressError> {
         let (public, address) = text.strip_prefix("public:").map_or((false, text), |address| (true, address));
-        let address: SocketAddr = address.parse().map_err(|_| PlaceError::Form)?;
+        let address: SocketAddr = address.parse().map_err(|_| ServerAddressError::Form)?;
         match address.ip().to_canonical().is_loopback() || public {
             true => Ok(Self { address }),
-            false => Err(PlaceError::NotLoopback(address)),
+            false => Err(ServerAddressError::NotLoopback(address)),
         }
     }
 }
@@ -114,8 +113,8 @@ impl Server {
     /// # Errors
     ///
     /// The address cannot be had.
-    pub fn bind(place: Place, shared: bool) -> Result<Self, BindError> {
-        let Place { address } = place;
+    pub fn bind(address: ServerAddress, shared: bool) -> Result<Self, BindError> {
+        let ServerAddress { address } = address;
         let listener = listen(address, shared).map_err(|error| BindError { address, error })?;
         Ok(Self { listener, ladders: Ladders::default() })
     }
@@ -138,8 +137,10 @@ impl Server {
         let listener = TcpListener::from_std(self.listener)?;
         info!(address = %listener.local_addr()?, "metrics");
         let names = names.iter().map(|name| name.host.clone()).collect();
-        let site = Site { names, asking, ladders: self.ladders, observer };
-        let listening = task::spawn(accept(listener, Arc::new(site)));
+        let site = Arc::new(Site { names, asking, ladders: self.ladders, observer });
+        let accept = move |context: &mut Context<'_>| listener.poll_accept(context).map_ok(|(stream, _)| stream);
+        let serve = move |stream, permit| serve(stream, Arc::clone(&site), permit);
+        let listening = task::spawn(task::serve_clients("metrics", CLIENTS, accept, serve));
         Ok((asked, listening))
     }
 }
@@ -165,22 +166,6 @@ struct Site {
     asking: Sender<Asking>,
     ladders: Ladders,
     observer: Option<Observer>,
-}
-
-/// Takes in clients, a few at a time.
-async fn accept(listener: TcpListener, site: Arc<Site>) {
-    let places = Arc::new(Semaphore::new(CLIENTS));
-    while let Ok(permit) = Arc::clone(&places).acquire_owned().await {
-        match listener.accept().await {
-            Ok((stream, _)) => {
-                task::spawn(serve(stream, Arc::clone(&site), permit));
-            }
-            Err(error) => {
-                debug!(%error, "metrics");
-                sleep(PAUSE).await;
-            }
-        }
-    }
 }
 
 /// One request, one answer.
@@ -232,16 +217,16 @@ mod tests {
 
     #[test]
     fn only_the_word_opens_it_to_others() {
-        let place = |text: &str| text.parse::<Place>().map(|place| place.address.to_string());
-        assert_eq!(place("127.0.0.1:9064").as_deref(), Ok("127.0.0.1:9064"));
-        assert_eq!(place("[::1]:9064").as_deref(), Ok("[::1]:9064"));
-        assert_eq!(place("public:0.0.0.0:9064").as_deref(), Ok("0.0.0.0:9064"));
+        let read = |text: &str| text.parse::<ServerAddress>().map(|read| read.address.to_string());
+        assert_eq!(read("127.0.0.1:9064").as_deref(), Ok("127.0.0.1:9064"));
+        assert_eq!(read("[::1]:9064").as_deref(), Ok("[::1]:9064"));
+        assert_eq!(read("public:0.0.0.0:9064").as_deref(), Ok("0.0.0.0:9064"));
         for text in ["0.0.0.0:9064", "192.0.2.1:9064", "[::]:9064", "[2001:db8::1]:9064"] {
-            let said = place(text).unwrap_err().to_string();
+            let said = read(text).unwrap_err().to_string();
             assert!(said.contains(&format!("write public:{text}")), "{said}");
         }
         for text in ["9064", "127.0.0.1", "localhost:9064", "public:9064", "::1:9064", ""] {
-            assert_eq!(place(text), Err(PlaceError::Form), "{text}");
+            assert_eq!(read(text), Err(ServerAddressError::Form), "{text}");
         }
     }
 }

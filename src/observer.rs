@@ -13,7 +13,7 @@ use std::mem;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::SystemTime;
 
@@ -26,7 +26,7 @@ use crate::family::Family;
 use crate::limit::{Bucket, Rate};
 use crate::reason::Reason;
 use crate::relay::{Passage, Tap};
-use crate::task;
+use crate::task::{self, lock};
 
 /// How many copies may wait.
 const MOST_WAITING: usize = 4096;
@@ -123,12 +123,6 @@ pub trait Sink: Send {
 
     /// Nothing more waits: what was held back is to be written now.
     fn settle(&mut self) {}
-}
-
-/// The time of day, for [`Crossed::at`] and [`Relayed::at`].
-#[allow(clippy::disallowed_methods, reason = "captures carry the time of day; nothing is decided by it")]
-pub fn time_of_day() -> SystemTime {
-    SystemTime::now()
 }
 
 /// The handle by which copies are handed to the observer.
@@ -234,7 +228,7 @@ impl Observer {
 
     /// Tells what changed.
     pub fn change(&self, change: Change) {
-        self.shared.changes.lock().unwrap_or_else(PoisonError::into_inner).push(change);
+        lock(&self.shared.changes).push(change);
         // Where the queue is full the thread is awake, and looks by itself.
         let _ = self.queue.try_send(Copied::Change);
     }
@@ -314,7 +308,7 @@ impl Watcher {
     }
 
     fn take_in_changes(&mut self) {
-        let changes = mem::take(&mut *self.shared.changes.lock().unwrap_or_else(PoisonError::into_inner));
+        let changes = mem::take(&mut *lock(&self.shared.changes));
         for change in &changes {
             self.sinks.iter_mut().for_each(|sink| sink.change(change));
         }
@@ -367,6 +361,7 @@ mod tests {
     use std::sync::mpsc::{Sender, channel};
 
     use super::*;
+    use crate::clock::wall_clock;
 
     /// Tells what it is shown, and waits before each message until it may go on.
     struct Teller {
@@ -397,7 +392,7 @@ mod tests {
 
     fn crossed<'a>(received: &'a [u8], fate: Fate<'a>) -> Crossed<'a> {
         let (local, remote) = ("192.0.2.1:5060".parse().unwrap(), "192.0.2.9:5060".parse().unwrap());
-        Crossed { at: time_of_day(), local, remote, received, fate }
+        Crossed { at: wall_clock(), local, remote, received, fate }
     }
 
     #[test]

@@ -3,9 +3,11 @@
 use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use nix::sys::eventfd::{EfdFlags, EventFd};
+
+use crate::task::lock;
 
 /// The end that gives orders. Where it is dropped, the other one gets those that were
 /// given, and then hears that it is over.
@@ -53,7 +55,7 @@ pub(crate) fn channel<T>() -> io::Result<(Orderer<T>, Orders<T>)> {
 
 impl<T> Shared<T> {
     fn list(&self) -> MutexGuard<'_, List<T>> {
-        self.list.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.list)
     }
 
     fn wake(&self) {

@@ -25,11 +25,11 @@ use crate::config::{Config, Uplink, UplinkHost};
 use crate::family::{Family, PerFamily};
 use crate::limit::{Bucket, Rate};
 use crate::observer::{Change, Crossed, Fate, Sink};
-use crate::paper;
 use crate::reason::Reason;
 use crate::secret;
 use crate::sip::header::HeaderName;
 use crate::sip::message::{Fields, Message};
+use crate::test_output;
 use crate::transcript::{self, RECORD, uplink_line};
 
 /// How many directories are kept: of older ones the oldest goes.
@@ -308,10 +308,10 @@ impl Call {
         }
         let mut text = Vec::new();
         match crossed.fate {
-            Fate::Dropped(reason) => paper::dropped(&mut text, reason)?,
+            Fate::Dropped(reason) => test_output::dropped(&mut text, reason)?,
             Fate::Sent { from, to, message, .. } => {
                 let message = self.writer.message(message, to.ip());
-                paper::sent(&mut text, self.writer.endpoint(from), self.writer.endpoint(to), &message)?;
+                test_output::sent(&mut text, self.writer.endpoint(from), self.writer.endpoint(to), &message)?;
             }
         }
         self.append("sent", &without_version(&text))?;

@@ -78,7 +78,7 @@ pub enum Output {
     /// To whom they are for.
     Network,
     /// To stdout: `--test` without files.
-    Paper,
+    Stdout,
 }
 
 impl Output {
@@ -87,7 +87,7 @@ impl Output {
     pub fn threads(self) -> usize {
         match self {
             Self::Network => thread::available_parallelism().map_or(1, NonZeroUsize::get).min(MAX_THREADS),
-            Self::Paper => 1,
+            Self::Stdout => 1,
         }
     }
 }

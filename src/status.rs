@@ -12,6 +12,8 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
+pub use crate::media::view::CallState;
+
 /// The version of the schema of the JSON.
 pub const SCHEMA: u32 = 1;
 /// A party of a call that was not heard for this many seconds has fallen silent:
@@ -76,20 +78,6 @@ pub struct Call {
     pub callee: Leg,
     /// How many media streams it has.
     pub streams: usize,
-}
-
-/// How far a call is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum CallState {
-    /// Nothing came back for its INVITE yet.
-    Trying,
-    /// The callee's telephone rings.
-    Ringing,
-    /// The call was answered.
-    Answered,
-    /// It was answered and is on hold.
-    Held,
 }
 
 /// One party of a call and the media that comes from it, all streams together.

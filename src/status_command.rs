@@ -11,7 +11,7 @@ use crate::cli;
 use crate::cli::arguments::{self, Opt, Takes, Target, Unfit};
 use crate::cli::complaint::Complaint;
 use crate::cli::values::{flag, path};
-use crate::control::{self, AskError, Place};
+use crate::control::{self, AskError, SocketPath};
 
 /// The options, in the order of `--help`.
 pub static OPTIONS: [Opt; 5] = [
@@ -71,7 +71,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Option<ExitCode> {
     let given: Vec<OsString> = arguments.collect();
     let mut arguments = Arguments::default();
     let read = arguments::read(&mut arguments, &given);
-    let (line, status) = match read.map_err(|fault| cli::asked(PROGRAM, ABOUT, &OPTIONS, BEHIND, &fault)) {
+    let (line, status) = match read.map_err(|error| cli::asked(PROGRAM, ABOUT, &OPTIONS, BEHIND, &error)) {
         Ok(_) => match show(&arguments) {
             Ok(()) => return Some(ExitCode::SUCCESS),
             Err(error) => (error.to_string(), 1),
@@ -87,16 +87,17 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Option<ExitCode> {
 }
 
 fn show(arguments: &Arguments) -> Result<(), StatusError> {
-    let place = arguments.control.clone().map_or(Place::Usual, |path| Place::parse(path.into_os_string()));
+    let socket_path =
+        arguments.control.clone().map_or(SocketPath::Usual, |path| SocketPath::parse(path.into_os_string()));
     if arguments.watch {
         if !(io::stdin().is_terminal() && io::stdout().is_terminal()) {
             return Err(StatusError::NoTerminal);
         }
         // Before the screen is taken: where nobody answers, one line says so.
-        let first = control::ask(&place, "status")?;
-        return Ok(watch::watch(first, || control::ask(&place, "status"))?);
+        let first = control::ask(&socket_path, "status")?;
+        return Ok(watch::watch(first, || control::ask(&socket_path, "status"))?);
     }
-    let answer = control::ask(&place, if arguments.json { "status json" } else { "status" })?;
+    let answer = control::ask(&socket_path, if arguments.json { "status json" } else { "status" })?;
     match io::stdout().write_all(&answer).and_then(|()| io::stdout().flush()) {
         // Whoever reads only the beginning has seen enough.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),

@@ -43,7 +43,7 @@
 //! its own user and root be the other. It stands in no log.
 //!
 //! What [`message::State`] holds must be told in the same way by both programs:
-//! whoever changes a type in it raises [`FORMAT`] (a test notices).
+//! whoever changes a type in it raises [`FORMAT`] (tests notice).
 
 mod channel;
 pub mod message;

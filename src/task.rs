@@ -1,10 +1,20 @@
-//! Tasks of the main thread, and other threads.
+//! Tasks of the main thread, other threads, and what they share.
 
+use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
 use std::thread;
+use std::time::Duration;
 
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinHandle;
+use tokio::time::sleep;
+use tracing::debug;
+
+/// The pause after the system could not hand out a connection.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Has `task` run beside all else. A tokio runtime must be there.
 ///
@@ -15,6 +25,28 @@ pub(crate) fn spawn(task: impl Future<Output = ()> + Send + 'static) -> JoinHand
     tokio::spawn(boxed)
 }
 
+/// Takes in the clients of a listener, no more than `places` at a time: the others wait
+/// for one of the permits that `each` gets with its client. `name` is for the log.
+pub(crate) async fn serve_clients<Client, Served>(
+    name: &'static str,
+    places: usize,
+    accept: impl Fn(&mut Context<'_>) -> Poll<io::Result<Client>>,
+    each: impl Fn(Client, OwnedSemaphorePermit) -> Served,
+) where
+    Served: Future<Output = ()> + Send + 'static,
+{
+    let places = Arc::new(Semaphore::new(places));
+    while let Ok(permit) = Arc::clone(&places).acquire_owned().await {
+        match poll_fn(&accept).await {
+            Ok(client) => drop(spawn(each(client, permit))),
+            Err(error) => {
+                debug!(%error, "{name}");
+                sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
 /// Starts a thread of this name; in a box for the same reason.
 ///
 /// # Errors
@@ -22,4 +54,10 @@ pub(crate) fn spawn(task: impl Future<Output = ()> + Send + 'static) -> JoinHand
 pub(crate) fn thread(name: String, run: impl FnOnce() + Send + 'static) -> io::Result<thread::JoinHandle<()>> {
     let boxed: Box<dyn FnOnce() + Send> = Box::new(run);
     thread::Builder::new().name(name).spawn(boxed)
+}
+
+/// Locks what threads share. A lock whose holder panicked is taken as it is: what it
+/// guards is changed in small steps, each of which leaves it whole.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

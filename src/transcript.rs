@@ -18,9 +18,9 @@ use tracing::warn;
 
 use crate::config::Config;
 use crate::family::Family;
-use crate::paper;
 use crate::proxy::{Datagram, MOST_PASSES, Outcome, Standalone};
 use crate::scan::{find, trim};
+use crate::test_output;
 
 /// What begins the line above a message.
 pub const RECORD: &str = ">> udp ";
@@ -39,14 +39,13 @@ pub enum TranscriptError {
         source: io::Error,
     },
     /// A line of a file is not what it should be.
-    #[error("--test {}, line {line}: {what}", path.display())]
+    #[error("--test {}, {error}", path.display())]
     Line {
         /// The file.
         path: PathBuf,
-        /// The line, counted from 1.
-        line: usize,
-        /// What is wrong, and what would be right.
-        what: String,
+        /// Which, and why.
+        #[source]
+        error: LineError,
     },
     /// What would be sent cannot be written.
     #[error("cannot write to stdout: {0}")]
@@ -57,16 +56,21 @@ pub enum TranscriptError {
 #[derive(Debug, thiserror::Error)]
 pub enum PlayError {
     /// A line is not what it should be.
-    #[error("line {line}: {what}")]
-    Line {
-        /// The line, counted from 1.
-        line: usize,
-        /// What is wrong, and what would be right.
-        what: String,
-    },
+    #[error(transparent)]
+    Line(#[from] LineError),
     /// What would be sent cannot be written.
     #[error("cannot write what would be sent: {0}")]
     Write(#[from] io::Error),
+}
+
+/// A line that is not what it should be.
+#[derive(Debug, thiserror::Error)]
+#[error("line {line}: {what}")]
+pub struct LineError {
+    /// The line, counted from 1.
+    pub line: usize,
+    /// What is wrong, and what would be right.
+    pub what: String,
 }
 
 /// Recordings and cases are directories, which are easily named instead.
@@ -89,17 +93,17 @@ pub fn run(config: Config, files: &[PathBuf], out: &mut dyn Write) -> Result<(),
         let text = read(path).map_err(|source| TranscriptError::Read { path: path.clone(), source })?;
         look_over(&path.display(), &text);
         player.text(&text).map_err(|error| match error {
-            PlayError::Line { line, what } => TranscriptError::Line { path: path.clone(), line, what },
+            PlayError::Line(error) => TranscriptError::Line { path: path.clone(), error },
             PlayError::Write(error) => TranscriptError::Write(error),
         })?;
     }
     Ok(())
 }
 
-/// The same of recorded messages that are no file's.
+/// As [`run`], with recorded messages that are no file's.
 ///
 /// # Errors
-/// As of [`run`].
+/// Records that hold something else; `out` takes nothing.
 pub fn play(config: Config, records: &[u8], out: &mut dyn Write) -> Result<(), PlayError> {
     Player::new(config, out).text(records)
 }
@@ -150,28 +154,29 @@ enum What<'a> {
     Uplink(Family, Vec<IpAddr>),
 }
 
-/// The records of a file; an error names the line.
-fn records(text: &[u8]) -> Result<Vec<Record<'_>>, (usize, String)> {
+/// The records of a file.
+fn records(text: &[u8]) -> Result<Vec<Record<'_>>, LineError> {
     let mut records: Vec<Record<'_>> = Vec::new();
     let mut at = 0;
     for (index, line) in text.split_inclusive(|&byte| byte == b'\n').enumerate() {
         let number = index.saturating_add(1);
+        let wrong = |what: &str| LineError { line: number, what: what.to_owned() };
         let behind = at + line.len();
         if let Some(addresses) = line.strip_prefix(RECORD.as_bytes()) {
-            let (remote, local) = addresses_of(addresses).ok_or_else(|| (number, HEAD.to_string()))?;
+            let (remote, local) = addresses_of(addresses).ok_or_else(|| wrong(HEAD))?;
             let bytes = text.get(behind..behind).unwrap_or_default();
             records.push(Record { line: number, what: What::Message(Datagram { local, remote, bytes }) });
         } else if let Some((side, uplink)) = uplink_of(line) {
             let what = "write >> uplink6 ADDRESS..., for example >> uplink6 2001:db8:456::12";
-            let addresses = uplink.ok_or_else(|| (number, what.to_string()))?;
+            let addresses = uplink.ok_or_else(|| wrong(what))?;
             records.push(Record { line: number, what: What::Uplink(side, addresses) });
         } else if is_like_a_head(line) {
-            return Err((number, HEAD.to_string()));
+            return Err(wrong(HEAD));
         } else if let Some(Record { what: What::Message(message), .. }) = records.last_mut() {
             let start = at.saturating_sub(message.bytes.len());
             message.bytes = text.get(start..behind).unwrap_or_default();
         } else if !line.starts_with(b"#") && !trim(line).is_empty() {
-            return Err((number, "the first message needs a line >> udp SOURCE -> DESTINATION above it".to_string()));
+            return Err(wrong("the first message needs a line >> udp SOURCE -> DESTINATION above it"));
         }
         at = behind;
     }
@@ -226,12 +231,12 @@ impl<'a> Player<'a> {
 
     /// Plays the records of a text.
     fn text(&mut self, text: &[u8]) -> Result<(), PlayError> {
-        for record in records(text).map_err(|(line, what)| PlayError::Line { line, what })? {
+        for record in records(text)? {
             match record.what {
                 What::Message(message) if !self.config.is_ours(message.local) => {
                     let local = message.local;
                     let what = format!("{local} is no address of this proxy; see --listen4, --listen6 and --map");
-                    return Err(PlayError::Line { line: record.line, what });
+                    return Err(LineError { line: record.line, what }.into());
                 }
                 What::Message(message) => self.play(&message)?,
                 What::Uplink(side, addresses) => self.proxy.set_uplink(side, addresses),
@@ -252,9 +257,9 @@ impl<'a> Player<'a> {
             // Nothing is relayed here: ports are as good as open.
             while self.proxy.next_command().is_some() {}
             match outcome {
-                Outcome::Drop(reason) => return paper::dropped(self.out, reason),
+                Outcome::Drop(reason) => return test_output::dropped(self.out, reason),
                 Outcome::Send { from, to, .. } => {
-                    paper::sent(self.out, from, to, &self.sent)?;
+                    test_output::sent(self.out, from, to, &self.sent)?;
                     if !self.proxy.is_ours(to) {
                         return Ok(());
                     }
@@ -263,7 +268,7 @@ impl<'a> Player<'a> {
                 }
             }
         }
-        paper::dropped(self.out, "it came back to ourselves over and over")
+        test_output::dropped(self.out, "it came back to ourselves over and over")
     }
 }
 
@@ -305,7 +310,7 @@ mod tests {
         assert_eq!(line, ">> uplink6 2001:db8::12 2001:db8::13\n");
         let told = vec!["2001:db8::12".parse().unwrap(), "2001:db8::13".parse().unwrap()];
         assert_eq!(records(line.as_bytes()).unwrap()[0].what, What::Uplink(Family::V6, told));
-        assert_eq!(records(b">> uplink6 192.0.2.1\n").unwrap_err().0, 1);
+        assert_eq!(records(b">> uplink6 192.0.2.1\n").unwrap_err().line, 1);
     }
 
     #[test]
@@ -320,7 +325,7 @@ mod tests {
 
     #[test]
     fn a_line_that_is_wrong_is_named() {
-        assert_eq!(records(b"\nINVITE").unwrap_err().0, 2);
-        assert_eq!(records(b">> udp 192.0.2.9 -> 192.0.2.1:5060\n").unwrap_err().0, 1);
+        assert_eq!(records(b"\nINVITE").unwrap_err().line, 2);
+        assert_eq!(records(b">> udp 192.0.2.9 -> 192.0.2.1:5060\n").unwrap_err().line, 1);
     }
 }

@@ -355,7 +355,9 @@ impl Router<'_> {
     fn to_phone(&self, index: usize, target: &Target) -> Result<Hop, Reason> {
         let phone = self.directory.map(index).ok_or(Reason::Forbidden)?.phone;
         match target.led {
-            Some(Led { to, allowed: true, .. }) if to.ip() == phone.ip() => Ok(self.hop(to, RequestUri::Restored, target)),
+            Some(Led { to, allowed: true, .. }) if to.ip() == phone.ip() => {
+                Ok(self.hop(to, RequestUri::Restored, target))
+            }
             _ => Ok(self.hop(phone, RequestUri::Phone(index), target)),
         }
     }

@@ -116,8 +116,8 @@ pub struct Said {
 
 /// Why arguments cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Fault {
-    /// `--help` or `--version` is no fault, but ends the reading.
+pub enum ArgumentError {
+    /// `--help` or `--version` is no error, but ends the reading.
     Asked(&'static Opt),
     /// No option, as it was written, and one that looks alike.
     Unknown(String, Option<&'static str>),
@@ -140,8 +140,8 @@ pub enum Fault {
 /// Reads `arguments`, without the name of the program, into `target`.
 ///
 /// # Errors
-/// The first fault from the left; that two contradict each other comes last.
-pub fn read(target: &mut dyn Target, arguments: &[OsString]) -> Result<Vec<Said>, Fault> {
+/// The first error from the left; that two contradict each other comes last.
+pub fn read(target: &mut dyn Target, arguments: &[OsString]) -> Result<Vec<Said>, ArgumentError> {
     let mut reader = Reader { options: target.options(), target, rest: arguments, said: Vec::new() };
     while let Some(argument) = reader.next() {
         reader.argument(argument.as_bytes())?;
@@ -177,10 +177,10 @@ impl<'a> Reader<'a> {
         Some(first)
     }
 
-    fn argument(&mut self, argument: &'a [u8]) -> Result<(), Fault> {
+    fn argument(&mut self, argument: &'a [u8]) -> Result<(), ArgumentError> {
         match argument {
             // What is behind would be no option any more, and there is nothing else.
-            b"--" => self.next().map_or(Ok(()), |stray| Err(Fault::Stray(stray.clone()))),
+            b"--" => self.next().map_or(Ok(()), |stray| Err(ArgumentError::Stray(stray.clone()))),
             [b'-', b'-', long @ ..] => self.long(long),
             [b'-', letters @ ..] if !letters.is_empty() => self.letters(letters),
             stray => Err(self.stray(OsStr::from_bytes(stray))),
@@ -188,29 +188,29 @@ impl<'a> Reader<'a> {
     }
 
     /// Behind an option without a value it was most likely meant for one.
-    fn stray(&self, argument: &OsStr) -> Fault {
+    fn stray(&self, argument: &OsStr) -> ArgumentError {
         let before = self.said.last().map(|said| said.option);
         match before.filter(|before| matches!(before.takes, Takes::Nothing | Takes::Count) && argument != "status") {
-            Some(before) => Fault::Surplus(before, argument.to_owned()),
-            None => Fault::Stray(argument.to_owned()),
+            Some(before) => ArgumentError::Surplus(before, argument.to_owned()),
+            None => ArgumentError::Stray(argument.to_owned()),
         }
     }
 
-    fn long(&mut self, written: &'a [u8]) -> Result<(), Fault> {
+    fn long(&mut self, written: &'a [u8]) -> Result<(), ArgumentError> {
         let mut parts = written.splitn(2, |&byte| byte == b'=');
         let name = String::from_utf8_lossy(parts.next().unwrap_or_default());
-        let option =
-            find(self.options, &name).ok_or_else(|| Fault::Unknown(format!("--{name}"), alike(self.options, &name)))?;
+        let option = find(self.options, &name)
+            .ok_or_else(|| ArgumentError::Unknown(format!("--{name}"), alike(self.options, &name)))?;
         self.option(option, parts.next().map(OsStr::from_bytes))
     }
 
     /// Letters up to one that takes a value, which is the rest.
-    fn letters(&mut self, mut letters: &'a [u8]) -> Result<(), Fault> {
+    fn letters(&mut self, mut letters: &'a [u8]) -> Result<(), ArgumentError> {
         while let Some((&letter, behind)) = letters.split_first() {
             let option = self.options.iter().find(|option| option.short == Some(char::from(letter)));
             let Some(option) = option.filter(|_| letter.is_ascii()) else {
                 let unknown = String::from_utf8_lossy(letters).chars().take(1).collect::<String>();
-                return Err(Fault::Unknown(format!("-{unknown}"), None));
+                return Err(ArgumentError::Unknown(format!("-{unknown}"), None));
             };
             if !matches!(option.takes, Takes::Nothing | Takes::Count) {
                 let attached = behind.strip_prefix(b"=").or(Some(behind).filter(|behind| !behind.is_empty()));
@@ -222,9 +222,9 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    fn option(&mut self, option: &'static Opt, attached: Option<&OsStr>) -> Result<(), Fault> {
+    fn option(&mut self, option: &'static Opt, attached: Option<&OsStr>) -> Result<(), ArgumentError> {
         match (option.takes, attached) {
-            (Takes::Nothing | Takes::Count, Some(value)) => Err(Fault::Surplus(option, value.to_owned())),
+            (Takes::Nothing | Takes::Count, Some(value)) => Err(ArgumentError::Surplus(option, value.to_owned())),
             (Takes::Nothing | Takes::Count, None) => self.say(option, None),
             (_, Some(value)) => self.say(option, Some(value)),
             (Takes::All(_), None) => {
@@ -236,7 +236,7 @@ impl<'a> Reader<'a> {
                 if values == 0 { self.say(option, None) } else { Ok(()) }
             }
             (_, None) => {
-                let value = self.value(option).ok_or(Fault::NoValue(option))?;
+                let value = self.value(option).ok_or(ArgumentError::NoValue(option))?;
                 self.say(option, Some(value))
             }
         }
@@ -252,17 +252,17 @@ impl<'a> Reader<'a> {
         if is_value { self.next().map(OsString::as_os_str) } else { None }
     }
 
-    fn say(&mut self, option: &'static Opt, value: Option<&OsStr>) -> Result<(), Fault> {
+    fn say(&mut self, option: &'static Opt, value: Option<&OsStr>) -> Result<(), ArgumentError> {
         if matches!(option.long, "help" | "version") {
-            return Err(Fault::Asked(option));
+            return Err(ArgumentError::Asked(option));
         }
         if !option.adds_up() && self.said.iter().any(|said| said.option == option) {
-            return Err(Fault::Twice(option));
+            return Err(ArgumentError::Twice(option));
         }
         self.target.set(option, value).map_err(|unfit| match unfit {
-            Unfit::Empty => Fault::NoValue(option),
-            Unfit::NotText => Fault::NotText(option),
-            Unfit::Why(why) => Fault::Value(option, value.unwrap_or_default().to_owned(), why),
+            Unfit::Empty => ArgumentError::NoValue(option),
+            Unfit::NotText => ArgumentError::NotText(option),
+            Unfit::Why(why) => ArgumentError::Value(option, value.unwrap_or_default().to_owned(), why),
         })?;
         self.said.push(Said { option, value: value.map(OsStr::to_owned) });
         Ok(())
@@ -270,11 +270,11 @@ impl<'a> Reader<'a> {
 }
 
 /// Two options that contradict each other, in the order they were said.
-fn contradiction(said: &[Said]) -> Option<Fault> {
+fn contradiction(said: &[Said]) -> Option<ArgumentError> {
     said.iter().enumerate().filter(|(_, one)| !one.option.against.is_empty()).find_map(|(place, one)| {
         let against = one.option.against;
         let (other_place, other) = said.iter().enumerate().find(|(_, other)| against.contains(&other.option.long))?;
         let (first, second) = if other_place < place { (other, one) } else { (one, other) };
-        Some(Fault::Both(first.option, second.option))
+        Some(ArgumentError::Both(first.option, second.option))
     })
 }

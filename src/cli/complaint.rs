@@ -3,7 +3,7 @@
 use std::fmt::{self, Write};
 use std::path::Path;
 
-use super::arguments::{Fault, Opt, Takes};
+use super::arguments::{ArgumentError, Opt, Takes};
 
 /// Why there are no options.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,22 +33,22 @@ impl Complaint {
     }
 
     /// The line for arguments that cannot be read.
-    pub fn of_fault(fault: &Fault) -> Self {
-        Self::line(&line(fault))
+    pub fn of_arguments(error: &ArgumentError) -> Self {
+        Self::line(&line(error))
     }
 }
 
-fn line(fault: &Fault) -> String {
-    match fault {
-        Fault::Asked(option) => format!("--{}: it stands alone", option.long),
-        Fault::Unknown(name, None) => format!("{name}: no such option (try --help)"),
-        Fault::Unknown(name, Some(near)) => format!("{name}: no such option; --{near} is one (try --help)"),
-        Fault::Stray(argument) => stray(&argument.to_string_lossy()),
-        Fault::NoValue(option) => {
+fn line(error: &ArgumentError) -> String {
+    match error {
+        ArgumentError::Asked(option) => format!("--{}: it stands alone", option.long),
+        ArgumentError::Unknown(name, None) => format!("{name}: no such option (try --help)"),
+        ArgumentError::Unknown(name, Some(near)) => format!("{name}: no such option; --{near} is one (try --help)"),
+        ArgumentError::Stray(argument) => stray(&argument.to_string_lossy()),
+        ArgumentError::NoValue(option) => {
             let Opt { long, .. } = option;
             format!("--{long}: its value is missing; write --{long}{}", option.shown_value())
         }
-        Fault::Surplus(option, value) => {
+        ArgumentError::Surplus(option, value) => {
             // Whoever wrote "no" must not be told to leave out the word alone.
             let advice = match option.takes {
                 Takes::Count => "write it once more for each step",
@@ -57,10 +57,12 @@ fn line(fault: &Fault) -> String {
             let Opt { long, .. } = option;
             format!("--{long} {}: it takes no value; {advice}", value.to_string_lossy())
         }
-        Fault::Twice(option) => format!("--{} is given more than once; keep one", option.long),
-        Fault::Both(one, other) => format!("--{} and --{} contradict each other; keep one", one.long, other.long),
-        Fault::NotText(option) => format!("--{}: its value is not UTF-8; write plain ASCII", option.long),
-        Fault::Value(Opt { long, .. }, value, why) => {
+        ArgumentError::Twice(option) => format!("--{} is given more than once; keep one", option.long),
+        ArgumentError::Both(one, other) => {
+            format!("--{} and --{} contradict each other; keep one", one.long, other.long)
+        }
+        ArgumentError::NotText(option) => format!("--{}: its value is not UTF-8; write plain ASCII", option.long),
+        ArgumentError::Value(Opt { long, .. }, value, why) => {
             let value = if value.is_empty() { "''".into() } else { value.to_string_lossy() };
             format!("--{long} {value}: {why}")
         }

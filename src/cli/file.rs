@@ -28,17 +28,17 @@ pub struct Setting<'a> {
 /// A line that cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("line {line}: {why}")]
-pub struct Fault {
+pub struct FileError {
     /// Its number in the file, from 1.
     pub line: usize,
     /// What is wrong with it.
     #[source]
-    pub why: FaultKind,
+    pub why: FileErrorKind,
 }
 
 /// What can be wrong with a line. Each text says what would be right.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum FaultKind {
+pub enum FileErrorKind {
     /// Bytes that are no UTF-8.
     #[error("not UTF-8; write plain text")]
     NotText,
@@ -75,16 +75,16 @@ pub enum FaultKind {
 /// let lines = settings(b"# phones\nmap = 192.0.2.101=2001:db8::101\n").unwrap();
 /// assert_eq!((lines[0].line, lines[0].name, lines[0].value), (2, "map", Some("192.0.2.101=2001:db8::101")));
 /// ```
-pub fn settings(file: &[u8]) -> Result<Vec<Setting<'_>>, Fault> {
+pub fn settings(file: &[u8]) -> Result<Vec<Setting<'_>>, FileError> {
     // What some editors put in front of a text.
     let file = file.strip_prefix("\u{feff}".as_bytes()).unwrap_or(file);
     let mut settings = Vec::new();
     for (line, bytes) in (1..).zip(file.split(|&byte| byte == b'\n')) {
-        let fault = |why| Fault { line, why };
-        let text = str::from_utf8(bytes).map_err(|_| fault(FaultKind::NotText))?;
+        let error = |why| FileError { line, why };
+        let text = str::from_utf8(bytes).map_err(|_| error(FileErrorKind::NotText))?;
         let said = uncommented(text.strip_suffix('\r').unwrap_or(text)).trim();
         if !said.is_empty() {
-            let (name, value) = setting(said).map_err(fault)?;
+            let (name, value) = setting(said).map_err(error)?;
             settings.push(Setting { line, name, value });
         }
     }
@@ -102,30 +102,30 @@ fn is_space(character: char) -> bool {
     character == ' ' || character == '\t'
 }
 
-fn setting(said: &str) -> Result<(&str, Option<&str>), FaultKind> {
+fn setting(said: &str) -> Result<(&str, Option<&str>), FileErrorKind> {
     if said.contains(|character: char| character.is_control() && character != '\t') {
-        return Err(FaultKind::Control);
+        return Err(FileErrorKind::Control);
     }
     let end = said.find(|character| is_space(character) || character == '=').unwrap_or(said.len());
     let (name, behind) = said.split_at_checked(end).unwrap_or((said, ""));
     let behind = behind.trim_start_matches(is_space);
     if name.is_empty() {
-        return Err(FaultKind::NoName);
+        return Err(FileErrorKind::NoName);
     }
     let bare = name.trim_start_matches('-');
     // Of a letter it is said which long name to write.
     let name = if bare.len() == 1 && is_name(bare) { bare } else { name };
     if bare.len() < name.len() && is_name(bare) {
-        return Err(FaultKind::Dashes(name.to_owned(), bare.to_owned()));
+        return Err(FileErrorKind::Dashes(name.to_owned(), bare.to_owned()));
     }
     if let Some(meant) = name.strip_suffix(':').filter(|meant| is_name(meant)) {
-        return Err(FaultKind::Colon(name.to_owned(), meant.to_owned()));
+        return Err(FileErrorKind::Colon(name.to_owned(), meant.to_owned()));
     }
     if name.starts_with(';') || name.starts_with("//") {
-        return Err(FaultKind::Comment(name.to_owned()));
+        return Err(FileErrorKind::Comment(name.to_owned()));
     }
     if !is_name(name) {
-        return Err(FaultKind::Name(name.to_owned()));
+        return Err(FileErrorKind::Name(name.to_owned()));
     }
     let value = match behind.strip_prefix('=') {
         Some(value) => Some(value.trim_start_matches(is_space)),
@@ -133,7 +133,7 @@ fn setting(said: &str) -> Result<(&str, Option<&str>), FaultKind> {
     };
     match value {
         Some(value) if ['"', '\''].iter().any(|&quote| value.starts_with(quote) && value.ends_with(quote)) => {
-            Err(FaultKind::Quotes(value.to_owned()))
+            Err(FileErrorKind::Quotes(value.to_owned()))
         }
         value => Ok((name, value)),
     }
@@ -149,8 +149,8 @@ fn is_name(name: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn one(line: &str) -> Result<(&str, Option<&str>), FaultKind> {
-        let read = settings(line.as_bytes()).map_err(|fault| fault.why)?;
+    fn one(line: &str) -> Result<(&str, Option<&str>), FileErrorKind> {
+        let read = settings(line.as_bytes()).map_err(|error| error.why)?;
         assert_eq!(read.len(), 1, "{line}");
         Ok((read[0].name, read[0].value))
     }
@@ -183,17 +183,17 @@ mod tests {
 
     #[test]
     fn what_is_no_setting_is_named_with_its_line() {
-        let fault = settings(b"wrapper\n[global]\n").unwrap_err();
-        assert_eq!((fault.line, &fault.why), (2, &FaultKind::Name("[global]".to_owned())));
-        assert!(fault.to_string().starts_with("line 2: [global]: no option; "), "{fault}");
-        assert_eq!(one("--map x"), Err(FaultKind::Dashes("--map".to_owned(), "map".to_owned())));
+        let error = settings(b"wrapper\n[global]\n").unwrap_err();
+        assert_eq!((error.line, &error.why), (2, &FileErrorKind::Name("[global]".to_owned())));
+        assert!(error.to_string().starts_with("line 2: [global]: no option; "), "{error}");
+        assert_eq!(one("--map x"), Err(FileErrorKind::Dashes("--map".to_owned(), "map".to_owned())));
         assert_eq!(one("-m x"), Ok(("m", Some("x"))));
-        assert_eq!(one("listen4: 192.0.2.1"), Err(FaultKind::Colon("listen4:".to_owned(), "listen4".to_owned())));
-        assert_eq!(one("; Alice"), Err(FaultKind::Comment(";".to_owned())));
-        assert_eq!(one("//Alice"), Err(FaultKind::Comment("//Alice".to_owned())));
-        assert_eq!(one("= 192.0.2.1"), Err(FaultKind::NoName));
-        assert_eq!(one("secret \"/a b\""), Err(FaultKind::Quotes("\"/a b\"".to_owned())));
-        assert_eq!(one("secret a\0b"), Err(FaultKind::Control));
-        assert_eq!(settings(b"a\nb\n\xff").unwrap_err(), Fault { line: 3, why: FaultKind::NotText });
+        assert_eq!(one("listen4: 192.0.2.1"), Err(FileErrorKind::Colon("listen4:".to_owned(), "listen4".to_owned())));
+        assert_eq!(one("; Alice"), Err(FileErrorKind::Comment(";".to_owned())));
+        assert_eq!(one("//Alice"), Err(FileErrorKind::Comment("//Alice".to_owned())));
+        assert_eq!(one("= 192.0.2.1"), Err(FileErrorKind::NoName));
+        assert_eq!(one("secret \"/a b\""), Err(FileErrorKind::Quotes("\"/a b\"".to_owned())));
+        assert_eq!(one("secret a\0b"), Err(FileErrorKind::Control));
+        assert_eq!(settings(b"a\nb\n\xff").unwrap_err(), FileError { line: 3, why: FileErrorKind::NotText });
     }
 }

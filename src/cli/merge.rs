@@ -72,7 +72,7 @@ impl FromFile {
     /// the command line. Each line is checked, also one that is not in force.
     pub(super) fn of(path: &Path, text: &[u8], given: &[Said]) -> Result<Self, Complaint> {
         let mut from_file = Self { path: path.to_owned(), kept: Vec::new() };
-        let settings = file::settings(text).map_err(|fault| from_file.complaint(fault.line, &fault.why.to_string()))?;
+        let settings = file::settings(text).map_err(|error| from_file.complaint(error.line, &error.why.to_string()))?;
         for setting in settings {
             let wrong = |why: &str| from_file.complaint(setting.line, why);
             let option = find(setting.name).map_err(|why| wrong(&why))?;
@@ -90,8 +90,8 @@ impl FromFile {
                 return Err(wrong(&format!("{} contradicts {name} in line {line}; keep one", setting.name)));
             }
             let alone = [as_argument(setting.name, setting.value)];
-            if let Err(fault) = arguments::read(&mut Arguments::default(), &alone) {
-                return Err(wrong(&Complaint::of_fault(&fault).to_string()));
+            if let Err(error) = arguments::read(&mut Arguments::default(), &alone) {
+                return Err(wrong(&Complaint::of_arguments(&error).to_string()));
             }
             from_file.keep(&setting);
         }

@@ -14,7 +14,7 @@ use crate::endpoint::{Endpoint, EndpointError, Host, parse_port};
 use crate::family::{Family, is_unicast};
 use crate::hep::HEP_PORT;
 use crate::logging::{Destination, Form};
-use crate::metrics::{Place, PlaceError};
+use crate::metrics::{ServerAddress, ServerAddressError};
 use crate::process::{Account, AccountError};
 
 /// A quarter of the time between two packets of a call; more is heard.
@@ -344,7 +344,7 @@ pub fn form(text: &str) -> Result<Form, ValueError> {
 ///
 /// # Errors
 /// No address, or one that others reach without the word for it.
-pub fn metrics(text: &str) -> Result<Place, PlaceError> {
+pub fn metrics(text: &str) -> Result<ServerAddress, ServerAddressError> {
     text.parse()
 }
 

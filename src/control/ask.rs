@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::connect;
-use super::path::Place;
+use super::path::SocketPath;
 
 /// How long the daemon may take for each step.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -44,18 +44,18 @@ pub enum AskError {
     },
 }
 
-/// Sends one line to the daemon at `place` and gives its answer.
+/// Sends one line to the daemon at `socket_path` and gives its answer.
 ///
 /// # Errors
 ///
 /// Where nobody answers, or with a refusal.
-pub fn ask(place: &Place, line: &str) -> Result<Vec<u8>, AskError> {
-    ask_within(place, line, PATIENCE)
+pub fn ask(socket_path: &SocketPath, line: &str) -> Result<Vec<u8>, AskError> {
+    ask_within(socket_path, line, PATIENCE)
 }
 
 /// The same, of a daemon that may take so long for each step.
-pub(super) fn ask_within(place: &Place, line: &str, patience: Duration) -> Result<Vec<u8>, AskError> {
-    let path = place.path_of_client().ok_or(AskError::Nowhere)?;
+pub(super) fn ask_within(socket_path: &SocketPath, line: &str, patience: Duration) -> Result<Vec<u8>, AskError> {
+    let path = socket_path.path_of_client().ok_or(AskError::Nowhere)?;
     let answer = match converse(&path, line, patience) {
         Ok(answer) => answer,
         Err(error) => {

@@ -14,7 +14,7 @@ pub const OF_ROOT: &str = "/run/sipproxy64";
 
 /// Where the control socket is to be.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Place {
+pub enum SocketPath {
     /// `$RUNTIME_DIRECTORY/control`, as systemd sets it; else, for root,
     /// `/run/sipproxy64/control`; else `$XDG_RUNTIME_DIR/sipproxy64.control`;
     /// else nowhere.
@@ -26,7 +26,7 @@ pub enum Place {
     Nowhere,
 }
 
-impl Place {
+impl SocketPath {
     /// What `--control` says.
     pub fn parse(value: OsString) -> Self {
         if value == "none" { Self::Nowhere } else { Self::Given(value.into()) }
@@ -97,7 +97,7 @@ mod tests {
 
     #[test]
     fn none_is_a_word_and_a_path_with_a_slash_is_a_path() {
-        assert_eq!(Place::parse("none".into()).path(), None);
-        assert_eq!(Place::parse("./none".into()).path(), Some("./none".into()));
+        assert_eq!(SocketPath::parse("none".into()).path(), None);
+        assert_eq!(SocketPath::parse("./none".into()).path(), Some("./none".into()));
     }
 }

@@ -16,8 +16,8 @@ impl Folder {
         Self(path)
     }
 
-    fn place(&self) -> Place {
-        Place::Given(self.0.join("control"))
+    fn socket_path(&self) -> SocketPath {
+        SocketPath::Given(self.0.join("control"))
     }
 }
 
@@ -28,8 +28,8 @@ impl Drop for Folder {
 }
 
 /// Runs `client` beside a daemon that answers each request with its verb.
-fn with_daemon<T: Send + 'static>(place: &Place, client: impl FnOnce() -> T + Send + 'static) -> T {
-    let mut control = Control::open(place).unwrap().unwrap();
+fn with_daemon<T: Send + 'static>(socket_path: &SocketPath, client: impl FnOnce() -> T + Send + 'static) -> T {
+    let mut control = Control::open(socket_path).unwrap().unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async move {
         let mut requests = control.serve().unwrap();
@@ -47,12 +47,12 @@ fn with_daemon<T: Send + 'static>(place: &Place, client: impl FnOnce() -> T + Se
 #[test]
 fn a_daemon_that_takes_nobody_in_is_told_from_none() {
     let folder = Folder::new();
-    let control = Control::open(&folder.place()).unwrap().unwrap();
+    let control = Control::open(&folder.socket_path()).unwrap().unwrap();
     for _ in 0..BACKLOG + 2 {
-        let said = ask_within(&folder.place(), "status", Duration::from_millis(10)).unwrap_err().to_string();
+        let said = ask_within(&folder.socket_path(), "status", Duration::from_millis(10)).unwrap_err().to_string();
         assert!(said.starts_with("the daemon at ") && said.contains("does not answer: it is stopped"), "{said}");
     }
-    let said = Control::open(&folder.place()).unwrap_err().to_string();
+    let said = Control::open(&folder.socket_path()).unwrap_err().to_string();
     assert!(said.contains("another daemon answers there"), "{said}");
     drop(control);
 }
@@ -60,7 +60,7 @@ fn a_daemon_that_takes_nobody_in_is_told_from_none() {
 #[test]
 fn nobody_but_the_owner_can_ask() {
     let folder = Folder::new();
-    let control = Control::open(&folder.place()).unwrap().unwrap();
+    let control = Control::open(&folder.socket_path()).unwrap().unwrap();
     let mode = fs::symlink_metadata(control.path()).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
     let names: Vec<_> = fs::read_dir(&folder.0).unwrap().map(|entry| entry.unwrap().file_name()).collect();
@@ -70,9 +70,9 @@ fn nobody_but_the_owner_can_ask() {
 #[test]
 fn each_request_gets_its_answer() {
     let folder = Folder::new();
-    let place = folder.place();
-    let answers = with_daemon(&place.clone(), move || {
-        ["status", "status json", "takeover"].map(|verb| String::from_utf8(ask(&place, verb).unwrap()).unwrap())
+    let socket_path = folder.socket_path();
+    let answers = with_daemon(&socket_path.clone(), move || {
+        ["status", "status json", "takeover"].map(|verb| String::from_utf8(ask(&socket_path, verb).unwrap()).unwrap())
     });
     assert_eq!(answers, ["Status", "StatusJson", "Takeover"]);
 }
@@ -80,10 +80,10 @@ fn each_request_gets_its_answer() {
 #[test]
 fn what_is_no_request_is_refused_in_words() {
     let folder = Folder::new();
-    let place = folder.place();
-    let refusals = with_daemon(&place.clone(), move || {
+    let socket_path = folder.socket_path();
+    let refusals = with_daemon(&socket_path.clone(), move || {
         let long = "x".repeat(1000);
-        ["stop", &long, "status\nstatus", ""].map(|line| ask(&place, line).unwrap_err().to_string())
+        ["stop", &long, "status\nstatus", ""].map(|line| ask(&socket_path, line).unwrap_err().to_string())
     });
     let [unknown, long, two, empty] = &refusals;
     assert!(unknown.contains("known are: status"), "{unknown}");
@@ -96,11 +96,11 @@ fn what_is_no_request_is_refused_in_words() {
 #[test]
 fn silent_clients_keep_nobody_out_for_long() {
     let folder = Folder::new();
-    let place = folder.place();
-    let answer = with_daemon(&place.clone(), move || {
-        let path = place.path().unwrap();
+    let socket_path = folder.socket_path();
+    let answer = with_daemon(&socket_path.clone(), move || {
+        let path = socket_path.path().unwrap();
         let silent: Vec<_> = (0..CLIENTS).map(|_| StdStream::connect(&path).unwrap()).collect();
-        let answer = ask(&place, "status").unwrap();
+        let answer = ask(&socket_path, "status").unwrap();
         for mut stream in silent {
             let mut said = String::new();
             stream.read_to_string(&mut said).unwrap();
@@ -114,13 +114,13 @@ fn silent_clients_keep_nobody_out_for_long() {
 #[test]
 fn a_client_that_breaks_off_is_forgotten() {
     let folder = Folder::new();
-    let place = folder.place();
-    let answer = with_daemon(&place.clone(), move || {
+    let socket_path = folder.socket_path();
+    let answer = with_daemon(&socket_path.clone(), move || {
         for _ in 0..50 {
-            let mut stream = StdStream::connect(place.path().unwrap()).unwrap();
+            let mut stream = StdStream::connect(socket_path.path().unwrap()).unwrap();
             stream.write_all(b"stat").unwrap();
         }
-        ask(&place, "status").unwrap()
+        ask(&socket_path, "status").unwrap()
     });
     assert_eq!(answer, b"Status");
 }
@@ -128,9 +128,9 @@ fn a_client_that_breaks_off_is_forgotten() {
 #[test]
 fn a_live_daemons_socket_is_left_alone_and_a_dead_ones_is_replaced() {
     let folder = Folder::new();
-    let place = folder.place();
-    let first = Control::open(&place).unwrap().unwrap();
-    let said = Control::open(&place).unwrap_err().to_string();
+    let socket_path = folder.socket_path();
+    let first = Control::open(&socket_path).unwrap().unwrap();
+    let said = Control::open(&socket_path).unwrap_err().to_string();
     assert!(said.contains("another daemon answers there"), "{said}");
     // It dies without removing its file.
     let path = first.path().to_owned();
@@ -139,7 +139,7 @@ fn a_live_daemons_socket_is_left_alone_and_a_dead_ones_is_replaced() {
     drop(first);
     assert!(!path.exists());
     fs::rename(&kept, &path).unwrap();
-    let second = Control::open(&place).unwrap().unwrap();
+    let second = Control::open(&socket_path).unwrap().unwrap();
     drop(second);
     assert!(!path.exists());
 }
@@ -147,11 +147,11 @@ fn a_live_daemons_socket_is_left_alone_and_a_dead_ones_is_replaced() {
 #[test]
 fn a_successors_socket_survives_the_end_of_the_first() {
     let folder = Folder::new();
-    let place = folder.place();
-    let first = Control::open(&place).unwrap().unwrap();
+    let socket_path = folder.socket_path();
+    let first = Control::open(&socket_path).unwrap().unwrap();
     let moved = folder.0.join("moved");
     fs::rename(first.path(), &moved).unwrap();
-    let second = Control::open(&place).unwrap().unwrap();
+    let second = Control::open(&socket_path).unwrap().unwrap();
     drop(first);
     assert!(second.path().exists());
 }
@@ -160,7 +160,7 @@ fn a_successors_socket_survives_the_end_of_the_first() {
 fn a_file_that_is_no_socket_is_never_touched() {
     let folder = Folder::new();
     fs::write(folder.0.join("control"), "mine").unwrap();
-    let said = Control::open(&folder.place()).unwrap_err().to_string();
+    let said = Control::open(&folder.socket_path()).unwrap_err().to_string();
     assert!(said.contains("not the socket of an earlier daemon"), "{said}");
     assert_eq!(fs::read(folder.0.join("control")).unwrap(), b"mine");
 }
@@ -168,7 +168,7 @@ fn a_file_that_is_no_socket_is_never_touched() {
 #[test]
 fn where_nobody_answers_one_line_says_so() {
     let folder = Folder::new();
-    let said = ask(&folder.place(), "status").unwrap_err().to_string();
+    let said = ask(&folder.socket_path(), "status").unwrap_err().to_string();
     assert!(said.starts_with("no daemon answers at "), "{said}");
-    assert!(matches!(ask(&Place::Nowhere, "status"), Err(AskError::Nowhere)));
+    assert!(matches!(ask(&SocketPath::Nowhere, "status"), Err(AskError::Nowhere)));
 }

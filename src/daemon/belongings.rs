@@ -78,8 +78,8 @@ impl Belongings {
     pub(super) fn adopt(&mut self, places: &Places, belonging: &Belonging, descriptor: OwnedFd) -> io::Result<()> {
         match belonging {
             _ if !places.want(belonging) => {}
-            Belonging::Control { path, identity } => {
-                self.control = Some(Control::adopt(descriptor, path, *identity)?);
+            Belonging::Control { path, id } => {
+                self.control = Some(Control::adopt(descriptor, path, *id)?);
             }
             Belonging::PidFile { path } => self.pid_file = Some(PidFile::adopt(descriptor, path)),
         }
@@ -87,28 +87,28 @@ impl Belongings {
     }
 
     /// Leaves all files to the process that they came from.
-    pub(super) fn leave_all(&mut self) {
+    pub(super) fn disown_all(&mut self) {
         if let Some(control) = self.control.take() {
-            control.leave();
+            control.disown();
         }
         if let Some(file) = self.pid_file.take() {
-            file.leave();
+            file.disown();
         }
     }
 
     /// Leaves the files to the process that has kept these.
-    pub(super) fn leave(&mut self, kept: &[Belonging]) {
+    pub(super) fn disown(&mut self, kept: &[Belonging]) {
         if let Some(control) = self.control.take_if(|control| kept.contains(&of_control(control))) {
-            control.leave();
+            control.disown();
         }
         if let Some(file) = self.pid_file.take_if(|file| kept.contains(&of_pid_file(file))) {
-            file.leave();
+            file.disown();
         }
     }
 }
 
 fn of_control(control: &Control) -> Belonging {
-    Belonging::Control { path: control.path().to_owned(), identity: control.identity() }
+    Belonging::Control { path: control.path().to_owned(), id: control.file_id() }
 }
 
 fn of_pid_file(file: &PidFile) -> Belonging {

@@ -54,7 +54,7 @@ impl Daemon {
         match result {
             Ok((kept, leaving)) => {
                 info!(calls = self.signalling.sessions(), ?pause, "another process goes on with all calls");
-                self.belongings.leave(&kept);
+                self.belongings.disown(&kept);
                 leaving.wait();
                 true
             }
@@ -169,7 +169,7 @@ pub(super) fn bind_rest(
     BoundSockets::bind_fakes(new, options, threads)
 }
 
-/// Who gets what the old process has.
+/// Who gets what the old process has, if there is one.
 #[derive(Debug)]
 pub(super) struct Heir<'a> {
     /// The threads, without sockets yet.
@@ -209,7 +209,7 @@ impl Succession {
         let kept = belongings.list().into_iter().map(|(belonging, _)| belonging).collect();
         let running = || inherited.running(kept).map_err(|error| DaemonError::Takeover { socket, error });
         let completed = belongings.serve().and_then(|requests| Ok((requests, running()?)));
-        let completed = completed.inspect_err(|_| belongings.leave_all())?;
+        let completed = completed.inspect_err(|_| belongings.disown_all())?;
         if let Some(file) = &mut belongings.pid_file
             && let Err(error) = file.write()
         {
@@ -220,16 +220,20 @@ impl Succession {
 }
 
 impl Heir<'_> {
-    /// Takes over: when this returns, this process serves every socket and relays
-    /// every stream of the old one.
+    /// Takes over from the old process, if there is one: when this returns, this process
+    /// serves its own sockets and every one of the old one, and relays every stream of it.
     ///
     /// # Errors
     /// Where the old one goes on; nothing was read then.
-    pub(super) fn take(self, old: Predecessor) -> Result<Succession, DaemonError> {
+    pub(super) fn serve(self, old: Option<Predecessor>) -> Result<Option<Succession>, DaemonError> {
+        let Some(old) = old else {
+            self.signalling.serve(self.sockets);
+            return Ok(None);
+        };
         let socket = self.socket.clone();
         let taken = self.take_over(old);
         let (inherited, past) = taken.map_err(|error| DaemonError::Takeover { socket: socket.clone(), error })?;
-        Ok(Succession { inherited, socket, past })
+        Ok(Some(Succession { inherited, socket, past }))
     }
 
     fn take_over(mut self, old: Predecessor) -> Result<(Inherited, Past), TakeoverError> {
@@ -242,7 +246,7 @@ impl Heir<'_> {
                 return Err(error);
             }
         };
-        let (inherited, state, _) = estate.accept()?;
+        let (inherited, state) = estate.accept()?;
         let Parts { table, sessions, belongings } = parts;
         let calls = table.sessions();
         self.signalling.resume_counts(state.counts.figures, &state.counts.heard);

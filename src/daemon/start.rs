@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tokio::sync::mpsc::{Receiver, UnboundedReceiver, unbounded_channel};
+use tokio::task::JoinHandle;
 use tracing::{info, warn};
 
 use super::belongings::{Belongings, Places};
@@ -26,7 +27,7 @@ use crate::sandbox::{self, Needs};
 use crate::service::ServiceManager;
 use crate::signalling::{BoundSockets, Output, Parts, Signalling};
 use crate::socket::SocketOptions;
-use crate::status::gather::Gatherer;
+use crate::status::gather::{Asking, Gatherer};
 use crate::takeover::new::Predecessor;
 
 /// A daemon that has all it needs and reads nothing yet.
@@ -60,7 +61,7 @@ impl Start {
         let belongings = Belongings::make(&options, old.map_or(&[], |old| &old.offer().belongings))?;
         let clock = old.map_or_else(Clock::start, |old| Clock::resume(old.offer().clock));
         let mut config = config_after(old, options.config.clone(), options.secret.is_some());
-        let output = if matches!(options.mode, Mode::Print) { Output::Paper } else { Output::Network };
+        let output = if matches!(options.mode, Mode::Print) { Output::Stdout } else { Output::Network };
         config.most_streams = limits::raise_files(&config);
         let config = Arc::new(config);
         let sockets = match old {
@@ -68,7 +69,7 @@ impl Start {
             None => BoundSockets::bind(&config, socket_options(&options), output.threads())?,
         };
         let Opened { mut sinks, made } = options.observers.sinks(&config, clock)?;
-        let server = options.metrics.map(|place| Server::bind(place, old.is_some())).transpose()?;
+        let server = options.metrics.map(|address| Server::bind(address, old.is_some())).transpose()?;
         sinks.extend(server.iter().map(Server::sink));
         if let Some(user) = &options.user {
             give_up_rights(user, belongings.control.as_ref(), &made, &sockets)?;
@@ -108,9 +109,7 @@ impl Start {
         if let Some(detached) = &detached {
             detached.leave_directory().map_err(DaemonError::system("leave the shell"))?;
         }
-        let serve = |server: Server| server.serve(&self.config.names, self.observer.clone());
-        let onlookers = self.server.take().map(serve).transpose();
-        let (onlookers, listening) = onlookers.map_err(DaemonError::system("watch the socket of --metrics"))?.unzip();
+        let (onlookers, listening) = self.onlookers()?.unzip();
         let parts = Parts {
             config: Arc::clone(&self.config),
             clock: self.clock,
@@ -121,19 +120,15 @@ impl Start {
         };
         let (mut signalling, faults) =
             Signalling::start(parts).map_err(DaemonError::system("start the SIP threads"))?;
-        let succession = match old.take() {
-            None => {
-                signalling.serve(self.sockets);
-                None
-            }
-            Some(old) => {
-                let (places, belongings) = (Places::of(&self.options), &mut self.belongings);
-                let socket = self.options.takeover.clone().unwrap_or_default();
-                let (signalling, observer) = (&mut signalling, self.observer.as_ref());
-                let heir = Heir { signalling, observer, sockets: self.sockets, places, belongings, socket };
-                Some(heir.take(old)?)
-            }
+        let heir = Heir {
+            signalling: &mut signalling,
+            observer: self.observer.as_ref(),
+            sockets: self.sockets,
+            places: Places::of(&self.options),
+            belongings: &mut self.belongings,
+            socket: self.options.takeover.clone().unwrap_or_default(),
         };
+        let succession = heir.serve(old.take())?;
         let (answers, found) = unbounded_channel();
         let known = PerFamily::from_fn(|side| signalling.uplink_addresses(side).to_vec());
         let resolver = Resolver::start(&self.config, &known, answers);
@@ -164,6 +159,14 @@ impl Start {
             gatherer,
         };
         Ok((daemon, incoming))
+    }
+
+    /// Begins to serve the web page, if there is to be one: who wants to see what goes on,
+    /// and who takes them in.
+    fn onlookers(&mut self) -> Result<Option<(Receiver<Asking>, JoinHandle<()>)>, DaemonError> {
+        let serve = |server: Server| server.serve(&self.config.names, self.observer.clone());
+        let onlookers = self.server.take().map(serve).transpose();
+        onlookers.map_err(DaemonError::system("watch the socket of --metrics"))
     }
 }
 

@@ -7,10 +7,12 @@
 
 use std::cell::Cell;
 use std::mem;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
 use tracing::{Metadata, warn};
+
+use crate::task::lock;
 
 /// How many bytes may wait.
 const MOST_BYTES: usize = 1 << 19;
@@ -52,12 +54,12 @@ struct Waiting {
 impl Queue {
     /// From now on a thread calls [`Queue::serve`].
     pub(super) fn open(&self) {
-        self.lock().served = true;
+        lock(&self.waiting).served = true;
     }
 
     /// Takes a line, or counts it; gives it back where it is to be written at once.
     pub(super) fn put(&self, line: Line) -> Option<Line> {
-        let mut waiting = self.lock();
+        let mut waiting = lock(&self.waiting);
         if !waiting.served || WRITES.get() {
             return Some(line);
         }
@@ -83,7 +85,7 @@ impl Queue {
             let (lines, lost) = self.next();
             for line in lines {
                 write(line);
-                let mut waiting = self.lock();
+                let mut waiting = lock(&self.waiting);
                 waiting.written = waiting.written.wrapping_add(1);
             }
             if lost > 0 {
@@ -94,7 +96,7 @@ impl Queue {
 
     /// What waits, and how many lines were lost behind it; waits for something.
     fn next(&self) -> (Vec<Line>, usize) {
-        let mut waiting = self.lock();
+        let mut waiting = lock(&self.waiting);
         while waiting.lines.is_empty() {
             waiting.writing = false;
             self.done.notify_all();
@@ -107,7 +109,7 @@ impl Queue {
 
     /// Waits until all is written, or the reader takes nothing for a second.
     pub(super) fn flush(&self) {
-        let mut waiting = self.lock();
+        let mut waiting = lock(&self.waiting);
         while waiting.writing || !waiting.lines.is_empty() {
             let written = waiting.written;
             let (after, waited) = self.done.wait_timeout(waiting, PATIENCE).unwrap_or_else(PoisonError::into_inner);
@@ -116,9 +118,5 @@ impl Queue {
                 return;
             }
         }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Waiting> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

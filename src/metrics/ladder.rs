@@ -8,17 +8,18 @@
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
 
-use crate::blank::blanked;
 use crate::diff::{self, Line};
 use crate::escaped::Escaped;
 use crate::glance::{call_id, start_line};
 use crate::observer::{Crossed, Fate, Sink};
 use crate::reason::Reason;
+use crate::redact::redacted;
+use crate::task::lock;
 
 /// Messages a second of which copies are made: more than anybody can read, and
 /// what a call costs does not double under load.
@@ -146,8 +147,7 @@ impl Store {
 
 impl Ladders {
     fn store(&self) -> MutexGuard<'_, Store> {
-        // What is in there is whole after each statement.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 
     /// All calls, the latest first, as JSON.
@@ -192,7 +192,7 @@ impl Overview {
     fn of(call: &Call) -> Self {
         let (first, last) = (call.messages.front(), call.messages.back());
         let start =
-            |kept: Option<&Kept>| kept.map_or_else(String::new, |kept| text(&blanked(start_line(&kept.before))));
+            |kept: Option<&Kept>| kept.map_or_else(String::new, |kept| text(&redacted(start_line(&kept.before))));
         Self {
             id: call.id,
             call_id: Escaped(&call.call_id, CALL_ID).to_string(),
@@ -234,7 +234,7 @@ impl Message {
     fn of(kept: &Kept) -> Self {
         // Of an answer of our own, and of what was dropped, nothing was changed.
         let forwarded = kept.is_forwarded();
-        let (before, after) = (blanked(&kept.before), blanked(&kept.after));
+        let (before, after) = (redacted(&kept.before), redacted(&kept.after));
         let lines = if forwarded {
             diff::lines(&before, &after)
         } else {

@@ -12,6 +12,8 @@ use std::path::{Path, PathBuf};
 use nix::libc;
 use tracing::debug;
 
+use crate::file_id::FileId;
+
 /// Longer than any number of a process and a line end.
 const READ_LIMIT: u64 = 32;
 /// How often the file may be somebody else's by the time it is locked.
@@ -101,7 +103,7 @@ impl PidFile {
     }
 
     /// Leaves the file to the process that has it too.
-    pub fn leave(mut self) {
+    pub fn disown(mut self) {
         self.path = PathBuf::new();
     }
 }
@@ -146,8 +148,7 @@ fn write(file: &mut File) -> io::Result<()> {
 }
 
 fn is_in_place(path: &Path, file: &File) -> bool {
-    let identity = |metadata: fs::Metadata| (metadata.dev(), metadata.ino());
-    let (here, there) = (file.metadata().map(identity), fs::symlink_metadata(path).map(identity));
+    let (here, there) = (file.metadata().map(|about| FileId::of(&about)), FileId::at(path));
     matches!((here, there), (Ok(here), Ok(there)) if here == there)
 }
 
@@ -227,7 +228,7 @@ mod tests {
         let folder = Folder::new();
         let old = PidFile::create(&folder.file()).unwrap();
         let mut new = PidFile::adopt(old.as_fd().try_clone_to_owned().unwrap(), &folder.file());
-        old.leave();
+        old.disown();
         fs::write(folder.file(), "1\n").unwrap();
         new.write().unwrap();
         assert_eq!(fs::read_to_string(folder.file()).unwrap(), ours());

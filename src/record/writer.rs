@@ -2,7 +2,6 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use crate::blank::blanked;
 use crate::config::{Config, Key};
 use crate::escaped::Escaped;
 use crate::family::Family;
@@ -10,6 +9,7 @@ use crate::recording::anonymous::Anonymiser;
 use crate::recording::command_line::command_line;
 use crate::recording::length::corrected;
 use crate::recording::seals::{Party, reseal};
+use crate::redact::redacted;
 
 /// The longest start-line that is shown in `why`.
 const LONGEST_LINE: usize = 100;
@@ -57,11 +57,11 @@ impl Writer {
         let test = Party { key: self.config.key, peer };
         let mut resealed = message.to_vec();
         reseal(message, &Party { key: self.key, peer }, &mut resealed, &test);
-        let blanked = blanked(&resealed);
-        let Some(anonymiser) = &mut self.anonymiser else { return corrected(message, blanked) };
-        let mut anonymous = anonymiser.message(&blanked);
+        let redacted = redacted(&resealed);
+        let Some(anonymiser) = &mut self.anonymiser else { return corrected(message, redacted) };
+        let mut anonymous = anonymiser.message(&redacted);
         // What was signed is another address now.
-        reseal(&blanked, &test, &mut anonymous, &Party { peer: anonymiser.address(peer), ..test });
+        reseal(&redacted, &test, &mut anonymous, &Party { peer: anonymiser.address(peer), ..test });
         corrected(message, anonymous)
     }
 

@@ -8,12 +8,14 @@
 //! original. Words of the protocol, parameter names and short numbers stay.
 
 mod addresses;
+mod reading;
 mod vocabulary;
 mod words;
 
 use std::net::{IpAddr, SocketAddr};
 
 use self::addresses::Addresses;
+use self::reading::{Reading, run};
 use self::vocabulary::{SDP_LEFT, is_left_header, is_listed, is_opaque_header, is_reason, is_word};
 use self::words::Words;
 use crate::branch::{Branch, MAGIC_COOKIE};
@@ -22,7 +24,6 @@ use crate::family::PerFamily;
 use crate::rewrite::fields::PRODUCT;
 use crate::scan::trim;
 use crate::sip::header::{HeaderName, Kind};
-use crate::sip::uri::Uri;
 use crate::text::Text;
 use crate::token::{Dashed, Seal, Written};
 
@@ -38,16 +39,17 @@ pub struct Anonymiser {
     words: Words,
 }
 
-/// What is known of the place that is read.
+/// Which words stay where something is read. Those of the protocol and short numbers do,
+/// unless it is said otherwise here; addresses never do.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Place {
-    /// No word is left, however common it is.
+struct Kept {
+    /// No word stays, however common it is.
+    none: bool,
+    /// All words stay.
     all: bool,
-    /// All words are left; addresses are not.
-    left: bool,
-    /// A value begins with a display name.
-    names: bool,
-    /// Words of reason phrases are left.
+    /// A value begins with a display name, of which no word stays.
+    named: bool,
+    /// Words of reason phrases stay, too.
     reason: bool,
 }
 
@@ -88,7 +90,7 @@ impl Anonymiser {
     /// A host, perhaps with a port.
     fn host(&mut self, text: &str) -> String {
         let mut out = Vec::new();
-        self.text(text.as_bytes(), Place::default(), &mut out);
+        self.text(text.as_bytes(), Kept::default(), &mut out);
         String::from_utf8_lossy(&out).into_owned()
     }
 
@@ -106,9 +108,9 @@ impl Anonymiser {
             let method = line.iter().position(|&byte| byte == b' ').filter(|_| !reason).unwrap_or(0);
             let (method, line) = line.split_at_checked(method).unwrap_or_default();
             out.extend_from_slice(method);
-            self.text(line, Place { reason, ..Place::default() }, &mut out);
+            self.text(line, Kept { reason, ..Kept::default() }, &mut out);
         }
-        let (mut place, mut described) = (Place::default(), false);
+        let (mut kept, mut described) = (Kept::default(), false);
         for line in lines.by_ref() {
             if trim(line).is_empty() {
                 out.extend_from_slice(line);
@@ -117,9 +119,9 @@ impl Anonymiser {
             let value = if line.starts_with(b" ") || line.starts_with(b"\t") {
                 line
             } else {
-                header(line, &mut place, &mut described, &mut out)
+                header(line, &mut kept, &mut described, &mut out)
             };
-            self.text(value, place, &mut out);
+            self.text(value, kept, &mut out);
         }
         for line in lines {
             self.body_line(line, described, &mut out);
@@ -129,85 +131,71 @@ impl Anonymiser {
 
     /// A line of a body, which may be a session description, also as a part of one.
     fn body_line(&mut self, line: &[u8], described: bool, out: &mut Vec<u8>) {
-        let all = Place { all: true, ..Place::default() };
+        let none = Kept { none: true, ..Kept::default() };
         match line {
-            _ if !described => self.text(line, all, out),
+            _ if !described => self.text(line, none, out),
             [b'v' | b't' | b'b' | b'm' | b'z' | b'r' | b'c', b'=', ..] => {
-                self.text(line, Place { left: true, ..Place::default() }, out);
+                self.text(line, Kept { all: true, ..Kept::default() }, out);
             }
             [kind @ (b's' | b'i' | b'u' | b'e' | b'p'), b'=', value @ ..] => {
                 out.extend_from_slice(&[*kind, b'=']);
-                self.text(value, all, out);
+                self.text(value, none, out);
             }
             [b'a', b'=', value @ ..] => {
                 let name = value.iter().position(|byte| matches!(byte, b':' | b'\r' | b'\n')).unwrap_or(value.len());
                 let (name, value) = value.split_at_checked(name).unwrap_or_default();
                 out.extend_from_slice(b"a=");
                 out.extend_from_slice(name);
-                let left = is_listed(SDP_LEFT, name);
-                self.text(value, Place { left, all: !left, ..Place::default() }, out);
+                let all = is_listed(SDP_LEFT, name);
+                self.text(value, Kept { all, none: !all, ..Kept::default() }, out);
             }
-            _ => self.text(line, Place::default(), out),
+            _ => self.text(line, Kept::default(), out),
         }
     }
 
     /// Any text.
-    fn text(&mut self, text: &[u8], place: Place, out: &mut Vec<u8>) {
-        let (mut at, mut user_end, mut uri_end) = (0, 0, 0);
-        let (mut quoted, mut bracketed, mut display) = (false, false, place.names);
-        while let Some((&byte, rest)) = text.get(at..).and_then(<[u8]>::split_first) {
-            let here = text.get(at..).unwrap_or_default();
-            let fresh = !at.checked_sub(1).and_then(|before| text.get(before)).is_some_and(u8::is_ascii_alphanumeric);
-            if fresh && let Some(length) = self.numeric(here, out) {
-                at = at.saturating_add(length);
-                continue;
+    fn text(&mut self, text: &[u8], kept: Kept, out: &mut Vec<u8>) {
+        let mut reading = Reading::new(text, kept);
+        while let Some(&byte) = reading.rest().first() {
+            let is_fresh = !reading.before().is_some_and(|before| before.is_ascii_alphanumeric());
+            if is_fresh && let Some(length) = self.numeric(reading.rest(), out) {
+                reading.take(length);
+            } else if is_fresh && let Some(scheme) = reading.uri_scheme() {
+                out.extend_from_slice(scheme);
+            } else if byte.is_ascii_alphanumeric() {
+                self.next_words(&mut reading, out);
+            } else {
+                self.other_byte(byte, &mut reading, out);
             }
-            let may_begin = fresh && !place.left && !quoted && at >= uri_end;
-            if may_begin && let Some(UriStart { scheme, user, length }) = uri_start(here) {
-                out.extend_from_slice(here.get(..scheme).unwrap_or_default());
-                uri_end = at.saturating_add(length);
-                at = at.saturating_add(scheme);
-                user_end = at.saturating_add(user);
-                display = false;
-                continue;
+        }
+    }
+
+    /// Words up to something else.
+    fn next_words(&self, reading: &mut Reading<'_>, out: &mut Vec<u8>) {
+        let kept = reading.kept_here();
+        let run = reading.take(run(reading.rest()).len());
+        match kept {
+            Kept { all: true, .. } => out.extend_from_slice(run),
+            Kept { none: true, .. } => self.run(run, |_| false, false, out),
+            Kept { reason, .. } => self.run(run, |word| is_word(word) || (reason && is_reason(word)), true, out),
+        }
+    }
+
+    /// A byte that is of no word, with what it escapes.
+    fn other_byte(&self, byte: u8, reading: &mut Reading<'_>, out: &mut Vec<u8>) {
+        reading.punctuation(byte);
+        match (byte, reading.rest()) {
+            // An escaped character stays one (RFC 3261 §19.1.2).
+            (b'%', &[high, low, ..]) if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => {
+                out.extend_from_slice(&self.words.escaped([high, low]));
+                reading.take(2);
             }
-            if byte.is_ascii_alphanumeric() {
-                let run = run(here);
-                let before = at.checked_sub(1).and_then(|before| text.get(before)).copied();
-                let named = text.get(at.saturating_add(run.len())) == Some(&b'=')
-                    && matches!(before, None | Some(b';' | b'?' | b'&' | b',' | b' ' | b'\t'));
-                let all = place.all || quoted || display || at < user_end;
-                match (place.left || (named && !quoted), all) {
-                    (true, _) => out.extend_from_slice(run),
-                    (false, true) => self.run(run, |_| false, false, out),
-                    (false, false) => {
-                        self.run(run, |word| is_word(word) || (place.reason && is_reason(word)), true, out)
-                    }
-                }
-                at = at.saturating_add(run.len());
-                continue;
+            (b'\\', &[escaped, ..]) if reading.is_quoted() => {
+                out.extend_from_slice(&[b'\\', if escaped.is_ascii_alphanumeric() { b'x' } else { escaped }]);
+                reading.take(1);
             }
-            match byte {
-                b'"' => quoted = !quoted,
-                b',' if !quoted && !bracketed => display = place.names,
-                b'<' | b';' if !quoted => (display, bracketed) = (false, bracketed || byte == b'<'),
-                b'>' if !quoted => bracketed = false,
-                _ => {}
-            }
-            at = at.saturating_add(1);
-            match (byte, rest) {
-                // An escaped character stays one (RFC 3261 §19.1.2).
-                (b'%', [high, low, ..]) if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => {
-                    out.extend_from_slice(&self.words.escaped([*high, *low]));
-                    at = at.saturating_add(2);
-                }
-                (b'\\', [escaped, ..]) if quoted => {
-                    out.extend_from_slice(&[b'\\', if escaped.is_ascii_alphanumeric() { b'x' } else { *escaped }]);
-                    at = at.saturating_add(1);
-                }
-                (0x80.., _) => out.push(b'x'),
-                _ => out.push(byte),
-            }
+            (0x80.., _) => out.push(b'x'),
+            _ => out.push(byte),
         }
     }
 
@@ -276,8 +264,8 @@ impl Anonymiser {
 }
 
 /// Copies the name of a header field, and says what its value may hold.
-fn header<'a>(line: &'a [u8], place: &mut Place, described: &mut bool, out: &mut Vec<u8>) -> &'a [u8] {
-    *place = Place::default();
+fn header<'a>(line: &'a [u8], kept: &mut Kept, described: &mut bool, out: &mut Vec<u8>) -> &'a [u8] {
+    *kept = Kept::default();
     let Some((name, value)) = line.iter().position(|&byte| byte == b':').and_then(|colon| line.split_at_checked(colon))
     else {
         return line;
@@ -287,60 +275,16 @@ fn header<'a>(line: &'a [u8], place: &mut Place, described: &mut bool, out: &mut
     let known = HeaderName::from_name(name);
     *described |=
         known == HeaderName::CONTENT_TYPE && [&b"sdp"[..], b"multipart"].iter().any(|kind| contains(value, kind));
-    place.all = matches!(known, HeaderName::CALL_ID | HeaderName::OTHER) || is_opaque_header(name);
+    kept.none = matches!(known, HeaderName::CALL_ID | HeaderName::OTHER) || is_opaque_header(name);
     // What this proxy calls itself says nothing either.
-    place.left = is_left_header(known) || trim(value.get(1..).unwrap_or_default()) == PRODUCT.as_bytes();
-    place.names =
+    kept.all = is_left_header(known) || trim(value.get(1..).unwrap_or_default()) == PRODUCT.as_bytes();
+    kept.named =
         matches!(known.kind(), Kind::Uris | Kind::Identity | Kind::Contact | Kind::Path) && known != HeaderName::VIA;
     value
 }
 
 fn contains(text: &[u8], wanted: &[u8]) -> bool {
     text.windows(wanted.len()).any(|window| window.eq_ignore_ascii_case(wanted))
-}
-
-/// The letters, digits and joiners at the start of a text.
-fn run(text: &[u8]) -> &[u8] {
-    let is_joiner = |byte: u8| matches!(byte, b'.' | b'-' | b'~');
-    let length = text.iter().take_while(|&&byte| byte.is_ascii_alphanumeric() || is_joiner(byte)).count();
-    let run = text.get(..length).unwrap_or_default();
-    let end = run.iter().rposition(u8::is_ascii_alphanumeric).map_or(0, |last| last.saturating_add(1));
-    run.get(..end).unwrap_or_default()
-}
-
-/// A URI that begins.
-struct UriStart {
-    /// How long its scheme is, with the colon.
-    scheme: usize,
-    /// How long the user behind it is.
-    user: usize,
-    /// How long all of it is.
-    length: usize,
-}
-
-fn uri_start(text: &[u8]) -> Option<UriStart> {
-    let colon = text.iter().take(5).position(|&byte| byte == b':')?;
-    let name = text.get(..colon)?;
-    let is = |known: &[u8]| name.eq_ignore_ascii_case(known);
-    let scheme = colon.saturating_add(1);
-    let up_to = |ends: &[u8]| text.iter().position(|byte| ends.contains(byte)).unwrap_or(text.len());
-    if is(b"tel") {
-        let length = up_to(b">; \"\r\n,");
-        return Some(UriStart { scheme, user: length.saturating_sub(scheme), length });
-    }
-    if !is(b"sip") && !is(b"sips") {
-        return None;
-    }
-    let length = up_to(b"> \"\r\n\t<");
-    let user = match text.get(..length).and_then(Uri::parse) {
-        Some(uri) => uri.user.map_or(0, |user| user.len()),
-        // What cannot be read may have a user all the same.
-        None => {
-            let end = up_to(b"@> \"\r\n\t<;");
-            if text.get(end) == Some(&b'@') { end.saturating_sub(scheme) } else { 0 }
-        }
-    };
-    Some(UriStart { scheme, user, length })
 }
 
 #[cfg(test)]

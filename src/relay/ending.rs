@@ -8,7 +8,7 @@ use tracing::info;
 
 use super::figures::{LegFigures, StreamFigures};
 use super::verdict::Verdict;
-use crate::decimal::Decimal;
+use crate::decimal::{Bytes, Decimal, Percent};
 use crate::escaped::Escaped;
 use crate::family::Family;
 use crate::media::command::{End, Obituary};
@@ -67,16 +67,9 @@ struct Heard(LegFigures);
 impl fmt::Display for Heard {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let LegFigures { packets, bytes, lost, jitter, .. } = self.0;
-        write!(f, "{packets} packets, ")?;
-        match bytes {
-            0..10_000 => write!(f, "{bytes} bytes")?,
-            10_000..10_000_000 => write!(f, "{} kB", bytes / 1000)?,
-            _ => write!(f, "{} MB", bytes / 1_000_000)?,
-        }
-        write!(f, ", {lost} lost")?;
+        write!(f, "{packets} packets, {}, {lost} lost", Bytes(bytes))?;
         if lost > 0 {
-            let per_mille = lost.saturating_mul(1000) / packets.saturating_add(lost).max(1);
-            write!(f, " ({}.{} %)", per_mille / 10, per_mille % 10)?;
+            write!(f, " ({})", Percent { part: lost, of: packets.saturating_add(lost) })?;
         }
         jitter.map_or(Ok(()), |jitter| write!(f, ", jitter {:.1} ms", Decimal(jitter)))
     }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use super::Ending;
 use super::ending::Length;
 use super::figures::LegFigures;
-use crate::decimal::Decimal;
+use crate::decimal::{Decimal, Percent};
 use crate::media::command::{End, Wish};
 
 /// A party that was not heard for this long, while the other was, has stopped.
@@ -132,10 +132,9 @@ impl Party<'_> {
             write!(f, "; {count} packets to the {name}'s port were refused by the latch, the last from {from}")?;
         }
         let rtp = leg.packets.saturating_sub(leg.rtcp).saturating_add(leg.lost);
-        let per_mille = leg.lost.saturating_mul(1000) / rtp.max(1);
-        if rtp >= ENOUGH && per_mille >= LOSSY {
-            let (whole, tenths) = (per_mille / 10, per_mille % 10);
-            write!(f, "; {whole}.{tenths} % of what the {name} sent was lost on its way here")?;
+        let lost = Percent { part: leg.lost, of: rtp };
+        if rtp >= ENOUGH && lost.per_mille() >= LOSSY {
+            write!(f, "; {lost} of what the {name} sent was lost on its way here")?;
         }
         if let Some(jitter) = leg.jitter.filter(|&jitter| rtp >= ENOUGH && jitter >= UNEVEN) {
             write!(f, "; what the {name} sent came unevenly (jitter {:.0} ms)", Decimal(jitter))?;

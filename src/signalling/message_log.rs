@@ -8,11 +8,11 @@ use tracing::field::display;
 use tracing::{Level, debug, enabled, trace};
 
 use super::trouble::Decision;
-use crate::blank::blanked;
 use crate::diff::Changes;
 use crate::escaped::Escaped;
 use crate::glance::{call_id, start_line};
 use crate::proxy::{Datagram, Outcome};
+use crate::redact::redacted;
 
 /// As much of a start-line or Call-ID as anybody reads.
 const MAX_TEXT: usize = 120;
@@ -24,7 +24,7 @@ pub(super) fn tell(datagram: &Datagram<'_>, outcome: Outcome, sent: &[u8]) {
     if !enabled!(Level::DEBUG) {
         return;
     }
-    let start = blanked(start_line(datagram.bytes));
+    let start = redacted(start_line(datagram.bytes));
     let mut words = start.split(|&byte| byte == b' ');
     let first = words.next().unwrap_or_default();
     let response = first == b"SIP/2.0";
@@ -49,7 +49,7 @@ pub(super) fn tell(datagram: &Datagram<'_>, outcome: Outcome, sent: &[u8]) {
 }
 
 fn changes(received: &[u8], outcome: Outcome, sent: &[u8]) {
-    let (came, left) = (blanked(received), blanked(sent));
+    let (came, left) = (redacted(received), redacted(sent));
     let call_id = match call_id(received) {
         [] => Escaped(b"what has no Call-ID", MAX_TEXT),
         call_id => Escaped(call_id, MAX_TEXT),

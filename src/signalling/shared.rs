@@ -17,7 +17,7 @@ use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
 use nix::errno::Errno;
@@ -40,6 +40,7 @@ use crate::proxy::{Datagram, State};
 use crate::relay::{OpenPair, PortTaken, Relay, Stock, StreamSockets};
 use crate::socket::SocketOptions;
 use crate::streams::{Grant, Transport, Wanted};
+use crate::task::lock;
 
 /// How many ports are tried for one message at the very most; the table gives up sooner.
 const MAX_TRIES: usize = 512;
@@ -83,12 +84,6 @@ pub(super) struct Calls {
 struct MediaSockets {
     listen: PerFamily<IpAddr>,
     options: SocketOptions,
-}
-
-/// A lock whose holder panicked is taken as it is: what it guards is changed in
-/// small steps, each of which leaves it whole.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Shared {

@@ -35,15 +35,15 @@ use super::too_big::{Sent, is_large};
 use super::trouble::Trouble;
 use super::{Output, ThreadError};
 use crate::address::{Directory, Source};
-use crate::clock::Clock;
+use crate::clock::{Clock, wall_clock};
 use crate::family::Family;
-use crate::observer::{Crossed, Fate, Observer, time_of_day};
+use crate::observer::{Crossed, Fate, Observer};
 use crate::orders::Orders;
-use crate::paper;
 use crate::proxy::{Datagram, MOST_PASSES, Outcome, Proxy, Reason};
 use crate::relay::Stock;
 use crate::socket::SocketOptions;
 use crate::socket::icmp::{ErrorReader, IcmpError};
+use crate::test_output;
 
 /// SIP sockets served at a waking.
 const MAX_EVENTS: usize = 64;
@@ -306,8 +306,8 @@ impl Worker {
                 outbox.give_back(out);
                 return Ok(());
             };
-            if self.output == Output::Paper {
-                paper::sent(&mut io::stdout().lock(), from, to, &out)?;
+            if self.output == Output::Stdout {
+                test_output::sent(&mut io::stdout().lock(), from, to, &out)?;
             }
             if !self.proxy.is_ours(to) {
                 self.send_out(now, from, to, out, outbox);
@@ -327,7 +327,7 @@ impl Worker {
 
     /// Lets a message leave, unless it was only to be printed.
     fn send_out(&self, now: Duration, from: SocketAddr, to: SocketAddr, bytes: Vec<u8>, outbox: &mut Outbox) {
-        if self.output == Output::Paper {
+        if self.output == Output::Stdout {
             return outbox.give_back(bytes);
         }
         if is_large(from, &bytes) {
@@ -392,7 +392,7 @@ impl Worker {
             self.shared.trouble_with(now, trouble, datagram);
         }
         match (self.output, outcome) {
-            (Output::Paper, Outcome::Drop(reason)) => paper::dropped(&mut io::stdout().lock(), reason),
+            (Output::Stdout, Outcome::Drop(reason)) => test_output::dropped(&mut io::stdout().lock(), reason),
             _ => Ok(()),
         }
     }
@@ -415,5 +415,5 @@ fn crossed<'a>(datagram: &Datagram<'a>, outcome: Outcome, sent: &'a [u8]) -> Cro
         Outcome::Drop(reason) => Fate::Dropped(reason),
     };
     let Datagram { local, remote, bytes: received } = *datagram;
-    Crossed { at: time_of_day(), local, remote, received, fate }
+    Crossed { at: wall_clock(), local, remote, received, fate }
 }

@@ -7,7 +7,7 @@
 use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::io;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
@@ -16,20 +16,17 @@ use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use super::text::hears;
-use super::{
-    Call, CallState, Ended, Kind, Leg, Limit, Media, Messages, Party, SCHEMA, Snapshot, State, Trouble as Told,
-};
+use super::{Call, Ended, Kind, Leg, Limit, Media, Messages, Party, SCHEMA, Snapshot, State, Trouble as Told};
 use crate::address::Source;
-use crate::clock::Clock;
+use crate::clock::{Clock, wall_clock};
 use crate::config::{Plain, Uplink, UplinkHost};
 use crate::escaped::Escaped;
 use crate::family::{Family, PerFamily};
 use crate::media::command::{End, SessionId};
-use crate::media::view::{CallState as Stage, CallView, Nearness};
-use crate::observer::time_of_day;
+use crate::media::view::{CallView, Nearness};
 use crate::relay::{Ending, LegFigures, SessionFigures, StreamFigures};
 use crate::signalling::{Signalling, Trouble};
-use crate::task;
+use crate::task::{self, lock};
 
 /// Calls looked at in one go: some tens of microseconds.
 const PIECE: usize = 64;
@@ -163,11 +160,6 @@ async fn finish(
     }
 }
 
-fn lock(shared: &Mutex<Shared>) -> MutexGuard<'_, Shared> {
-    // What is in there is whole after each statement.
-    shared.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 /// All calls, oldest first, and who their parties are.
 fn views(now: Duration, signalling: &Signalling) -> Vec<(CallView, PerFamily<Kind>)> {
     let mut all = Vec::new();
@@ -204,7 +196,7 @@ fn without_media(
         schema: SCHEMA,
         version: env!("CARGO_PKG_VERSION"),
         state: if leaving { State::Leaving } else { State::Running },
-        time: time_of_day().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64(),
+        time: wall_clock().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64(),
         uptime: now.as_secs_f64(),
         listen: Family::BOTH.map(|side| signalling.config().listen[side].to_string()),
         calls: Vec::with_capacity(views.len()),
@@ -308,13 +300,7 @@ fn sort(told: &mut [Told], order: fn(&Told, &Told) -> Ordering) {
 }
 
 fn call(now: Duration, view: &CallView, kinds: PerFamily<Kind>, figures: Option<&SessionFigures>) -> Call {
-    let state = match view.state {
-        Stage::Trying => CallState::Trying,
-        Stage::Ringing => CallState::Ringing,
-        Stage::Answered => CallState::Answered,
-        Stage::Held => CallState::Held,
-    };
-    let age = view.age.as_secs_f64();
+    let (state, age) = (view.state, view.age.as_secs_f64());
     let (mut caller, mut callee) =
         (leg(now, view, view.caller, kinds, figures), leg(now, view, view.caller.other(), kinds, figures));
     caller.hears = hears(&callee, "callee", state, age);

@@ -4,7 +4,7 @@ use std::fmt::{self, Write};
 use std::net::Ipv4Addr;
 
 use super::{Call, CallState, Kind, Leg, Limit, Party, SILENT, Snapshot, State};
-use crate::decimal::Decimal;
+use crate::decimal::{Bytes, Decimal, Percent};
 
 /// Columns of a terminal.
 const WIDTH: usize = 80;
@@ -98,7 +98,7 @@ fn totals(out: &mut String, snapshot: &Snapshot) -> fmt::Result {
     )?;
     writeln!(out, "  calls ended: {} hung up, {} not accepted, {} silent", ended.hung_up, ended.failed, ended.silent)?;
     for media in &snapshot.media {
-        write!(out, "  media from {}: {} packets, {}", media.family, media.packets, Size(media.bytes))?;
+        write!(out, "  media from {}: {} packets, {}", media.family, media.packets, Bytes(media.bytes))?;
         writeln!(out, ", {}", Lost { lost: media.lost, of: media.packets.saturating_add(media.lost) })?;
     }
     if !snapshot.troubles.is_empty() {
@@ -219,21 +219,7 @@ impl fmt::Display for Lost {
         if self.lost == 0 {
             return f.write_str("none lost");
         }
-        let per_mille = self.lost.saturating_mul(1000) / self.of.max(1);
-        write!(f, "{} lost ({}.{} %)", self.lost, per_mille / 10, per_mille % 10)
-    }
-}
-
-/// Octets in a unit that people read.
-struct Size(u64);
-
-impl fmt::Display for Size {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            bytes @ 0..10_000 => write!(f, "{bytes} bytes"),
-            bytes @ 10_000..10_000_000 => write!(f, "{} kB", bytes / 1000),
-            bytes => write!(f, "{} MB", bytes / 1_000_000),
-        }
+        write!(f, "{} lost ({})", self.lost, Percent { part: self.lost, of: self.of })
     }
 }
 

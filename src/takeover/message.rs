@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::Key;
 use crate::family::PerFamily;
+use crate::file_id::FileId;
 use crate::limit::SavedLimit;
 use crate::media::saved::Saved;
 use crate::relay::SessionState;
@@ -37,8 +38,8 @@ pub enum Belonging {
     Control {
         /// Its path.
         path: PathBuf,
-        /// Device and inode of its file.
-        identity: (u64, u64),
+        /// What tells its file from others.
+        id: FileId,
     },
     /// The pid file.
     PidFile {

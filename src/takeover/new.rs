@@ -104,7 +104,7 @@ pub struct Estate {
     channel: Channel,
     /// What it knew.
     pub state: State<'static>,
-    /// Its descriptors, see [`State`].
+    /// Its descriptors, see [`State`]; to be taken out before all is accepted.
     pub descriptors: Vec<OwnedFd>,
 }
 
@@ -119,7 +119,7 @@ impl Estate {
     ///
     /// # Errors
     /// Where the old process goes on: this one must read nothing, and end.
-    pub fn accept(mut self) -> Result<(Inherited, State<'static>, Vec<OwnedFd>), TakeoverError> {
+    pub fn accept(mut self) -> Result<(Inherited, State<'static>), TakeoverError> {
         let channel = &mut self.channel;
         channel.within(BELIEVED);
         let attached = channel.now();
@@ -132,7 +132,7 @@ impl Estate {
         if channel.now().saturating_sub(attached) > BELIEVED {
             return Err(TakeoverError::Late);
         }
-        Ok((Inherited { channel: self.channel }, self.state, self.descriptors))
+        Ok((Inherited { channel: self.channel }, self.state))
     }
 }
 

@@ -5,7 +5,7 @@ use std::ffi::{OsStr, OsString};
 
 use clap::error::ErrorKind;
 use proptest::prelude::*;
-use sipproxy64::cli::arguments::{self, Fault, Opt, Takes, Target, Unfit};
+use sipproxy64::cli::arguments::{self, ArgumentError, Opt, Takes, Target, Unfit};
 use sipproxy64::cli::table::OPTIONS;
 
 /// Takes every value that is one.
@@ -43,7 +43,7 @@ fn by_us(line: &[&str]) -> Read {
             }
             Read::Said(all)
         }
-        Err(Fault::Asked(_)) => Read::Asked,
+        Err(ArgumentError::Asked(_)) => Read::Asked,
         Err(_) => Read::Wrong,
     }
 }

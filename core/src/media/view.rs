@@ -3,6 +3,8 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use serde::Serialize;
+
 use super::command::{SessionId, StreamId, Wish};
 use crate::family::{Family, PerFamily};
 
@@ -38,7 +40,8 @@ pub struct StreamView {
 }
 
 /// How far a call is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum CallState {
     /// Nothing came back for its INVITE yet.
     Trying,

@@ -1,4 +1,4 @@
-//! Messages on paper: what test mode prints instead of sending it.
+//! What test mode prints instead of sending it.
 
 use std::fmt::Display;
 use std::io::{self, Write};
@@ -33,7 +33,7 @@ mod tests {
     use crate::proxy::Reason;
 
     #[test]
-    fn each_line_on_paper_begins_a_line() {
+    fn each_line_begins_a_line() {
         let (from, to) = ("192.0.2.1:5060".parse().unwrap(), "[2001:db8::5]:5062".parse().unwrap());
         let mut out = Vec::new();
         sent(&mut out, from, to, b"BYE\r\n\r\nbody").unwrap();

@@ -9,7 +9,7 @@
 use crate::scan::find;
 
 /// What stands where a secret was.
-const BLANK: &[u8] = b"[blanked]";
+const REDACTED: &[u8] = b"[blanked]";
 
 /// Header fields whose values are secrets.
 const FIELDS: [&[u8]; 4] =
@@ -22,12 +22,12 @@ const LINES: [&[u8]; 4] = [b"k=", b"a=crypto:", b"a=ice-pwd:", b"a=key-mgmt:"];
 /// A message with its secrets blanked.
 ///
 /// ```
-/// use sipproxy64::blank::blanked;
-/// let shown = blanked(b"Authorization: Digest response=\"0123\"\r\nCSeq: 1 BYE\r\n\r\na=crypto:1 X inline:k\r\n");
+/// use sipproxy64::redact::redacted;
+/// let shown = redacted(b"Authorization: Digest response=\"0123\"\r\nCSeq: 1 BYE\r\n\r\na=crypto:1 X inline:k\r\n");
 /// assert_eq!(shown, b"Authorization: [blanked]\r\nCSeq: 1 BYE\r\n\r\na=crypto:[blanked]\r\n");
-/// assert_eq!(blanked(b"INVITE sip:bob:pass@192.0.2.1 SIP/2.0"), b"INVITE sip:bob:[blanked]@192.0.2.1 SIP/2.0");
+/// assert_eq!(redacted(b"INVITE sip:bob:pass@192.0.2.1 SIP/2.0"), b"INVITE sip:bob:[blanked]@192.0.2.1 SIP/2.0");
 /// ```
-pub fn blanked(message: &[u8]) -> Vec<u8> {
+pub fn redacted(message: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(message.len());
     let mut rest = message;
     while !rest.is_empty() {
@@ -36,7 +36,7 @@ pub fn blanked(message: &[u8]) -> Vec<u8> {
             Some(kept) => {
                 let end = end_of_field(rest);
                 out.extend_from_slice(line.get(..kept).unwrap_or_default());
-                out.extend_from_slice(BLANK);
+                out.extend_from_slice(REDACTED);
                 rest = rest.get(end..).unwrap_or_default();
             }
             None => {
@@ -107,7 +107,7 @@ fn without_passwords(line: &[u8], out: &mut Vec<u8>) {
         };
         if let Some((start, end)) = secret {
             out.extend_from_slice(line.get(shown..start).unwrap_or_default());
-            out.extend_from_slice(BLANK);
+            out.extend_from_slice(REDACTED);
             (shown, at) = (end, end);
         }
     }
@@ -135,7 +135,7 @@ mod tests {
     use super::*;
 
     fn shown(message: &str) -> String {
-        String::from_utf8(blanked(message.as_bytes())).unwrap()
+        String::from_utf8(redacted(message.as_bytes())).unwrap()
     }
 
     #[test]
@@ -178,7 +178,7 @@ mod tests {
     fn what_is_no_secret_stays_byte_for_byte() {
         let message =
             b"\0\xff\r\n\r\nOPTIONS sip:a SIP/2.0\nVia : x\r\n  folded\r\n\r\nWWW-Authenticate: Digest nonce=\"1\"\r\r";
-        assert_eq!(blanked(message), message);
-        assert_eq!(blanked(b""), b"");
+        assert_eq!(redacted(message), message);
+        assert_eq!(redacted(b""), b"");
     }
 }
