@@ -155,12 +155,12 @@ pub fn is_unicast(address: IpAddr) -> bool {
     }
 }
 
-/// Whether an address means something on a private network only: RFC 1918,
-/// RFC 4193, RFC 6598 and link-local ones.
+/// Whether an address means something on a private network or one machine only: RFC 1918,
+/// RFC 4193, RFC 6598, link-local and loopback ones.
 pub fn is_private(address: IpAddr) -> bool {
     match address {
-        IpAddr::V4(v4) => v4.is_private() || v4.is_link_local() || is_shared(v4),
-        IpAddr::V6(v6) => v6.is_unique_local() || v6.is_unicast_link_local(),
+        IpAddr::V4(v4) => v4.is_private() || v4.is_loopback() || v4.is_link_local() || is_shared(v4),
+        IpAddr::V6(v6) => v6.is_unique_local() || v6.is_loopback() || v6.is_unicast_link_local(),
     }
 }
 
@@ -242,6 +242,8 @@ mod tests {
             "169.254.1.1",
             "fd00::1",
             "fe80::1",
+            "127.0.1.1",
+            "::1",
         ] {
             assert!(is_private(ip(private)), "{private}");
         }

@@ -161,6 +161,8 @@ struct Led {
     is_source: bool,
     /// A signature proves it to the sender, or the sender may go anywhere.
     allowed: bool,
+    /// A loopback address, and a signature shows that somebody has sent from there.
+    inside: bool,
 }
 
 impl Target {
@@ -188,7 +190,8 @@ impl Target {
             let sender = Some(request.remote.ip()).filter(|_| request.source != Source::Ourselves);
             let proven = token.is_proven(directory.key(), sender);
             let is_source = token.source == Some(to);
-            Led { to, proven, is_source, allowed: proven || request.rights == Rights::Phone }
+            let inside = to.ip().is_loopback() && token.is_proven(directory.key(), None);
+            Led { to, proven, is_source, allowed: proven || request.rights == Rights::Phone, inside }
         });
         Ok(Self { scheme, uri, numeric, led, maddr })
     }
@@ -233,7 +236,7 @@ pub fn route(request: &Request<'_>, directory: &Directory, routes: &mut Routes) 
     let (span, uri) = last.map_or((request.uri, uri), |last| (last.span, Some(last.uri)));
     let target = Target::new(request, directory, span, uri)?;
     let hop = router.next_hop(routes, &target)?;
-    if !Directory::is_callable(hop.to) || Family::at(hop.to) != router.leaving {
+    if !Directory::is_callable(hop.to) || Family::at(hop.to) != router.leaving || !router.may_enter(&hop, &target) {
         return Err(Reason::Forbidden);
     }
     if request.source == Source::Ourselves && directory.is_ours(hop.to) {
@@ -335,6 +338,17 @@ impl Router<'_> {
     fn moved(&self, received: SocketAddr, target: &Target) -> Option<SocketAddr> {
         let led = target.led.filter(|led| led.proven && Family::at(led.to) == self.leaving)?;
         (led.is_source || led.to.ip() != received.ip()).then_some(led.to)
+    }
+
+    /// Whether this is no way from the network to a loopback address, where the services of
+    /// this machine are. A phone may send anywhere, but where it sends to in a call is what
+    /// the other one says in Contact and Record-Route.
+    fn may_enter(&self, hop: &Hop, target: &Target) -> bool {
+        !hop.to.ip().is_loopback()
+            || hop.from.ip().is_loopback()
+            || self.directory.may_reach(Rights::Generic, hop.to)
+            || self.received == Some(hop.to)
+            || target.led.is_some_and(|led| led.to == hop.to && led.inside)
     }
 
     fn hop(&self, to: SocketAddr, request_uri: RequestUri, target: &Target) -> Hop {
