@@ -105,6 +105,15 @@ pub struct Server {
     ladders: Ladders,
 }
 
+/// The server, serving.
+#[derive(Debug)]
+pub struct Serving {
+    /// Who wants a snapshot.
+    pub asked: Receiver<Asking>,
+    /// Takes clients in, and has the address until it ends.
+    pub listening: JoinHandle<()>,
+}
+
 impl Server {
     /// Binds the address. It needs no tokio runtime yet, so that it can be done
     /// before rights are dropped. `shared`: with the process that this one takes
@@ -126,12 +135,12 @@ impl Server {
 
     /// Serves from now on; a tokio runtime must be there. `names` are hosts of
     /// ours beside numeric ones; `observer` tells what was lost to captures. Who wants
-    /// a snapshot comes out of the end that is given back; the task has the address.
+    /// a snapshot comes out of the end that is given back.
     ///
     /// # Errors
     ///
     /// Where the system does not let the socket be watched.
-    pub fn serve(self, names: &[Name], observer: Option<Observer>) -> io::Result<(Receiver<Asking>, JoinHandle<()>)> {
+    pub fn serve(self, names: &[Name], observer: Option<Observer>) -> io::Result<Serving> {
         let (asking, asked) = channel(CLIENTS);
         self.listener.set_nonblocking(true)?;
         let listener = TcpListener::from_std(self.listener)?;
@@ -141,7 +150,7 @@ impl Server {
         let accept = move |context: &mut Context<'_>| listener.poll_accept(context).map_ok(|(stream, _)| stream);
         let serve = move |stream, permit| serve(stream, Arc::clone(&site), permit);
         let listening = task::spawn(task::serve_clients("metrics", CLIENTS, accept, serve));
-        Ok((asked, listening))
+        Ok(Serving { asked, listening })
     }
 }
 

@@ -4,7 +4,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tokio::sync::mpsc::{Receiver, UnboundedReceiver, unbounded_channel};
-use tokio::task::JoinHandle;
 use tracing::{info, warn};
 
 use super::belongings::{Belongings, Places};
@@ -18,7 +17,7 @@ use crate::control::{self, Control, Request};
 use crate::family::{Family, PerFamily};
 use crate::hep::Collector;
 use crate::logging;
-use crate::metrics::Server;
+use crate::metrics::{Server, Serving};
 use crate::observer::{Observer, ObserverThread};
 use crate::process::{Account, Detached, UserError};
 use crate::relay::{Notice, Relay, RelayOptions, usual_threads};
@@ -27,7 +26,7 @@ use crate::sandbox::{self, Needs};
 use crate::service::ServiceManager;
 use crate::signalling::{BoundSockets, Output, Parts, Signalling};
 use crate::socket::SocketOptions;
-use crate::status::gather::{Asking, Gatherer};
+use crate::status::gather::Gatherer;
 use crate::takeover::new::Predecessor;
 
 /// A daemon that has all it needs and reads nothing yet.
@@ -109,7 +108,8 @@ impl Start {
         if let Some(detached) = &detached {
             detached.leave_directory().map_err(DaemonError::system("leave the shell"))?;
         }
-        let (onlookers, listening) = self.onlookers()?.unzip();
+        let serving = self.onlookers()?;
+        let (onlookers, listening) = serving.map(|serving| (serving.asked, serving.listening)).unzip();
         let parts = Parts {
             config: Arc::clone(&self.config),
             clock: self.clock,
@@ -161,9 +161,8 @@ impl Start {
         Ok((daemon, incoming))
     }
 
-    /// Begins to serve the web page, if there is to be one: who wants to see what goes on,
-    /// and who takes them in.
-    fn onlookers(&mut self) -> Result<Option<(Receiver<Asking>, JoinHandle<()>)>, DaemonError> {
+    /// Begins to serve the web page, if there is to be one: who wants to see what goes on.
+    fn onlookers(&mut self) -> Result<Option<Serving>, DaemonError> {
         let serve = |server: Server| server.serve(&self.config.names, self.observer.clone());
         let onlookers = self.server.take().map(serve).transpose();
         onlookers.map_err(DaemonError::system("watch the socket of --metrics"))
