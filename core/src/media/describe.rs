@@ -252,13 +252,24 @@ impl Session {
         if before == leg {
             return false;
         }
-        if before.description != leg.description
+        // Who goes on after a hold may do so from elsewhere.
+        let goes_on = before.held && !leg.held;
+        if (before.description != leg.description || goes_on)
             && let (Some(relay), Some(description)) = (relay, leg.description)
         {
             relays.describe(relay, side, description);
         }
         *before = *leg;
         true
+    }
+
+    /// Lets the party on a side go on from wherever it speaks now.
+    pub fn recall(&self, relays: &mut Relays, side: Family) {
+        for line in &self.lines {
+            if let (Some(relay), Some(description)) = (line.relay, line.legs[side].description) {
+                relays.describe(relay, side, description);
+            }
+        }
     }
 
     /// Sets the legs of one side; a line that is not named stays as it is.

@@ -20,7 +20,9 @@
 //!   telephone with the same private address, another NAT) yields to the first
 //!   acceptable media.
 //! * A winner that has been silent for [`SILENCE`] is followed to another
-//!   acceptable address by its SSRC.
+//!   acceptable address by its SSRC. Another SSRC is believed there if a description
+//!   *recalled* the party and the winner soon fell silent: it goes on after a hold, behind a
+//!   NAT that has given its port away, or a fork that lost had spoken first.
 //! * STUN and DTLS are easily made by anybody. They can win a race that nobody
 //!   has won, but yield to the first acceptable media, and move nothing else.
 //! * What is neither of these never latches, and is let in from whoever spoke
@@ -67,6 +69,17 @@ pub struct Latch {
     /// one of RFC 2543's hold, a host name), or does not accept the winner: that
     /// stays until another acceptable packet comes, or the old address returns.
     reopened: bool,
+    recall: Recall,
+}
+
+/// Whether the party was described again, to go on from wherever it speaks now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+enum Recall {
+    No,
+    /// It was, and nobody but the winner spoke since.
+    Yes,
+    /// Somebody else who is acceptable spoke at this time first.
+    Since(Duration),
 }
 
 /// Somebody who won a race.
@@ -92,6 +105,7 @@ impl Latch {
             acceptable: [None; 2],
             former: None,
             reopened: false,
+            recall: Recall::No,
         }
     }
 
@@ -99,6 +113,7 @@ impl Latch {
     /// go of a winner whom it does not accept.
     pub fn describe(&mut self, address: Option<SocketAddr>, acceptable: [Option<IpAddr>; 2]) {
         self.acceptable = acceptable;
+        self.recall = Recall::Yes;
         if !is(self.described, address) {
             self.reopened = address.is_none();
             self.move_to(address, acceptable);
@@ -143,6 +158,9 @@ impl Latch {
     #[cold]
     fn hear_another(&mut self, now: Duration, from: SocketAddr, packet: Packet) -> bool {
         let from_described = is(self.described, Some(from));
+        if self.recall == Recall::Yes && self.is_signalled(from) {
+            self.recall = Recall::Since(now);
+        }
         if self.mode == LatchMode::Off {
             return from_described || self.is_acceptable(from);
         }
@@ -151,6 +169,7 @@ impl Latch {
             self.winner = Some(Speaker { address: from, ssrc: packet.ssrc(), by_media, heard: now });
             self.former = None;
             self.reopened = false;
+            self.recall = Recall::No;
             return true;
         }
         if let Some((_, former)) = self.former.as_mut().filter(|(_, former)| same(former.address, from)) {
@@ -190,13 +209,24 @@ impl Latch {
             Some(winner) if !winner.by_media || self.reopened => media,
             Some(winner) => {
                 let silent = now.saturating_sub(winner.heard) >= SILENCE;
-                silent && winner.ssrc.is_some() && winner.ssrc == packet.ssrc()
+                let is_itself = winner.ssrc.is_some() && winner.ssrc == packet.ssrc();
+                silent && (is_itself || (media && self.is_signalled(from) && self.is_gone(&winner)))
             }
         }
     }
 
+    /// Whether the party was recalled, and its old place was given up by then, or soon after.
+    fn is_gone(&self, winner: &Speaker) -> bool {
+        matches!(self.recall, Recall::Since(since) if winner.heard <= since.saturating_add(SILENCE))
+    }
+
     fn is_former(&self, from: SocketAddr) -> bool {
         self.former.is_some_and(|(_, former)| same(former.address, from))
+    }
+
+    /// Whether the signalling showed the address, whatever else is taken.
+    fn is_signalled(&self, from: SocketAddr) -> bool {
+        self.acceptable.contains(&Some(from.ip()))
     }
 
     fn is_acceptable(&self, from: SocketAddr) -> bool {

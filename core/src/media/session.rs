@@ -304,11 +304,13 @@ impl Session {
             return HungUp::Other;
         }
         let Some(gone) = both.into_iter().flatten().find(|&tag| tag != caller) else { return HungUp::Other };
+        let mut is_known = false;
         for dialog in self.dialogs.iter_mut().filter(|dialog| dialog.callee == gone) {
             (dialog.answered, dialog.over) = (false, true);
+            is_known = true;
         }
         if gone != answered {
-            return HungUp::Other;
+            return if is_known { HungUp::Fork } else { HungUp::Other };
         }
         let Some(next) = self.dialogs.iter().find(|dialog| dialog.answered) else { return HungUp::Last };
         self.answered = Some(next.callee);
@@ -624,6 +626,8 @@ pub enum HungUp {
     Last,
     /// It goes on with another dialog, whose callee described its legs so.
     Next(Vec<Option<LegState>>),
-    /// Nothing: it was not the dialog that has the media.
+    /// It goes on with the dialog that has the media; the other one may have spoken first.
+    Fork,
+    /// Nothing: it is of no dialog that is known.
     Other,
 }

@@ -402,6 +402,7 @@ fn advance(
                 let callee = session.caller.other();
                 session.set_legs(relays, callee, legs);
             }
+            HungUp::Fork => session.recall(relays, session.caller.other()),
             HungUp::Other => {}
         },
         (Method::Invite, Some(100..=199)) => session.rang(now, signal, tags),

@@ -137,6 +137,33 @@ fn who_is_no_party_says_nothing_of_a_call_that_rings() {
     assert_eq!(bench.aims()[0], (Family::V4, Some(at("192.0.2.66:6666"))));
 }
 
+#[test]
+fn who_goes_on_after_a_hold_is_described_again() {
+    let mut bench = Bench::answered();
+    bench.commands();
+    let held = [Wanted { held: true, ..audio(P6) }];
+    for (cseq, wanted, aims) in [(5, held, 0), (6, [audio(P6)], 1), (7, [audio(P6)], 0)] {
+        let reoffer = Signal { arrival: Family::V6, from_tag: B, to_tag: A, ..request(Method::Invite, cseq, &wanted) };
+        bench.signal(&Signal { source: at("[2001:db8:9::55]:5060"), ..reoffer });
+        assert_eq!(bench.aims(), vec![(Family::V6, Some(at(P6))); aims]);
+    }
+}
+
+/// It may have spoken first, behind the same NAT.
+#[test]
+fn the_bye_of_a_fork_that_lost_lets_the_other_one_go_on() {
+    let mut bench = Bench::new(&config());
+    let invite = request(Method::Invite, 1, &[]);
+    bench.signal(&request(Method::Invite, 1, &[audio(P4)]));
+    bench.signal(&response(invite, 200, &[audio(P6)]));
+    bench.signal(&Signal { to_tag: C, ..response(invite, 200, &[audio("[2001:db8:9::55]:7000")]) });
+    bench.commands();
+    bench.signal(&Signal { to_tag: Some(b"nobody"), ..request(Method::Bye, 2, &[]) });
+    assert_eq!(bench.aims(), []);
+    bench.signal(&Signal { to_tag: C, ..request(Method::Bye, 2, &[]) });
+    assert_eq!((bench.aims(), bench.table.sessions()), (vec![(Family::V6, Some(at(P6)))], 1));
+}
+
 /// One of those who are called makes up tags, while another has said where he is.
 #[test]
 fn made_up_dialogs_make_room_for_one_another() {

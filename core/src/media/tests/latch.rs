@@ -69,6 +69,56 @@ fn a_silent_winner_is_followed_by_its_ssrc() {
     goes_to(&latch, "203.0.113.9:40002");
 }
 
+const OTHER_PORT: &str = "203.0.113.9:50000";
+
+fn after(seconds: u64) -> Duration {
+    NOW + Duration::from_secs(seconds)
+}
+
+/// Its NAT has given the port away, and another SSRC begins (RFC 3550 §8.1).
+#[test]
+fn who_goes_on_after_a_hold_may_do_so_from_elsewhere() {
+    for (mode, from, wins) in [
+        (LatchMode::Signalled, OTHER_PORT, true),
+        (LatchMode::First, OTHER_PORT, true),
+        (LatchMode::First, "198.51.100.66:4000", false),
+    ] {
+        let mut latch = latch(mode);
+        latch.hear(NOW, at(NAT), rtp(1));
+        assert!(!latch.hear(after(60), at(from), rtp(2)), "nobody called for it");
+        describe(&mut latch, "10.0.0.5:4000");
+        assert_eq!(latch.hear(after(61), at(from), rtp(2)), wins, "{mode:?} {from}");
+        goes_to(&latch, if wins { from } else { NAT });
+    }
+}
+
+/// Others at its address, behind the same NAT, have nothing of its pauses.
+#[test]
+fn who_came_back_where_it_was_is_not_displaced_later() {
+    let mut latch = latch(LatchMode::Signalled);
+    latch.hear(NOW, at(NAT), rtp(1));
+    describe(&mut latch, "10.0.0.5:4000");
+    for second in 10..20 {
+        assert!(latch.hear(after(second), at(NAT), rtp(1)));
+        assert!(!latch.hear(after(second), at(OTHER_PORT), rtp(2)));
+    }
+    assert!(!latch.hear(after(60), at(OTHER_PORT), rtp(2)));
+    goes_to(&latch, NAT);
+}
+
+/// Its packets in flight do not keep the leg from the one that answered.
+#[test]
+fn a_fork_that_lost_yields_when_it_falls_silent() {
+    let mut latch = latch(LatchMode::Signalled);
+    latch.hear(NOW, at(NAT), rtp(1));
+    describe(&mut latch, "10.0.0.5:4000");
+    assert!(!latch.hear(NOW, at(OTHER_PORT), rtp(2)));
+    assert!(latch.hear(after(1), at(NAT), rtp(1)));
+    assert!(!latch.hear(after(2), at(OTHER_PORT), rtp(2)));
+    assert!(latch.hear(after(3), at(OTHER_PORT), rtp(2)));
+    goes_to(&latch, OTHER_PORT);
+}
+
 #[test]
 fn a_move_takes_effect_at_once_and_the_old_winner_cannot_win() {
     let mut latch = latch(LatchMode::Signalled);
