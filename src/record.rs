@@ -6,6 +6,7 @@
 //! time `expected` is written by test mode itself. What the daemon really sent
 //! stands beside it in `sent`, so that a difference shows.
 
+mod shares;
 mod writer;
 
 use std::collections::{BinaryHeap, VecDeque};
@@ -19,10 +20,12 @@ use std::sync::Arc;
 use nix::unistd::{AccessFlags, access};
 use tracing::warn;
 
+use self::shares::{Begun, surplus};
 use self::writer::Writer;
+use crate::address::{Directory, Source};
 use crate::clock::Clock;
 use crate::config::{Config, Uplink, UplinkHost};
-use crate::family::{Family, PerFamily};
+use crate::family::Family;
 use crate::limit::{Bucket, Rate};
 use crate::observer::{Change, Crossed, Fate, Sink};
 use crate::reason::Reason;
@@ -39,8 +42,7 @@ const MOST_OPEN: usize = 100;
 /// How much of one call is recorded: messages, and bytes.
 const MOST_MESSAGES: usize = 400;
 const MOST_BYTES: usize = 512 * 1024;
-/// How many calls may begin in a second: a flood of strangers must not wear the
-/// disk out, nor push all other calls out of the directory.
+/// How many calls may begin in a second, so that a flood does not wear the disk out.
 const MOST_A_SECOND: usize = 20;
 
 /// The files of a directory.
@@ -71,16 +73,14 @@ pub struct RecordError {
 /// Records calls.
 #[derive(Debug)]
 pub struct Recorder {
-    config: Arc<Config>,
+    directory: Directory,
     clock: Clock,
     settings: Recording,
-    uplinks: PerFamily<Vec<IpAddr>>,
-    /// Numbers of the directories there are, in order.
-    kept: VecDeque<u32>,
+    /// The directories there are, in order.
+    kept: VecDeque<Kept>,
     /// Calls that are written to, the one that waits longest first.
     open: VecDeque<Call>,
-    /// The second in which calls began, and how many.
-    begun: (u64, usize),
+    begun: Begun,
     /// Messages that were not recorded, since the last line about them.
     left_out: u64,
     /// Lines about what is not recorded.
@@ -88,12 +88,20 @@ pub struct Recorder {
     fields: Fields,
 }
 
+/// A directory that is there.
+#[derive(Clone, Copy, Debug)]
+struct Kept {
+    number: u32,
+    /// Neither a phone nor an uplink began it, as far as is known.
+    strangers: bool,
+}
+
 /// A call that is written to.
 #[derive(Debug)]
 struct Call {
     call_id: Vec<u8>,
     folder: PathBuf,
-    number: u32,
+    kept: Kept,
     writer: Writer,
     messages: usize,
     bytes: usize,
@@ -114,15 +122,14 @@ impl Recorder {
             Err(error) if error.kind() == ErrorKind::AlreadyExists => false,
             made => made.map(|()| true).map_err(system)?,
         };
-        let kept = numbers(&settings.folder).map_err(system)?;
+        let kept = recordings(&settings.folder).map_err(system)?;
         let recorder = Self {
-            config,
+            directory: Directory::new(config),
             clock,
             settings,
-            uplinks: PerFamily::new(Vec::new(), Vec::new()),
             kept,
             open: VecDeque::new(),
-            begun: (0, 0),
+            begun: Begun::default(),
             left_out: 0,
             told: Bucket::default(),
             fields: Fields::default(),
@@ -140,7 +147,7 @@ impl Recorder {
     }
 
     fn record(&mut self, crossed: &Crossed<'_>) -> io::Result<()> {
-        let inside = self.config.is_ours(crossed.remote);
+        let inside = self.directory.is_ours(crossed.remote);
         let call_id = Message::parse(crossed.received, &mut self.fields).ok();
         let call_id = call_id.and_then(|message| message.value(HeaderName::CALL_ID)).unwrap_or_default().to_vec();
         let open = self.open.iter().position(|call| call.call_id == call_id);
@@ -163,9 +170,8 @@ impl Recorder {
             result = call.add(crossed, inside);
         }
         self.open.push_back(call);
-        if self.open.len() > MOST_OPEN
-            && let Some(mut oldest) = self.open.pop_front()
-        {
+        let surplus = surplus(&self.open, MOST_OPEN, |call| call.kept.strangers, |_| true);
+        if let Some(mut oldest) = surplus.and_then(|at| self.open.remove(at)) {
             oldest.write_expected()?;
         }
         result
@@ -173,12 +179,11 @@ impl Recorder {
 
     /// Begins a directory; `None`: too many have begun a moment ago.
     fn begin(&mut self, call_id: Vec<u8>, first: &Crossed<'_>) -> io::Result<Option<Call>> {
-        let second = self.clock.now().as_secs();
-        self.begun = if self.begun.0 == second { (second, self.begun.1.saturating_add(1)) } else { (second, 1) };
-        if self.begun.1 > MOST_A_SECOND {
+        let strangers = self.directory.source(first.remote) == Source::Generic;
+        if !self.begun.admits(self.clock.now().as_secs(), MOST_A_SECOND, strangers) {
             return Ok(None);
         }
-        let mut number = self.kept.back().map_or(1, |last| last.wrapping_add(1));
+        let mut number = self.kept.back().map_or(1, |last| last.number.wrapping_add(1));
         // One that somebody else has put there is left alone.
         let folder = loop {
             let folder = self.settings.folder.join(name(number));
@@ -188,27 +193,34 @@ impl Recorder {
             }
         };
         // Where the disk is full, nothing is lost but this one.
-        let call = self.fill(&folder, number, call_id, first).inspect_err(|_| remove(&folder))?;
-        self.kept.push_back(number);
-        while self.kept.len() > MOST_CALLS {
-            let Some(number) = self.kept.pop_front() else { break };
-            self.open.retain(|call| call.number != number);
-            remove(&self.settings.folder.join(name(number)));
-        }
+        let kept = Kept { number, strangers };
+        let call = self.fill(&folder, kept, call_id, first).inspect_err(|_| remove(&folder))?;
+        self.kept.push_back(kept);
+        self.make_room();
         Ok(Some(call))
     }
 
+    /// Removes what is too much, but nothing that is still written to.
+    fn make_room(&mut self) {
+        let is_closed = |kept: &Kept| !self.open.iter().any(|call| call.kept.number == kept.number);
+        while let Some(at) = surplus(&self.kept, MOST_CALLS, |kept| kept.strangers, is_closed) {
+            let Some(Kept { number, .. }) = self.kept.remove(at) else { break };
+            remove(&self.settings.folder.join(name(number)));
+        }
+    }
+
     /// Puts into a new directory what is known from the beginning.
-    fn fill(&self, folder: &Path, number: u32, call_id: Vec<u8>, first: &Crossed<'_>) -> io::Result<Call> {
+    fn fill(&self, folder: &Path, kept: Kept, call_id: Vec<u8>, first: &Crossed<'_>) -> io::Result<Call> {
         let pseudonyms = self.settings.anonymise.then(secret::random).transpose().map_err(io::Error::other)?;
-        let writer = Writer::new(&self.config, pseudonyms);
+        let writer = Writer::new(self.directory.config(), pseudonyms);
         let (messages, bytes, changed) = (0, 0, false);
-        let mut call = Call { call_id, folder: folder.to_owned(), number, writer, messages, bytes, changed };
+        let mut call = Call { call_id, folder: folder.to_owned(), kept, writer, messages, bytes, changed };
         call.create("options")?.write_all(call.writer.options().as_bytes())?;
         call.create("input")?;
-        for (side, addresses) in self.uplinks.iter().filter(|(_, addresses)| !addresses.is_empty()) {
-            // A reload may have put an address in the place of the name.
-            if matches!(&self.config.uplinks[side], Some(Uplink { host: UplinkHost::Name(_), .. })) {
+        for side in Family::BOTH {
+            let addresses = self.directory.uplink_addresses(side);
+            let uplink = &self.directory.config().uplinks[side];
+            if matches!(uplink, Some(Uplink { host: UplinkHost::Name(_), .. })) && !addresses.is_empty() {
                 call.add_uplink(side, addresses)?;
             }
         }
@@ -252,17 +264,11 @@ impl Sink for Recorder {
             Change::Config(config) => {
                 self.settle();
                 self.open.clear();
-                // Another name is still to be found.
-                for side in Family::BOTH {
-                    if self.config.uplinks[side] != config.uplinks[side] {
-                        self.uplinks[side].clear();
-                    }
-                }
-                self.config = Arc::clone(config);
+                self.directory = self.directory.reconfigured(Arc::clone(config));
             }
             Change::Back => {}
             Change::Uplink(side, addresses) => {
-                self.uplinks[*side].clone_from(addresses);
+                self.directory.set_uplink(*side, addresses.clone());
                 let told = self.open.iter_mut().try_for_each(|call| call.add_uplink(*side, addresses));
                 if let Err(error) = told {
                     self.failed(&error);
@@ -364,8 +370,8 @@ fn name(number: u32) -> String {
     format!("{NAME}{number:06}")
 }
 
-/// The numbers of the recordings in a folder, in order.
-fn numbers(folder: &Path) -> io::Result<VecDeque<u32>> {
+/// The recordings in a folder, in order.
+fn recordings(folder: &Path) -> io::Result<VecDeque<Kept>> {
     // A heap sorts too, with a tenth of the machine code.
     let mut numbers = BinaryHeap::new();
     for entry in fs::read_dir(folder)? {
@@ -373,7 +379,7 @@ fn numbers(folder: &Path) -> io::Result<VecDeque<u32>> {
         let number = file_name.to_str().and_then(|file_name| file_name.strip_prefix(NAME)?.parse().ok());
         numbers.extend(number.filter(|&number| file_name.to_str() == Some(&name(number))));
     }
-    Ok(numbers.into_sorted_vec().into())
+    Ok(numbers.into_sorted_vec().into_iter().map(|number| Kept { number, strangers: false }).collect())
 }
 
 /// Removes a recording, but nothing else that somebody may have put there.

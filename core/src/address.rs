@@ -8,7 +8,7 @@ use std::sync::Arc;
 use crate::config::{Config, Key, Map, SIP_PORT, UplinkHost};
 use crate::family::{Family, PerFamily, canonical, canonical_endpoint, is_unicast};
 use crate::hashing::Hashing;
-use crate::text::{Bracketed, Sink, Text, display};
+use crate::text::{AddressAndPort, Sink, Text};
 
 /// Who sent a packet. Those with a number are an index into [`Config::maps`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -93,7 +93,7 @@ struct Spelling {
 impl Spelling {
     fn of(endpoint: SocketAddr) -> Self {
         let mut text = Vec::new();
-        Plainly { host: endpoint.ip(), port: None }.write(&mut text);
+        AddressAndPort { address: endpoint.ip(), port: None }.write(&mut text);
         let host = text.len();
         (":", endpoint.port()).write(&mut text);
         Self { text, host }
@@ -107,20 +107,20 @@ pub fn sdp_connection(address: IpAddr) -> Vec<u8> {
     text
 }
 
-/// Host and port as [`Plainly`] writes them, or as they were written before.
+/// Host and port as [`AddressAndPort`] writes them, or as they were written before.
 #[derive(Clone, Copy, Debug)]
 pub enum Spelled<'a> {
     /// A listen address.
     Listen(&'a [u8]),
     /// Any other.
-    Other(Plainly),
+    Other(AddressAndPort),
 }
 
 impl Text for Spelled<'_> {
     fn write(&self, out: &mut impl Sink) {
         match self {
             Self::Listen(text) => out.put(text),
-            Self::Other(plainly) => plainly.write(out),
+            Self::Other(other) => other.write(out),
         }
     }
 }
@@ -152,21 +152,21 @@ impl Directory {
         &self.connections[side]
     }
 
-    /// The text of host and port.
-    pub fn spelled(&self, plainly: Plainly) -> Spelled<'_> {
-        let side = Family::of(plainly.host);
+    /// The text of a host and the port behind it, if one stands there.
+    pub fn spelled(&self, host_and_port: AddressAndPort) -> Spelled<'_> {
+        let side = Family::of(host_and_port.address);
         let (listen, Spelling { text, host }) = (self.listen(side), &self.spellings[side]);
-        match plainly.port {
-            _ if listen.ip() != plainly.host => Spelled::Other(plainly),
+        match host_and_port.port {
+            _ if listen.ip() != host_and_port.address => Spelled::Other(host_and_port),
             None => Spelled::Listen(text.get(..*host).unwrap_or_default()),
             Some(port) if port == listen.port() => Spelled::Listen(text),
-            Some(_) => Spelled::Other(plainly),
+            Some(_) => Spelled::Other(host_and_port),
         }
     }
 
     /// The text of an address and port.
     pub fn spelled_endpoint(&self, endpoint: SocketAddr) -> Spelled<'_> {
-        self.spelled(Plainly { host: endpoint.ip(), port: Some(endpoint.port()) })
+        self.spelled(AddressAndPort { address: endpoint.ip(), port: Some(endpoint.port()) })
     }
 
     /// The addresses of another configuration, with what the resolver found for
@@ -278,7 +278,7 @@ impl Directory {
     ///
     /// `port` is what stands behind the host. The counterpart's port is explicit
     /// where that one is, unless just one of the two is 5060: that one is left out.
-    pub fn plain_counterpart(&self, arrival: Family, host: IpAddr, port: Option<u16>) -> Option<Plainly> {
+    pub fn plain_counterpart(&self, arrival: Family, host: IpAddr, port: Option<u16>) -> Option<AddressAndPort> {
         let endpoint = SocketAddr::new(host, port.unwrap_or(SIP_PORT));
         if Family::of(host) != arrival {
             return None;
@@ -291,14 +291,12 @@ impl Directory {
             self.phone(endpoint).and_then(|index| self.map(index)).filter(|map| map.phone == endpoint)?.fake
         };
         let one_is_default = (endpoint.port() == SIP_PORT) != (counterpart.port() == SIP_PORT);
-        match port {
-            // The plain form of a pair with one 5060 leaves that one out.
-            Some(SIP_PORT) if one_is_default => None,
-            Some(_) if one_is_default => Some(Plainly { host: counterpart.ip(), port: None }),
-            None if one_is_default => Some(Plainly { host: counterpart.ip(), port: Some(counterpart.port()) }),
-            Some(_) => Some(Plainly { host: counterpart.ip(), port: Some(counterpart.port()) }),
-            None => Some(Plainly { host: counterpart.ip(), port: None }),
+        // The plain form of a pair with one 5060 leaves that one out.
+        if one_is_default && port == Some(SIP_PORT) {
+            return None;
         }
+        let port = (port.is_some() != one_is_default).then_some(counterpart.port());
+        Some(AddressAndPort { address: counterpart.ip(), port })
     }
 
     /// Where an address of `arrival` (or of neither kind) stands on the other side
@@ -335,32 +333,9 @@ impl Directory {
     }
 }
 
-/// A host and the port that stands behind it, if one does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Plainly {
-    /// The host.
-    pub host: IpAddr,
-    /// The explicit port.
-    pub port: Option<u16>,
-}
-
-impl Text for Plainly {
-    fn write(&self, out: &mut impl Sink) {
-        Bracketed { host: self.host, port: self.port }.write(out);
-    }
-}
-
-impl std::fmt::Display for Plainly {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        display(self, f)
-    }
-}
-
-impl From<SocketAddr> for Plainly {
-    /// The shortest form: 5060 is left out.
-    fn from(endpoint: SocketAddr) -> Self {
-        Self { host: endpoint.ip(), port: Some(endpoint.port()).filter(|&port| port != SIP_PORT) }
-    }
+/// An endpoint in its shortest form: 5060 is left out.
+pub fn plain(endpoint: SocketAddr) -> AddressAndPort {
+    AddressAndPort { address: endpoint.ip(), port: Some(endpoint.port()).filter(|&port| port != SIP_PORT) }
 }
 
 /// What stands in for an address that has no plain counterpart.
@@ -388,7 +363,7 @@ mod tests {
     }
 
     fn plain(directory: &Directory, arrival: Family, host: &str, port: Option<u16>) -> Option<String> {
-        directory.plain_counterpart(arrival, host.parse().unwrap(), port).map(|plainly| plainly.to_string())
+        directory.plain_counterpart(arrival, host.parse().unwrap(), port).map(|counterpart| counterpart.to_string())
     }
 
     #[test]

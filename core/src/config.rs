@@ -437,14 +437,16 @@ impl ConfigError {
     }
 }
 
-fn listen_option(family: Family) -> &'static str {
+/// The option for the listen address of a side.
+pub fn listen_option(family: Family) -> &'static str {
     match family {
         Family::V4 => "--listen4",
         Family::V6 => "--listen6",
     }
 }
 
-fn uplink_option(family: Family) -> &'static str {
+/// The option for the uplink of a side.
+pub fn uplink_option(family: Family) -> &'static str {
     match family {
         Family::V4 => "--uplink4",
         Family::V6 => "--uplink6",

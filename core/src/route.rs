@@ -9,7 +9,8 @@ use crate::family::{Family, canonical};
 use crate::reason::Reason;
 use crate::scan::Span;
 use crate::sip::fault::Fault;
-use crate::sip::header::HeaderName;
+use crate::sip::header::{HeaderName, Values};
+use crate::sip::host::HostPort;
 use crate::sip::message::{Field, Message};
 use crate::sip::method::Method;
 use crate::sip::name_addr::NameAddrs;
@@ -89,7 +90,7 @@ impl Routes {
         (self.last_is_request_uri, self.next_is_strict) = (false, false);
         for field in message.all(HeaderName::ROUTE) {
             let before = self.values.len();
-            for value in NameAddrs::new(message.bytes, field.value, true) {
+            for value in NameAddrs::new(message.bytes, field.value, Values::List) {
                 let value = value.map_err(|_| Reason::Malformed(Fault::Value("Route")))?;
                 let uri = Uri::within(message.bytes, value.uri)
                     .ok_or_else(|| Reason::Malformed(Fault::of_uri(value.uri.of(message.bytes), "Route")))?;
@@ -292,9 +293,9 @@ impl Router<'_> {
     }
 
     fn is_own_name(&self, route: &RouteUri) -> bool {
-        let host = route.uri.at.host.of(self.request.message.bytes);
+        let host = route.uri.hostport.host.of(self.request.message.bytes);
         let host = host.strip_suffix(b".").unwrap_or(host);
-        let port = route.uri.at.port_number.unwrap_or(SIP_PORT);
+        let port = route.uri.hostport.port_number.unwrap_or(SIP_PORT);
         let names = &self.directory.config().names;
         names.iter().any(|name| name.port == port && host.eq_ignore_ascii_case(name.host.as_bytes()))
     }
@@ -407,8 +408,9 @@ impl Router<'_> {
         if target.maddr == Maddr::Several {
             return Err(Reason::Malformed(Fault::Value("maddr in Request-URI")));
         }
-        let Some(at) = target.uri.map(|uri| uri.at).filter(|_| target.maddr == Maddr::Numeric) else { return Ok(()) };
-        let host = at.address.map(|host| SocketAddr::new(canonical(host), at.port_number.unwrap_or(SIP_PORT)));
+        let Some(uri) = target.uri.filter(|_| target.maddr == Maddr::Numeric) else { return Ok(()) };
+        let HostPort { address, port_number, .. } = uri.hostport;
+        let host = address.map(|host| SocketAddr::new(canonical(host), port_number.unwrap_or(SIP_PORT)));
         if host.is_some_and(|host| !self.directory.may_reach(rights, host)) { Err(Reason::Forbidden) } else { Ok(()) }
     }
 

@@ -21,8 +21,6 @@ pub struct Wanted {
     pub port: u16,
     /// Where RTCP is wanted if `a=rtcp` says so (RFC 3605), address included.
     pub rtcp: Option<SocketAddr>,
-    /// `a=rtcp-mux` stands in the description (RFC 5761).
-    pub rtcp_mux: bool,
     /// What travels in the stream.
     pub transport: Transport,
     /// The description holds the stream back: `a=sendonly`, `a=inactive`, or

@@ -3,13 +3,12 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use crate::address::Plainly;
 use crate::config::SIP_PORT;
 use crate::family::canonical;
 use crate::scan::{Scanner, Span};
 use crate::sip::host::HostPort;
 use crate::sip::uri::{Parameter, Uri};
-use crate::text::equals;
+use crate::text::{AddressAndPort, equals};
 use crate::token::Token;
 
 /// The name of the parameter that holds what a host was before.
@@ -29,13 +28,13 @@ pub struct Numeric {
 impl Numeric {
     /// That of a URI; `None`: a name.
     pub fn of(text: &[u8], uri: &Uri) -> Option<Self> {
-        let port = uri.at.port_number;
+        let port = uri.hostport.port_number;
         if let Some(maddr) = uri.last_parameter(text, b"maddr")
             && let Some(address) = whole_host(maddr.value.of(text))
         {
             return Some(Self { address, host: maddr.value, port });
         }
-        uri.at.address.map(|address| Self { address, host: uri.at.host, port })
+        uri.hostport.address.map(|address| Self { address, host: uri.hostport.host, port })
     }
 
     /// Address and port; an IPv4-mapped address is the IPv4 address in it.
@@ -45,8 +44,8 @@ impl Numeric {
 
     /// Whether host and port are written in the one way that rule 1 gives back.
     pub fn is_plain(&self, text: &[u8], uri: &Uri) -> bool {
-        let plain_port = uri.at.port.is_none_or(|port| !port.of(text).starts_with(b"0"));
-        let written = Plainly { host: self.address, port: None };
+        let plain_port = uri.hostport.port.is_none_or(|port| !port.of(text).starts_with(b"0"));
+        let written = AddressAndPort { address: self.address, port: None };
         plain_port && equals(self.host.of(text), &written)
     }
 }
@@ -94,7 +93,7 @@ fn whole_host(text: &[u8]) -> Option<IpAddr> {
 /// The host that `text` is, if it is one and nothing else.
 fn whole(text: &[u8]) -> Option<HostPort> {
     let mut scanner = Scanner::new(text);
-    let host = HostPort::scan(&mut scanner, false)?;
+    let host = HostPort::scan(&mut scanner)?;
     (scanner.is_at_end() && host.port.is_none()).then_some(host)
 }
 

@@ -302,23 +302,24 @@ impl Text for IpAddr {
 
 impl Text for SocketAddr {
     fn write(&self, out: &mut impl Sink) {
-        Bracketed { host: self.ip(), port: Some(self.port()) }.write(out);
+        AddressAndPort { address: self.ip(), port: Some(self.port()) }.write(out);
     }
 }
 
-/// A host, IPv6 in brackets, and a port if there is one.
-#[derive(Clone, Copy, Debug)]
-pub struct Bracketed {
+/// An address as the host of a URI, IPv6 in brackets, and the port behind it, if one
+/// stands there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AddressAndPort {
     /// The host.
-    pub host: IpAddr,
-    /// The port.
+    pub address: IpAddr,
+    /// The explicit port.
     pub port: Option<u16>,
 }
 
-impl Text for Bracketed {
+impl Text for AddressAndPort {
     fn write(&self, out: &mut impl Sink) {
         let mut piece = Piece::<{ 47 + 3 }>::new();
-        match self.host {
+        match self.address {
             IpAddr::V4(v4) => piece.push_v4(v4),
             IpAddr::V6(v6) => {
                 piece.push(b'[');
@@ -331,6 +332,12 @@ impl Text for Bracketed {
             piece.push_number(port);
         }
         out.put(piece.as_bytes());
+    }
+}
+
+impl fmt::Display for AddressAndPort {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        display(self, f)
     }
 }
 

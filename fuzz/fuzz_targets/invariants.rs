@@ -12,7 +12,7 @@ use libfuzzer_sys::fuzz_target;
 use sipproxy64::config::Config;
 use sipproxy64::family::Family;
 use sipproxy64::proxy::Outcome;
-use sipproxy64::sip::header::{HeaderName, Kind};
+use sipproxy64::sip::header::{HeaderName, Kind, Values};
 use sipproxy64::sip::message::{Fields, Message};
 use sipproxy64::sip::name_addr::NameAddrs;
 use sipproxy64::sip::uri::Uri;
@@ -99,7 +99,7 @@ fn grown_by_the_rules(passed: &Passed, body: &Body) {
     let mut fields = Fields::default();
     let message = Message::parse(&passed.arrived.bytes, &mut fields).expect("a message");
     let values = |field: &sipproxy64::sip::message::Field| {
-        NameAddrs::new(message.bytes, field.value, field.name.is_list()).count()
+        NameAddrs::new(message.bytes, field.value, field.name.values()).count()
     };
     let mapped = message.fields.iter().filter(|field| !matches!(field.name.kind(), Kind::Left | Kind::Path));
     let uris = 1 + mapped.map(values).sum::<usize>();
@@ -178,7 +178,7 @@ fn within_the_dialog(world: &mut World, config: &Config, request: &Request, last
     let mut fields = Fields::default();
     let message = Message::parse(&last.out, &mut fields).expect("a message");
     let Some(field) = message.first(HeaderName::CONTACT) else { return };
-    let Some(Ok(contact)) = NameAddrs::new(message.bytes, field.value, true).next() else { return };
+    let Some(Ok(contact)) = NameAddrs::new(message.bytes, field.value, Values::List).next() else { return };
     let uri = String::from_utf8_lossy(contact.uri.of(message.bytes)).into_owned();
     let mut bye = format!("BYE {uri} SIP/2.0\r\nVia: SIP/2.0/UDP {};branch=z9hG4bKb\r\n", last.to);
     for field in message.all(HeaderName::RECORD_ROUTE) {
@@ -216,7 +216,7 @@ fn same_values(config: &Config, side: Family, written: &[&Field], message: &Mess
     let back: Vec<_> = message.fields.iter().filter(|field| is_echoed(field.name)).collect();
     for (written, back) in written.iter().zip(&back) {
         assert_eq!(written.name(), Some(back.name.name()));
-        let values = NameAddrs::new(message.bytes, back.value, back.name.is_list());
+        let values = NameAddrs::new(message.bytes, back.value, back.name.values());
         let values: Vec<_> = values.flatten().map(|value| value.whole.of(message.bytes)).collect();
         if values.len() != written.values().len() {
             // One that cannot be read hides those behind it; it left as it came.

@@ -98,7 +98,6 @@ struct Line {
     other_family: bool,
     port: u16,
     rtcp: Option<(u8, u16)>,
-    mux: bool,
     kind: u8,
     held: bool,
 }
@@ -349,7 +348,7 @@ impl Line {
             _ => Transport::NotRelayable,
         };
         let address = self.host.map(|host| endpoint(v6, host, 1).ip());
-        Wanted { address, port: self.port, rtcp, rtcp_mux: self.mux, transport, held: self.held }
+        Wanted { address, port: self.port, rtcp, transport, held: self.held }
     }
 }
 

@@ -33,7 +33,11 @@ fn vias(message: &Message<'_>) {
     for via in Vias::new(message).flatten() {
         assert_inside(via.whole, via.field.value);
         assert_inside(via.sent_by.span(), via.whole);
-        for span in [via.branch, via.received.map(|(it, _)| it.whole), via.rport.map(|(it, _)| it.whole)] {
+        for span in [
+            via.branch,
+            via.received.map(|received| received.parameter.whole),
+            via.rport.map(|rport| rport.parameter.whole),
+        ] {
             span.into_iter().for_each(|span| assert_inside(span, via.whole));
         }
     }
@@ -42,7 +46,7 @@ fn vias(message: &Message<'_>) {
 fn addresses(message: &Message<'_>) {
     for field in message.fields.iter().filter(|field| field.name.kind() != Kind::Left) {
         let _ = tag(field.value.of(message.bytes));
-        for value in NameAddrs::new(message.bytes, field.value, field.name.is_list()).flatten() {
+        for value in NameAddrs::new(message.bytes, field.value, field.name.values()).flatten() {
             assert_inside(value.whole, field.value);
             assert_inside(value.uri, value.whole);
             assert_inside(value.parameters, field.value);
@@ -54,7 +58,7 @@ fn addresses(message: &Message<'_>) {
 fn uri(text: &[u8]) {
     let Some(uri) = Uri::parse(text) else { return };
     let whole = Span::new(0, text.len());
-    assert_within(&[uri.user.unwrap_or_default(), uri.at.span(), uri.parameters], whole);
+    assert_within(&[uri.user.unwrap_or_default(), uri.hostport.span(), uri.parameters], whole);
     let mut behind = uri.parameters.start;
     for parameter in uri.parameters(text) {
         assert!(parameter.whole.start >= behind);

@@ -6,7 +6,7 @@
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use arbitrary::Arbitrary;
-use sipproxy64::sip::header::{Kind, Row, TABLE};
+use sipproxy64::sip::header::{Kind, Row, TABLE, Values};
 
 /// Who sends, from where to where.
 pub const SENDERS: &[(&str, &str)] = &[
@@ -224,7 +224,7 @@ impl Field {
     /// Its values, if it is mapped.
     pub fn values(&self) -> Vec<&Address> {
         let Some(row) = self.row() else { return Vec::new() };
-        let more = self.more.iter().filter(|_| row.list);
+        let more = self.more.iter().filter(|_| row.values == Values::List);
         std::iter::once(&self.first).chain(more).collect()
     }
 

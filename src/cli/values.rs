@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::arguments::Unfit;
-use crate::config::{LatchMode, Map, Name, PortRange, Uplink, UplinkHost};
+use crate::config::{LatchMode, Map, Name, PortRange, Uplink, UplinkHost, listen_option, uplink_option};
 use crate::endpoint::{Endpoint, EndpointError, Host, parse_port};
 use crate::family::{Family, is_unicast};
 use crate::hep::HEP_PORT;
@@ -142,9 +142,9 @@ pub fn listen6(text: &str) -> Result<SocketAddr, ValueError> {
 }
 
 fn listen(text: &str, family: Family) -> Result<SocketAddr, ValueError> {
-    let (other_option, example) = match family {
-        Family::V4 => ("--listen6", "192.0.2.1"),
-        Family::V6 => ("--listen4", "2001:db8::1"),
+    let example = match family {
+        Family::V4 => "192.0.2.1",
+        Family::V6 => "2001:db8::1",
     };
     let address = match Endpoint::parse(text) {
         Ok(endpoint) => endpoint.socket_address(),
@@ -152,7 +152,7 @@ fn listen(text: &str, family: Family) -> Result<SocketAddr, ValueError> {
         Err(error) => return Err(error.into()),
     };
     let address = unicast(address.ok_or(ValueError::NotAddress(family, example))?)?;
-    of_family(address.ip(), family, other_option)?;
+    of_family(address.ip(), family, listen_option(family.other()))?;
     Ok(address)
 }
 
@@ -167,13 +167,9 @@ pub fn uplink6(text: &str) -> Result<Uplink, ValueError> {
 }
 
 fn uplink(text: &str, family: Family) -> Result<Uplink, ValueError> {
-    let other_option = match family {
-        Family::V4 => "--uplink6",
-        Family::V6 => "--uplink4",
-    };
     let endpoint = Endpoint::parse(text)?;
     if let Some(address) = endpoint.socket_address() {
-        of_family(unicast(address)?.ip(), family, other_option)?;
+        of_family(unicast(address)?.ip(), family, uplink_option(family.other()))?;
     }
     // In a URI an IPv6 address has brackets (RFC 3261 §25.1, IPv6reference).
     let bare_ipv6 = matches!(endpoint.host, Host::Address(IpAddr::V6(_))) && !text.starts_with('[');

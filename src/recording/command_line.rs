@@ -2,7 +2,7 @@
 
 use std::fmt::{Display, Write};
 
-use crate::config::{Config, LatchMode, Name, Plain, Timeouts};
+use crate::config::{Config, LatchMode, Name, Plain, Timeouts, uplink_option};
 use crate::family::Family;
 
 /// The options of test mode for a configuration, one a line. Defaults, the key
@@ -31,7 +31,7 @@ pub fn command_line(config: &Config) -> String {
     out.option("listen4", &Plain(listen[Family::V4]));
     out.option("listen6", &Plain(listen[Family::V6]));
     for (side, uplink) in uplinks.iter().filter_map(|(side, uplink)| Some((side, uplink.as_ref()?))) {
-        out.option(if side == Family::V4 { "uplink4" } else { "uplink6" }, &uplink.written);
+        out.option(uplink_option(side).trim_start_matches('-'), &uplink.written);
     }
     maps.iter().for_each(|map| out.option("map", map));
     names.iter().for_each(|Name { host, port }| out.option("name", &format_args!("{host}:{port}")));

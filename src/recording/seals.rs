@@ -8,7 +8,7 @@ use crate::config::Key;
 use crate::family::{canonical, canonical_endpoint};
 use crate::rewrite::reply::to_tag;
 use crate::scan::Span;
-use crate::sip::header::HeaderName;
+use crate::sip::header::{HeaderName, Values};
 use crate::sip::message::{Fields, Message};
 use crate::sip::name_addr::NameAddrs;
 use crate::sip::uri::Uri;
@@ -120,7 +120,7 @@ impl Claim {
         match (self, proof) {
             (Self::Branch(branch, below), Proof::Only) => {
                 let message = message?;
-                let (cseq, _) = message.cseq().ok()?;
+                let cseq = message.cseq().ok()?.number;
                 let below = Below::new(message.bytes, below);
                 Some(below.seal(key, branch.arrival, branch.rights, message.call_id().ok()?, cseq))
             }
@@ -129,7 +129,7 @@ impl Claim {
             (Self::Source(written, source), Proof::Only) => Some(seal_source(key, *written, *source)),
             (Self::Route(route, received), Proof::Only) => Some(seal_route(key, *route, *received)),
             (Self::ToTag, Proof::Only) => {
-                let cseq = message?.cseq().map_or(0, |(cseq, _)| cseq);
+                let cseq = message?.cseq().map_or(0, |cseq| cseq.number);
                 Some(to_tag(key, message?.call_id().ok()?, cseq))
             }
             _ => None,
@@ -163,7 +163,7 @@ fn branches(message: &Message<'_>) -> Vec<Site> {
 /// The To-tag.
 fn tag(message: &Message<'_>) -> Option<Site> {
     let to = message.first(HeaderName::TO)?;
-    let value = NameAddrs::new(message.bytes, to.value, false).next()?.ok()?;
+    let value = NameAddrs::new(message.bytes, to.value, Values::One).next()?.ok()?;
     let tag = value.first_parameter(message.bytes, b"tag")?.value;
     (tag.len() == Seal::LENGTH).then(|| Site { at: tag.range(), claim: Claim::ToTag })
 }

@@ -228,7 +228,7 @@ fn parties(now: Duration, signalling: &Signalling) -> Vec<Party> {
         Some(Party {
             kind: Kind::Uplink,
             address: written.clone(),
-            family: name(side),
+            family: side.name(),
             stands_for: known.iter().map(|&ip| Plain((ip, *port).into()).to_string()).collect(),
             last_heard: ago(signalling.uplink_heard(side)),
         })
@@ -236,7 +236,7 @@ fn parties(now: Duration, signalling: &Signalling) -> Vec<Party> {
     let phones = config.maps.iter().enumerate().map(|(index, map)| Party {
         kind: Kind::Phone,
         address: Plain(map.phone).to_string(),
-        family: name(Family::at(map.phone)),
+        family: Family::at(map.phone).name(),
         stands_for: vec![Plain(map.fake).to_string()],
         last_heard: ago(signalling.phone_heard(index)),
     });
@@ -331,7 +331,7 @@ fn leg(now: Duration, view: &CallView, side: Family, kinds: PerFamily<Kind>, fig
         sent: counted.sent,
         refused: counted.refused,
         failed: counted.failures.unreachable.saturating_add(counted.failures.unsent),
-        ..Leg::new(name(side), address, kinds[side])
+        ..Leg::new(side.name(), address, kinds[side])
     }
 }
 
@@ -362,16 +362,9 @@ impl Past {
                 refused: told.refused.max(past.refused.saturating_add(now.refused)),
             };
             let Sums { packets, bytes, lost, refused } = *told;
-            Media { family: name(side), packets, bytes, lost, refused }
+            Media { family: side.name(), packets, bytes, lost, refused }
         });
         media.into()
-    }
-}
-
-fn name(side: Family) -> &'static str {
-    match side {
-        Family::V4 => "IPv4",
-        Family::V6 => "IPv6",
     }
 }
 

@@ -8,9 +8,8 @@ use std::path::Path;
 use super::channel::{Channel, garbled};
 use super::message::{Belonging, FromNew, FromOld, Offer, State};
 use super::{BEGINNING, BELIEVED, FORMAT, PREPARATION, TakeoverError};
-use crate::config::Config;
+use crate::config::{Config, listen_option};
 use crate::control;
-use crate::family::Family;
 
 /// The process that is to be taken over from. Where it is dropped before the end,
 /// that process goes on.
@@ -67,12 +66,8 @@ impl Predecessor {
     pub fn check(&self, config: &Config) -> Result<(), TakeoverError> {
         for (side, &ours) in config.listen.iter() {
             let theirs = self.offer.listen[side];
-            let option = match side {
-                Family::V4 => "--listen4",
-                Family::V6 => "--listen6",
-            };
             if theirs != ours {
-                return Err(TakeoverError::Listen { option, theirs, ours });
+                return Err(TakeoverError::Listen { option: listen_option(side), theirs, ours });
             }
         }
         Ok(())

@@ -237,6 +237,26 @@ fn a_flood_of_strangers_does_not_fill_the_disk() {
     });
 }
 
+#[test]
+fn a_flood_of_strangers_leaves_phones_their_recordings() {
+    isolated(|| {
+        let mut recorder = Recorder::start_by(Daemon::start_quietly, &[]);
+        let (stranger, alice) = (Agent::bind("stranger", STRANGER4), Party::new("alice", P1, 50000));
+        for round in 0..10 {
+            for number in 0..40 {
+                let text = format!("NONSENSE sip:192.0.2.1 SIP/2.0\r\nCall-ID: {round}-{number}\r\n\r\n");
+                stranger.send_bytes(text.as_bytes(), LISTEN4.parse().unwrap());
+            }
+            let options = alice.request("OPTIONS", "sip:192.0.2.1");
+            alice.agent.send(&options, LISTEN4);
+            alice.agent.receive_response(200, &options);
+        }
+        let recordings = recorder.end();
+        let of_alice = recordings.iter().filter(|recording| read(recording, "why").contains(": OPTIONS ")).count();
+        assert_eq!(of_alice, 10, "of {} recordings", recordings.len());
+    });
+}
+
 /// A folder in the mount namespace of a daemon that is started by this: with two
 /// hundred recordings, and room for two more files.
 const FULL: &str = r#"

@@ -11,6 +11,7 @@ use sipproxy64::edit::Edits;
 use sipproxy64::family::Family;
 use sipproxy64::rewrite::uri::{Crossing, Place};
 use sipproxy64::scan::Span;
+use sipproxy64::sip::name_addr::UriForm;
 
 use crate::settings::{cases, config, senders, side};
 use crate::uri::{draft, spellings};
@@ -27,7 +28,7 @@ fn crossed(directory: &Directory, uri: &str, way: (SocketAddr, SocketAddr), plac
     let crossing = Crossing { directory, arrival, source, rights, destination, redirect: false };
     let mut edits = Edits::default();
     edits.clear();
-    crossing.map(uri.as_bytes(), Span::new(0, uri.len()), place, true, &mut edits);
+    crossing.map(uri.as_bytes(), Span::new(0, uri.len()), place, UriForm::Bracketed, &mut edits);
     let mut out = Vec::new();
     edits.apply(uri.as_bytes(), &mut out);
     String::from_utf8(out).unwrap()

@@ -30,9 +30,9 @@ pub(super) struct Room {
     grants: Vec<Grant>,
 }
 
-/// How a message crosses, as far as media goes.
+/// What a [`Signal`] has beside what stands in its message.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Passage {
+pub(super) struct SignalContext {
     pub(super) local: SocketAddr,
     pub(super) source: SocketAddr,
     pub(super) destination: SocketAddr,
@@ -67,20 +67,20 @@ pub(super) fn concerns_media(method: Method) -> bool {
 }
 
 /// A message that concerns media, on its way across.
-pub(super) struct Crossing<'a, 'm> {
+pub(super) struct MediaMessage<'a, 'm> {
     pub(super) now: Duration,
     pub(super) message: &'a Message<'m>,
-    pub(super) passage: Passage,
+    pub(super) context: SignalContext,
     pub(super) directory: &'a Directory,
     pub(super) state: &'a mut dyn State,
     pub(super) room: &'a mut Room,
 }
 
-impl Crossing<'_, '_> {
+impl MediaMessage<'_, '_> {
     /// Tells the media sessions about it, and writes what they grant into its session
     /// descriptions.
-    pub(super) fn cross(self, edits: &mut Edits) -> Result<(), Hindrance> {
-        let Self { now, message, passage, directory, state, room } = self;
+    pub(super) fn negotiate(self, edits: &mut Edits) -> Result<(), Hindrance> {
+        let Self { now, message, context, directory, state, room } = self;
         let method = message.method();
         room.parts.clear();
         room.grants.clear();
@@ -100,7 +100,7 @@ impl Crossing<'_, '_> {
             Err(malformed) => {
                 // What else a response says of the call counts all the same.
                 if message.status().is_some() {
-                    let signal = signal(message, &passage, method, None);
+                    let signal = signal(message, &context, method, None);
                     state.signal(now, &signal, &mut room.grants).map_err(Hindrance::Refused)?;
                 }
                 return Err(Hindrance::Malformed(malformed));
@@ -109,9 +109,9 @@ impl Crossing<'_, '_> {
         if let Some(description) = &described {
             session::wanted(description, &mut room.wanted);
         }
-        let signal = signal(message, &passage, method, described.is_some().then_some(room.wanted.as_slice()));
+        let signal = signal(message, &context, method, described.is_some().then_some(room.wanted.as_slice()));
         state.signal(now, &signal, &mut room.grants).map_err(Hindrance::Refused)?;
-        let arrival = Family::at(passage.local);
+        let arrival = Family::at(context.local);
         let ours = directory.sdp_connection(arrival.other());
         for &part in others {
             let other = Description::parse(message.bytes, part, &mut room.alternative).map_err(Hindrance::Malformed)?;
@@ -125,20 +125,25 @@ impl Crossing<'_, '_> {
 }
 
 #[inline]
-fn signal<'a>(message: &Message<'a>, passage: &Passage, method: Method, wanted: Option<&'a [Wanted]>) -> Signal<'a> {
+fn signal<'a>(
+    message: &Message<'a>,
+    context: &SignalContext,
+    method: Method,
+    wanted: Option<&'a [Wanted]>,
+) -> Signal<'a> {
     Signal {
         call_id: message.value(HeaderName::CALL_ID).unwrap_or_default(),
         method,
-        cseq: passage.cseq,
+        cseq: context.cseq,
         status: message.status(),
-        arrival: Family::at(passage.local),
-        from_tag: passage.identities.from_tag(message),
-        to_tag: passage.identities.to_tag(message),
-        source: passage.source,
-        destination: passage.destination,
-        sender: passage.sender,
-        asked_by: passage.asked_by,
-        branch: passage.branch,
+        arrival: Family::at(context.local),
+        from_tag: context.identities.from_tag(message),
+        to_tag: context.identities.to_tag(message),
+        source: context.source,
+        destination: context.destination,
+        sender: context.sender,
+        asked_by: context.asked_by,
+        branch: context.branch,
         wanted,
     }
 }

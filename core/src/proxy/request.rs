@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use super::media::{self, Passage, concerns_media};
+use super::media::{MediaMessage, SignalContext, concerns_media};
 use super::{Arrival, Datagram, Decider, Outcome, Reason, Room, State, finish, intact};
 use crate::address::{Directory, Rights, Source};
 use crate::branch::Below;
@@ -11,7 +11,7 @@ use crate::family::Family;
 use crate::limit::Asker;
 use crate::rewrite::fields;
 use crate::rewrite::reply::{self, Answer, Form};
-use crate::rewrite::request::{Vias as OurVias, lay_path, max_forwards, take_up_routes};
+use crate::rewrite::request::{ViaPush, lay_path, max_forwards, take_up_routes};
 use crate::rewrite::response::OurVia;
 use crate::rewrite::uri::Crossing;
 use crate::route::{self, Request};
@@ -84,8 +84,8 @@ fn rights(
 /// The ACK of an answer of ours carries its To-tag (RFC 3261 §8.2.7, §17.1.1.3).
 fn is_ack_of_ours(message: &Message<'_>, directory: &Directory) -> bool {
     let Some(to_tag) = message.value(HeaderName::TO).and_then(tag).and_then(Seal::parse) else { return false };
-    let (Ok(call_id), Ok((cseq, _))) = (message.call_id(), message.cseq()) else { return false };
-    to_tag == reply::to_tag(directory.key(), call_id, cseq)
+    let (Ok(call_id), Ok(cseq)) = (message.call_id(), message.cseq()) else { return false };
+    to_tag == reply::to_tag(directory.key(), call_id, cseq.number)
 }
 
 /// One request on its way.
@@ -124,10 +124,10 @@ impl Forwarding<'_> {
         edits.clear();
         take_up_routes(&request, &room.routes, &hop, &crossing, &mut room.uri, edits);
         let seal = below.seal(directory.key(), request.local, request.rights, call_id, cseq);
-        lay_path(&request, &hop, &OurVias { topmost: via, below, seal }, max_forwards, directory, edits);
+        lay_path(&request, &hop, &ViaPush { topmost: via, below, seal }, max_forwards, directory, edits);
         let identities = fields::map(message, &crossing, edits).map_err(Reason::Malformed)?;
         if concerns_media(request.method) {
-            let passage = Passage {
+            let context = SignalContext {
                 local: request.local,
                 source: request.remote,
                 destination: hop.to,
@@ -137,10 +137,10 @@ impl Forwarding<'_> {
                 cseq,
                 identities,
             };
-            match (media::Crossing { now, message, passage, directory, state, room: &mut room.body }.cross(edits)) {
+            match (MediaMessage { now, message, context, directory, state, room: &mut room.body }.negotiate(edits)) {
                 // An ACK cannot be answered; what it says of media is its receiver's to judge.
                 Err(_) if request.method == Method::Ack => {}
-                crossed => crossed?,
+                negotiated => negotiated?,
             }
         }
         finish(message, edits, crossing.arrival.other(), out)?;
@@ -196,15 +196,15 @@ fn validate<'a>(request: &Request<'a>, via: &Via) -> Result<(&'a [u8], u32), Rea
         return Err(Reason::Malformed(Fault::Value("Via")));
     }
     let call_id = message.call_id().map_err(Reason::Malformed)?;
-    let (cseq, method) = message.cseq().map_err(Reason::Malformed)?;
+    let cseq = message.cseq().map_err(Reason::Malformed)?;
     let StartLine::Request { method_name, .. } = message.start_line else {
         return Err(Reason::NotSip(Fault::StartLine));
     };
-    if method != method_name.of(message.bytes) {
+    if cseq.method != method_name.of(message.bytes) {
         return Err(Reason::Malformed(Fault::CSeqMethod));
     }
     if !matches!(request.method, Method::Ack | Method::Cancel) && message.first(HeaderName::PROXY_REQUIRE).is_some() {
         return Err(Reason::ProxyRequire);
     }
-    Ok((call_id, cseq))
+    Ok((call_id, cseq.number))
 }

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use super::media::{self, Passage, concerns_media};
+use super::media::{MediaMessage, SignalContext, concerns_media};
 use super::{Arrival, Datagram, Decider, Outcome, Reason, State, finish, intact};
 use crate::address::{Directory, Rights, Source};
 use crate::branch::Below;
@@ -71,7 +71,7 @@ impl Decider {
                 _ => None,
             };
             let branch = via.branch.seal.0;
-            let passage = Passage {
+            let context = SignalContext {
                 local,
                 source: remote,
                 destination: to,
@@ -82,7 +82,7 @@ impl Decider {
                 identities,
             };
             // A response cannot be refused; one with a bad description is its receiver's to judge.
-            let _ = media::Crossing { now, message, passage, directory, state, room: &mut room.body }.cross(edits);
+            let _ = MediaMessage { now, message, context, directory, state, room: &mut room.body }.negotiate(edits);
         }
         finish(message, edits, Family::at(from), out)?;
         Ok(Outcome::Send { from, to, refused: None })
@@ -119,5 +119,5 @@ fn rights(source: Source) -> Rights {
 /// Whether a response can be understood as far as a proxy must: its CSeq number.
 fn validate(message: &Message<'_>) -> Result<u32, Reason> {
     intact(message)?;
-    message.cseq().map(|(cseq, _)| cseq).map_err(Reason::Malformed)
+    message.cseq().map(|cseq| cseq.number).map_err(Reason::Malformed)
 }

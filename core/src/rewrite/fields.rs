@@ -6,7 +6,7 @@ use crate::scan::Span;
 use crate::sip::fault::Fault;
 use crate::sip::header::{HeaderName, Kind};
 use crate::sip::message::{Field, Message};
-use crate::sip::name_addr::{NameAddr, NameAddrs};
+use crate::sip::name_addr::{NameAddr, NameAddrs, UriForm};
 use crate::sip::uri::{Parameters, Scheme, Uri};
 
 /// What this proxy calls itself.
@@ -81,10 +81,10 @@ fn map_field(
     edits: &mut Edits,
 ) -> Result<NameAddr, Fault> {
     let mut last = Err(Fault::Value(field.name.name()));
-    for value in NameAddrs::new(text, field.value, field.name.is_list()) {
+    for value in NameAddrs::new(text, field.value, field.name.values()) {
         let value = value.map_err(|_| Fault::Value(field.name.name()))?;
         match Uri::within(text, value.uri) {
-            Some(uri) => crossing.map_uri(text, &uri, place, value.bracketed, edits),
+            Some(uri) => crossing.map_uri(text, &uri, place, value.form, edits),
             None => readable(value.uri.of(text), field)?,
         }
         map_quoted(text, &value, place, crossing, edits);
@@ -116,7 +116,7 @@ fn map_quoted(text: &[u8], value: &NameAddr, place: Place, crossing: &Crossing<'
         let holds_uri = names.iter().any(|name| parameter.name.of(text).eq_ignore_ascii_case(name));
         if holds_uri && quoted.len() > 2 && quoted.of(text).starts_with(b"\"") {
             let inside = Span::new(quoted.start + 1, quoted.end.saturating_sub(1));
-            crossing.map(text, inside, inner, true, edits);
+            crossing.map(text, inside, inner, UriForm::Bracketed, edits);
         }
     }
 }

@@ -48,7 +48,7 @@ fn put_brackets(message: &Message<'_>, wrapper: bool, edits: &mut Edits) {
             Kind::Contact if wrapper => continue,
             Kind::Uris | Kind::Identity | Kind::Contact | Kind::Bare => {}
         }
-        let values = NameAddrs::new(text, field.value, field.name.is_list());
+        let values = NameAddrs::new(text, field.value, field.name.values());
         for value in values.map_while(Result::ok) {
             put_in_uri(text, value.uri, edits);
         }

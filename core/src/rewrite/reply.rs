@@ -52,7 +52,7 @@ impl Answer<'_> {
         let from = request.first(HeaderName::FROM)?;
         let call_id = request.call_id().ok()?;
         // A number that is too large has no ACK that we would know, but an answer.
-        let cseq = request.cseq().map_or(0, |(cseq, _)| cseq);
+        let cseq = request.cseq().map_or(0, |cseq| cseq.number);
         out.clear();
         self.put_status(form, out)?;
         for field in request.all(HeaderName::VIA) {

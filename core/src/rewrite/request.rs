@@ -1,7 +1,7 @@
 //! What a proxy does to a request that it forwards (RFC 3261 §16.6).
 
-use super::uri::{Crossing, Place, put_host, put_port, rename_down, restore};
-use crate::address::{Directory, Plainly, Source};
+use super::uri::{Crossing, Place, Proof, put_host, put_port, rename_down, restore};
+use crate::address::{Directory, Source, plain};
 use crate::branch::{Below, Branch};
 use crate::config::{SIP_PORT, UplinkHost};
 use crate::edit::Edits;
@@ -10,13 +10,14 @@ use crate::reason::Reason;
 use crate::route::{Hop, Request, RequestUri, Routes};
 use crate::scan::{Span, number};
 use crate::sip::fault::Fault;
-use crate::sip::header::{HeaderName, is_record_routed};
+use crate::sip::header::{HeaderName, Values, is_record_routed};
 use crate::sip::message::Message;
 use crate::sip::method::Method;
-use crate::sip::name_addr::{NameAddr, NameAddrs};
+use crate::sip::name_addr::{NameAddr, NameAddrs, UriForm};
 use crate::sip::uri::Uri;
 use crate::sip::via::Via;
 use crate::target::{Numeric, token};
+use crate::text::AddressAndPort;
 use crate::token::{Seal, Tilde, seal_route};
 
 /// The Max-Forwards of a request that came without (RFC 3261 §16.6 step 3).
@@ -33,9 +34,9 @@ pub fn max_forwards(message: &Message<'_>) -> Result<u32, Reason> {
     before.checked_sub(1).filter(|&hops| hops > 0).ok_or(Reason::MaxForwards)
 }
 
-/// What our Via and the one below it say.
+/// Our Via, and the one on which it is put.
 #[derive(Clone, Copy, Debug)]
-pub struct Vias<'a> {
+pub struct ViaPush<'a> {
     /// The received topmost Via.
     pub topmost: &'a Via,
     /// The same as completed by us.
@@ -48,12 +49,12 @@ pub struct Vias<'a> {
 /// §18.2.1, RFC 3581 §4).
 pub fn complete_via(via: &Via, below: &Below<'_>, edits: &mut Edits) {
     match (via.rport, below.rport) {
-        (Some((rport, _)), Some(port)) => edits.replace(rport.whole.range(), (";rport=", port)),
+        (Some(rport), Some(port)) => edits.replace(rport.parameter.whole.range(), (";rport=", port)),
         (None, Some(port)) => edits.insert(via.whole.end, (";rport=", port)),
         (_, None) => {}
     }
-    if let Some((received, _)) = via.received {
-        edits.remove(received.whole.range());
+    if let Some(received) = via.received {
+        edits.remove(received.parameter.whole.range());
     }
     if let Some(address) = below.received {
         edits.insert(via.whole.end, (";received=", address));
@@ -65,17 +66,17 @@ pub fn complete_via(via: &Via, below: &Below<'_>, edits: &mut Edits) {
 pub fn lay_path(
     request: &Request<'_>,
     hop: &Hop,
-    vias: &Vias<'_>,
+    push: &ViaPush<'_>,
     max_forwards: u32,
     directory: &Directory,
     edits: &mut Edits,
 ) {
-    let branch = Branch { arrival: request.local, rights: request.rights, seal: vias.seal };
-    let top = vias.topmost.field.line.start;
+    let branch = Branch { arrival: request.local, rights: request.rights, seal: push.seal };
+    let top = push.topmost.field.line.start;
     edits.insert(top, ("Via: SIP/2.0/UDP ", directory.spelled_endpoint(hop.from), ";branch=", branch, "\r\n"));
-    complete_via(vias.topmost, &vias.below, edits);
+    complete_via(push.topmost, &push.below, edits);
     let message = request.message;
-    let at = behind_vias(message, vias.topmost);
+    let at = behind_vias(message, push.topmost);
     let record_route = message.first(HeaderName::RECORD_ROUTE).map_or(at, |field| field.line.start.min(at));
     if is_record_routed(request.method) {
         lay_routes("Record-Route", record_route, request, hop, directory, edits);
@@ -132,7 +133,7 @@ fn is_out_of_reach(request: &Request<'_>, hop: &Hop, directory: &Directory) -> b
     hop.request_uri == RequestUri::Restored
         && request.source != Source::Ourselves
         && needs_proof
-        && routes.any(|field| NameAddrs::new(text, field.value, true).flatten().any(is_of_that_side))
+        && routes.any(|field| NameAddrs::new(text, field.value, Values::List).flatten().any(is_of_that_side))
 }
 
 /// The room that a Request-URI takes while it is changed apart from its message.
@@ -214,19 +215,19 @@ fn cut(span: Span, edits: &mut Edits) {
 fn request_uri(text: &[u8], uri: Option<&Uri>, hop: &Hop, crossing: &Crossing<'_>, edits: &mut Edits) {
     let Some(uri) = uri else { return };
     if hop.request_uri == RequestUri::Mapped {
-        return crossing.map_uri(text, uri, Place::Elsewhere, true, edits);
+        return crossing.map_uri(text, uri, Place::Elsewhere, UriForm::Bracketed, edits);
     }
     let Some(numeric) = Numeric::of(text, uri) else { return };
     match hop.request_uri {
         RequestUri::AsItStands | RequestUri::Mapped => {}
         RequestUri::Restored => {
             if let Some((parameter, token)) = token(text, uri) {
-                restore(text, uri, &numeric, (parameter, &token), false, edits);
+                restore(text, uri, &numeric, (parameter, &token), Proof::Goes, edits);
             }
         }
         RequestUri::Phone(index) => to_phone(text, uri, &numeric, index, crossing, edits),
         RequestUri::Uplink => to_uplink(uri, &numeric, crossing, edits),
-        RequestUri::Hairpin => put_host(uri, &numeric, hop.to.into(), crossing.directory, edits),
+        RequestUri::Hairpin => put_host(uri, &numeric, plain(hop.to), crossing.directory, edits),
     }
 }
 
@@ -234,10 +235,10 @@ fn request_uri(text: &[u8], uri: Option<&Uri>, hop: &Hop, crossing: &Crossing<'_
 /// an `s64=` of ours goes.
 fn to_phone(text: &[u8], uri: &Uri, numeric: &Numeric, index: usize, crossing: &Crossing<'_>, edits: &mut Edits) {
     let Some(map) = crossing.directory.map(index) else { return };
-    let plainly = (numeric.endpoint() == map.fake)
+    let counterpart = (numeric.endpoint() == map.fake)
         .then(|| crossing.directory.plain_counterpart(Family::at(map.fake), numeric.address, numeric.port));
-    let plainly = plainly.flatten().unwrap_or(Plainly::from(map.phone));
-    put_host(uri, numeric, plainly, crossing.directory, edits);
+    let new = counterpart.flatten().unwrap_or(plain(map.phone));
+    put_host(uri, numeric, new, crossing.directory, edits);
     let token = token(text, uri).map(|(parameter, _)| parameter);
     if let Some(parameter) = token {
         edits.remove(parameter.whole.range());
@@ -248,14 +249,14 @@ fn to_phone(text: &[u8], uri: &Uri, numeric: &Numeric, index: usize, crossing: &
 /// The uplink as configured, in the place of our listen address.
 fn to_uplink(uri: &Uri, numeric: &Numeric, crossing: &Crossing<'_>, edits: &mut Edits) {
     let Some(uplink) = &crossing.directory.config().uplinks[crossing.arrival.other()] else { return };
-    if numeric.host == uri.at.host {
-        edits.replace(uri.at.span().range(), uplink.written.as_str());
+    if numeric.host == uri.hostport.host {
+        edits.replace(uri.hostport.span().range(), uplink.written.as_str());
         return;
     }
     // A maddr has no port of its own: that of the URI is.
     match &uplink.host {
         UplinkHost::Address(address) => {
-            edits.replace(numeric.host.range(), Plainly { host: *address, port: None });
+            edits.replace(numeric.host.range(), AddressAndPort { address: *address, port: None });
         }
         UplinkHost::Name(name) => edits.replace(numeric.host.range(), name.as_str()),
     }

@@ -54,7 +54,7 @@ impl<'a> OurVia<'a> {
         }
         let branch = Branch::parse(topmost.branch?.of(text))?;
         let below = Below::new(text, &next);
-        let (cseq, _) = message.cseq().ok()?;
+        let cseq = message.cseq().ok()?.number;
         let seal = below.seal(directory.key(), branch.arrival, branch.rights, message.call_id().ok()?, cseq);
         (seal == branch.seal && directory.is_ours(branch.arrival)).then_some(Self { branch, topmost, next, below })
     }

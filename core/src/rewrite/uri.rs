@@ -11,14 +11,15 @@
 
 use std::net::SocketAddr;
 
-use crate::address::{Directory, Plainly, Rights, StandIn};
+use crate::address::{Directory, Rights, StandIn, plain};
 use crate::edit::Edits;
 use crate::family::{Family, canonical};
 use crate::scan::Span;
 use crate::sip::host::SIP_PORT;
+use crate::sip::name_addr::UriForm;
 use crate::sip::uri::{Parameter, Uri};
 use crate::target::{Numeric, TOKEN_NAME, token};
-use crate::text::{Sink, Text};
+use crate::text::{AddressAndPort, Sink, Text};
 use crate::token::{Dashed, Seal, Tilde, Token, seal_everybody, seal_recipient, seal_source};
 
 /// The name of the parameter that keeps what else was in a token that was restored: in
@@ -56,16 +57,16 @@ pub enum Place {
 }
 
 impl Crossing<'_> {
-    /// Maps the URI that stands in `span` of `text`. `bracketed`: it may gain
-    /// parameters as it stands, being in brackets or the Request-URI.
-    pub fn map(&self, text: &[u8], span: Span, place: Place, bracketed: bool, edits: &mut Edits) {
+    /// Maps the URI that stands in `span` of `text`. One in brackets may gain parameters
+    /// as it stands, and so may the Request-URI.
+    pub fn map(&self, text: &[u8], span: Span, place: Place, form: UriForm, edits: &mut Edits) {
         if let Some(uri) = Uri::within(text, span) {
-            self.map_uri(text, &uri, place, bracketed, edits);
+            self.map_uri(text, &uri, place, form, edits);
         }
     }
 
-    /// The same of a URI that was read.
-    pub fn map_uri(&self, text: &[u8], uri: &Uri, place: Place, bracketed: bool, edits: &mut Edits) {
+    /// Maps a URI that was read from `text`, as [`Crossing::map`] does.
+    pub fn map_uri(&self, text: &[u8], uri: &Uri, place: Place, form: UriForm, edits: &mut Edits) {
         let Some(target) = Numeric::of(text, uri) else { return };
         let endpoint = SocketAddr::new(target.address, target.port.unwrap_or(SIP_PORT));
         let ours = Family::at(endpoint) == self.arrival && self.directory.is_ours(endpoint);
@@ -74,23 +75,24 @@ impl Crossing<'_> {
             && let Some((parameter, token)) = token(text, uri)
         {
             let stays = place == Place::Identity || self.directory.is_ours(self.destination);
-            restore(text, uri, &target, (parameter, &token), stays, edits);
-        } else if let Some(plainly) = self.plainly(text, uri, &target) {
-            self.by_rule_1(text, uri, &target, plainly, edits);
+            let proof = if stays { Proof::Stays } else { Proof::Goes };
+            restore(text, uri, &target, (parameter, &token), proof, edits);
+        } else if let Some(counterpart) = self.plain_counterpart(text, uri, &target) {
+            self.by_rule_1(text, uri, &target, counterpart, edits);
         } else if place != Place::Bare {
-            self.by_token(text, uri, &target, place, bracketed, edits);
+            self.by_token(text, uri, &target, place, form, edits);
         }
     }
 
     /// The counterpart by rule 1.
-    fn plainly(&self, text: &[u8], uri: &Uri, target: &Numeric) -> Option<Plainly> {
-        let plainly = self.directory.plain_counterpart(self.arrival, target.address, target.port)?;
-        target.is_plain(text, uri).then_some(plainly)
+    fn plain_counterpart(&self, text: &[u8], uri: &Uri, target: &Numeric) -> Option<AddressAndPort> {
+        let counterpart = self.directory.plain_counterpart(self.arrival, target.address, target.port)?;
+        target.is_plain(text, uri).then_some(counterpart)
     }
 
-    fn by_rule_1(&self, text: &[u8], uri: &Uri, target: &Numeric, plainly: Plainly, edits: &mut Edits) {
+    fn by_rule_1(&self, text: &[u8], uri: &Uri, target: &Numeric, counterpart: AddressAndPort, edits: &mut Edits) {
         let endpoint = SocketAddr::new(target.address, target.port.unwrap_or(SIP_PORT));
-        put_host(uri, target, plainly, self.directory, edits);
+        put_host(uri, target, counterpart, self.directory, edits);
         if self.directory.fake(endpoint).is_some() {
             rename_down(text, uri, None, edits);
         } else if !self.directory.is_listen(endpoint) {
@@ -99,9 +101,9 @@ impl Crossing<'_> {
     }
 
     /// Rules 2 and 3: an address of ours, with `s64=`.
-    fn by_token(&self, text: &[u8], uri: &Uri, target: &Numeric, place: Place, bracketed: bool, edits: &mut Edits) {
+    fn by_token(&self, text: &[u8], uri: &Uri, target: &Numeric, place: Place, form: UriForm, edits: &mut Edits) {
         let (stand_in, rule) = self.directory.stand_in(self.arrival, target.address, target.port);
-        put_host(uri, target, stand_in.into(), self.directory, edits);
+        put_host(uri, target, plain(stand_in), self.directory, edits);
         let returns = || place == Place::Identity || self.directory.is_ours(self.source);
         let rest = rest(text, uri).filter(|_| returns());
         rename_up(text, uri, edits);
@@ -109,13 +111,13 @@ impl Crossing<'_> {
             Some(rest) => self.returned(rest.value.of(text), target, rule, place),
             None => self.beyond(target, rule, place),
         };
-        let port = uri.at.port.map(|port| port.of(text));
+        let port = uri.hostport.port.map(|port| port.of(text));
         let shown = Shown { host: target.host.of(text), port, beyond };
         match rest {
             Some(rest) => edits.replace(rest.whole.range(), (";s64=", &shown)),
             None => edits.insert(uri.parameters.end, (";s64=", &shown)),
         }
-        if !bracketed {
+        if form == UriForm::Bare {
             edits.insert(uri.start, "<");
             edits.insert(uri.end, ">");
         }
@@ -153,17 +155,17 @@ impl Crossing<'_> {
     }
 }
 
-/// Puts `plainly` in the place of host and port.
-pub fn put_host(uri: &Uri, target: &Numeric, plainly: Plainly, directory: &Directory, edits: &mut Edits) {
-    edits.replace(target.host.range(), directory.spelled(Plainly { port: None, ..plainly }));
-    put_port(uri, plainly.port, edits);
+/// Puts `new` in the place of host and port.
+pub fn put_host(uri: &Uri, target: &Numeric, new: AddressAndPort, directory: &Directory, edits: &mut Edits) {
+    edits.replace(target.host.range(), directory.spelled(AddressAndPort { port: None, ..new }));
+    put_port(uri, new.port, edits);
 }
 
 /// Puts `port` behind the host of a URI.
 pub fn put_port(uri: &Uri, port: Option<impl Text>, edits: &mut Edits) {
     // With the colon before it; where there is none, right behind the host.
-    let behind = uri.at.port.map_or(uri.at.host.end, |port| port.end);
-    let at = uri.at.host.end..behind;
+    let behind = uri.hostport.port.map_or(uri.hostport.host.end, |port| port.end);
+    let at = uri.hostport.host.end..behind;
     match port {
         Some(port) => edits.replace(at, (":", port)),
         None if at.is_empty() => {}
@@ -171,19 +173,28 @@ pub fn put_port(uri: &Uri, port: Option<impl Text>, edits: &mut Edits) {
     }
 }
 
-/// Gives a URI back the host and port that its token holds. What else is in that `stays`
-/// behind, or goes.
+/// What becomes of the proof in a token, all that it has behind WRITTEN, when its URI is
+/// restored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Proof {
+    /// It stays, as `s64x=`.
+    Stays,
+    /// It goes.
+    Goes,
+}
+
+/// Gives a URI back the host and port that its token holds.
 pub fn restore(
     text: &[u8],
     uri: &Uri,
     target: &Numeric,
     (parameter, token): (Parameter, &Token<'_>),
-    stays: bool,
+    proof: Proof,
     edits: &mut Edits,
 ) {
     edits.replace(target.host.range(), token.written.bracketed_host());
     put_port(uri, token.written.port, edits);
-    if stays && !token.beyond.is_empty() {
+    if proof == Proof::Stays && !token.beyond.is_empty() {
         edits.replace(parameter.whole.range(), (";s64x=", token.beyond));
     } else {
         edits.remove(parameter.whole.range());

@@ -4,7 +4,7 @@ use std::iter::successors;
 use std::net::IpAddr;
 
 use super::line::{fields, is_blank, last_field};
-use super::malformed::{Fault, Malformed};
+use super::malformed::{Malformed, SdpFault};
 use crate::scan::{HOSTNAME, Span, find, number, trim_span};
 use crate::sip::host::{ipv4, plain_ipv6};
 
@@ -71,8 +71,8 @@ const MAX_CONNECTION: usize = 300;
 pub struct Connection {
     /// Its address.
     pub address: Address,
-    /// How many addresses from this one on: the `/count` of multicast.
-    pub count: u32,
+    /// By the `/count` of multicast it is not one address.
+    pub is_group: bool,
     /// The value of the line without blanks around it.
     pub span: Span,
     /// It is written as nearly all are: `IN IP4 192.0.2.1`, an address and no more.
@@ -87,28 +87,28 @@ impl Connection {
     pub fn read(message: &[u8], value: Span) -> Result<Self, Malformed> {
         let span = trim_span(message, value);
         if span.len() > MAX_CONNECTION {
-            return Err(Malformed::new(value.start, Fault::ConnectionAddress));
+            return Err(Malformed::new(value.start, SdpFault::ConnectionAddress));
         }
         if let [b'I', b'N', b' ', b'I', b'P', b'4' | b'6', b' ', address @ ..] = span.of(message)
             && let Some(address) = ipv4(address).map(IpAddr::V4).or_else(|| plain_ipv6(address).map(IpAddr::V6))
         {
-            return Ok(Self { address: Address::Numeric(address), count: 1, span, is_plain: true });
+            return Ok(Self { address: Address::Numeric(address), is_group: false, span, is_plain: true });
         }
         let mut fields = fields(message, span);
         let (Some(nettype), Some(addrtype), Some(address)) = (fields.next(), fields.next(), fields.next()) else {
-            return Err(Malformed::new(value.start, Fault::ConnectionLine));
+            return Err(Malformed::new(value.start, SdpFault::ConnectionLine));
         };
         if !nettype.of(message).eq_ignore_ascii_case(b"IN") || !is_addrtype(addrtype.of(message)) {
-            return Ok(Self { address: Address::Foreign, count: 1, span, is_plain: false });
+            return Ok(Self { address: Address::Foreign, is_group: false, span, is_plain: false });
         }
         let (address, count) =
-            read_with_count(address.of(message)).ok_or(Malformed::new(address.start, Fault::ConnectionAddress))?;
-        Ok(Self { address, count, span, is_plain: false })
+            read_with_count(address.of(message)).ok_or(Malformed::new(address.start, SdpFault::ConnectionAddress))?;
+        Ok(Self { address, is_group: count != 1, span, is_plain: false })
     }
 
     /// Whether it names a group and not one host.
     pub fn is_multicast(&self) -> bool {
-        self.count != 1 || self.address.canonical().is_some_and(|address| address.is_multicast())
+        self.is_group || self.address.canonical().is_some_and(|address| address.is_multicast())
     }
 }
 
@@ -194,32 +194,32 @@ mod tests {
         Address::Numeric(text.parse().unwrap())
     }
 
-    fn connection(text: &str) -> Result<(Address, u32), Fault> {
+    fn connection(text: &str) -> Result<(Address, bool), SdpFault> {
         Connection::read(text.as_bytes(), Span::new(0, text.len()))
-            .map(|connection| (connection.address, connection.count))
+            .map(|connection| (connection.address, connection.is_group))
             .map_err(|malformed| malformed.fault)
     }
 
     #[test]
     fn connections_are_read_as_they_occur() {
-        assert_eq!(connection("IN IP4 192.0.2.1"), Ok((numeric("192.0.2.1"), 1)));
-        assert_eq!(connection(" in  ip6 [2001:db8::1] "), Ok((numeric("2001:db8::1"), 1)));
-        assert_eq!(connection("IN IP6 fe80::1%eth0"), Ok((numeric("fe80::1"), 1)));
-        assert_eq!(connection("IN IP4 2001:db8::1"), Ok((numeric("2001:db8::1"), 1)));
-        assert_eq!(connection("IN IP4 host.example.com"), Ok((Address::Name, 1)));
-        assert_eq!(connection("IN IP4 localhost."), Ok((Address::Name, 1)));
-        assert_eq!(connection("ATM NSAP 47.0091"), Ok((Address::Foreign, 1)));
-        assert_eq!(connection(&format!("ATM NSAP {}", "4".repeat(300))), Err(Fault::ConnectionAddress));
+        assert_eq!(connection("IN IP4 192.0.2.1"), Ok((numeric("192.0.2.1"), false)));
+        assert_eq!(connection(" in  ip6 [2001:db8::1] "), Ok((numeric("2001:db8::1"), false)));
+        assert_eq!(connection("IN IP6 fe80::1%eth0"), Ok((numeric("fe80::1"), false)));
+        assert_eq!(connection("IN IP4 2001:db8::1"), Ok((numeric("2001:db8::1"), false)));
+        assert_eq!(connection("IN IP4 host.example.com"), Ok((Address::Name, false)));
+        assert_eq!(connection("IN IP4 localhost."), Ok((Address::Name, false)));
+        assert_eq!(connection("ATM NSAP 47.0091"), Ok((Address::Foreign, false)));
+        assert_eq!(connection(&format!("ATM NSAP {}", "4".repeat(300))), Err(SdpFault::ConnectionAddress));
     }
 
     #[test]
     fn ttl_and_count_stand_behind_slashes() {
-        assert_eq!(connection("IN IP4 233.252.0.1/127"), Ok((numeric("233.252.0.1"), 1)));
-        assert_eq!(connection("IN IP4 233.252.0.1/127/3"), Ok((numeric("233.252.0.1"), 3)));
-        assert_eq!(connection("IN IP6 ff15::101/3"), Ok((numeric("ff15::101"), 3)));
-        assert_eq!(connection("IN IP6 ff15::101/x"), Err(Fault::ConnectionAddress));
-        assert_eq!(connection("IN IP6 fe80::1%eth0/x"), Err(Fault::ConnectionAddress));
-        assert_eq!(connection("IN IP4 233.252.0.1/1/2/3"), Err(Fault::ConnectionAddress));
+        assert_eq!(connection("IN IP4 233.252.0.1/127"), Ok((numeric("233.252.0.1"), false)));
+        assert_eq!(connection("IN IP4 233.252.0.1/127/3"), Ok((numeric("233.252.0.1"), true)));
+        assert_eq!(connection("IN IP6 ff15::101/3"), Ok((numeric("ff15::101"), true)));
+        assert_eq!(connection("IN IP6 ff15::101/x"), Err(SdpFault::ConnectionAddress));
+        assert_eq!(connection("IN IP6 fe80::1%eth0/x"), Err(SdpFault::ConnectionAddress));
+        assert_eq!(connection("IN IP4 233.252.0.1/1/2/3"), Err(SdpFault::ConnectionAddress));
     }
 
     #[test]
@@ -227,7 +227,7 @@ mod tests {
         for text in ["192.0.2.010", "192.0.2.300", "192.0.2", "2001:db8:::1", "[[2001:db8::1]]", "1:2", "a b", ""] {
             assert_eq!(Address::read(text.as_bytes()), None, "{text}");
         }
-        assert_eq!(connection("IN IP4"), Err(Fault::ConnectionLine));
+        assert_eq!(connection("IN IP4"), Err(SdpFault::ConnectionLine));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use super::attribute::{Attribute, Direction, Name};
 use super::connection::Connection;
 use super::line::{Line, Lines};
-use super::malformed::{Fault, Malformed};
+use super::malformed::{Malformed, SdpFault};
 use super::media::{MediaLine, Rtcp};
 use crate::scan::Span;
 
@@ -54,7 +54,7 @@ impl<'a> Description<'a> {
             if line_end.is_none() {
                 line_end = Some(line.line_end());
                 if line.kind != b'v' {
-                    return Err(Malformed::new(line.whole().start, Fault::NoVersion));
+                    return Err(Malformed::new(line.whole().start, SdpFault::NoVersion));
                 }
             }
             if matters(message, &line) {
@@ -78,7 +78,7 @@ impl<'a> Description<'a> {
             media.section.connection.is_none() && media.line.port != 0 && !media.line.is_within_sip(self.message)
         };
         match self.media().find(lacks) {
-            Some(media) => Err(Malformed::new(media.section.span.start, Fault::NoConnection)),
+            Some(media) => Err(Malformed::new(media.section.span.start, SdpFault::NoConnection)),
             None => Ok(()),
         }
     }
@@ -341,10 +341,10 @@ mod tests {
         let fault = |text| {
             parse(text, &mut Room::default()).map(|_| ()).map_err(|malformed| (malformed.offset, malformed.fault))
         };
-        assert_eq!(fault("o=x\r\n"), Err((0, Fault::NoVersion)));
-        assert_eq!(fault("v=0\r\nm=audio x RTP/AVP 0\r\n"), Err((13, Fault::MediaPort)));
-        assert_eq!(fault("v=0\nm=audio 5 RTP/AVP 0\n"), Err((4, Fault::NoConnection)));
-        assert_eq!(fault("v=0\nc=IN IP4 1.2.3.4.5\n"), Err((13, Fault::ConnectionAddress)));
+        assert_eq!(fault("o=x\r\n"), Err((0, SdpFault::NoVersion)));
+        assert_eq!(fault("v=0\r\nm=audio x RTP/AVP 0\r\n"), Err((13, SdpFault::MediaPort)));
+        assert_eq!(fault("v=0\nm=audio 5 RTP/AVP 0\n"), Err((4, SdpFault::NoConnection)));
+        assert_eq!(fault("v=0\nc=IN IP4 1.2.3.4.5\n"), Err((13, SdpFault::ConnectionAddress)));
         assert_eq!(fault("v=0\nm=audio 0 RTP/AVP 0\nm=message 5060 sip null\n"), Ok(()));
         assert_eq!(fault(""), Ok(()));
         assert_eq!(parse("o=x", &mut Room::default()).unwrap_err().to_string(), "SDP must begin with v= (byte 0)");

@@ -1,7 +1,7 @@
 //! Lines and their fields (RFC 8866 §5).
 
 use super::attribute::Attribute;
-use super::malformed::{Fault, Malformed};
+use super::malformed::{Malformed, SdpFault};
 use crate::scan::{Span, find_any, find_control};
 
 /// One line, `<type>=<value>`.
@@ -97,7 +97,7 @@ impl Lines<'_> {
             }
             // Some senders pad the body with blank lines or zero bytes.
             if !text.iter().all(|&byte| is_blank(byte) || byte == 0) {
-                return Some(Err(Malformed::new(start, Fault::NotALine)));
+                return Some(Err(Malformed::new(start, SdpFault::NotALine)));
             }
         }
     }

@@ -12,12 +12,12 @@ pub struct Malformed {
     /// [`usize::MAX`] says nothing of the place.
     pub offset: usize,
     /// What is wrong.
-    pub fault: Fault,
+    pub fault: SdpFault,
 }
 
 impl Malformed {
     /// `fault` at `offset`.
-    pub(super) fn new(offset: usize, fault: Fault) -> Self {
+    pub(super) fn new(offset: usize, fault: SdpFault) -> Self {
         Self { offset, fault }
     }
 
@@ -38,7 +38,7 @@ impl std::fmt::Display for Place {
 
 /// What can be wrong with a session description.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
-pub enum Fault {
+pub enum SdpFault {
     /// The first line is another one (RFC 8866 §5.1).
     #[error("SDP must begin with v=")]
     NoVersion,

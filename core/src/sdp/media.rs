@@ -2,19 +2,15 @@
 
 use super::connection::{Address, Connection};
 use super::line::fields;
-use super::malformed::{Fault, Malformed};
+use super::malformed::{Malformed, SdpFault};
 use crate::scan::{Span, number, number_at_front};
 
 /// An `m=` line: `m=<media> <port>[/<number of ports>] <proto> <fmt> ...`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MediaLine {
-    /// What it is: `audio`, `video`, `image`, ...
-    pub media: Span,
     /// The port; 0: refused, removed or held back.
     pub port: u16,
-    /// How many ports, 1 unless it says so.
-    pub count: u32,
-    /// The port field, count included.
+    /// The port field, with the number of ports.
     pub port_span: Span,
     /// The transport protocol: `RTP/AVP`, `udptl`, ...
     pub proto: Span,
@@ -27,12 +23,11 @@ impl MediaLine {
     /// A part is missing, or the port is none.
     pub fn read(message: &[u8], value: Span) -> Result<Self, Malformed> {
         let mut fields = fields(message, value);
-        let (Some(media), Some(port_span), Some(proto)) = (fields.next(), fields.next(), fields.next()) else {
-            return Err(Malformed::new(value.start, Fault::MediaLine));
+        let (Some(_media), Some(port_span), Some(proto)) = (fields.next(), fields.next(), fields.next()) else {
+            return Err(Malformed::new(value.start, SdpFault::MediaLine));
         };
-        let (port, count) =
-            read_port(port_span.of(message)).ok_or(Malformed::new(port_span.start, Fault::MediaPort))?;
-        Ok(Self { media, port, count, port_span, proto })
+        let port = read_port(port_span.of(message)).ok_or(Malformed::new(port_span.start, SdpFault::MediaPort))?;
+        Ok(Self { port, port_span, proto })
     }
 
     /// Whether no media stands behind it: Microsoft's `m=message 5060 sip null`
@@ -42,15 +37,15 @@ impl MediaLine {
     }
 }
 
-/// `port[/count]`
-fn read_port(text: &[u8]) -> Option<(u16, u32)> {
+/// `port[/number of ports]`: the port, if there is at least one.
+fn read_port(text: &[u8]) -> Option<u16> {
     let (port, digits) = number_at_front(text)?;
-    let count = match text.get(digits..)? {
-        [] => 1,
-        [b'/', count @ ..] => number(count).filter(|&count| count > 0)?,
+    match text.get(digits..)? {
+        [] => {}
+        [b'/', count @ ..] if number(count)? > 0 => {}
         _ => return None,
-    };
-    Some((port.try_into().ok()?, count))
+    }
+    port.try_into().ok()
 }
 
 /// `a=rtcp:<port> [<nettype> <addrtype> <connection-address>]` (RFC 3605 §2.1).
@@ -85,27 +80,27 @@ impl Rtcp {
 mod tests {
     use super::*;
 
-    fn media(text: &str) -> Result<(u16, u32), Fault> {
+    fn media(text: &str) -> Result<u16, SdpFault> {
         MediaLine::read(text.as_bytes(), Span::new(0, text.len()))
-            .map(|line| (line.port, line.count))
+            .map(|line| line.port)
             .map_err(|malformed| malformed.fault)
     }
 
     #[test]
-    fn ports_are_read_with_their_count() {
-        assert_eq!(media("audio 49170 RTP/AVP 0"), Ok((49170, 1)));
-        assert_eq!(media("audio 49170/2 RTP/AVP 0"), Ok((49170, 2)));
-        assert_eq!(media("audio 0 RTP/AVP"), Ok((0, 1)));
-        assert_eq!(media("audio 65535 RTP/AVP 0"), Ok((65535, 1)));
+    fn ports_are_read_with_and_without_their_number() {
+        assert_eq!(media("audio 49170 RTP/AVP 0"), Ok(49170));
+        assert_eq!(media("audio 49170/2 RTP/AVP 0"), Ok(49170));
+        assert_eq!(media("audio 0 RTP/AVP"), Ok(0));
+        assert_eq!(media("audio 65535 RTP/AVP 0"), Ok(65535));
     }
 
     #[test]
     fn ports_out_of_range_are_refused() {
         for port in ["65536", "-1", "1e30", "$", "/2", "5/", "5/0", "5/2/2", "99999999999"] {
-            assert_eq!(media(&format!("audio {port} RTP/AVP 0")), Err(Fault::MediaPort), "{port}");
+            assert_eq!(media(&format!("audio {port} RTP/AVP 0")), Err(SdpFault::MediaPort), "{port}");
         }
-        assert_eq!(media("audio 5"), Err(Fault::MediaLine));
-        assert_eq!(media(""), Err(Fault::MediaLine));
+        assert_eq!(media("audio 5"), Err(SdpFault::MediaLine));
+        assert_eq!(media(""), Err(SdpFault::MediaLine));
     }
 
     fn rtcp(text: &str) -> Option<Rtcp> {

@@ -31,6 +31,15 @@ pub enum Kind {
     Path,
 }
 
+/// How many values one header field may hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Values {
+    /// One: a comma is part of it.
+    One,
+    /// A list: commas stand between them (RFC 3261 §7.3.1).
+    List,
+}
+
 /// A row of [`TABLE`], or no row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct HeaderName(u8);
@@ -129,9 +138,9 @@ impl HeaderName {
         KINDS.get(usize::from(self.0)).copied().unwrap_or(Kind::Left)
     }
 
-    /// Whether its values may stand in a list.
-    pub fn is_list(self) -> bool {
-        IS_LIST.get(usize::from(self.0)).copied().unwrap_or(false)
+    /// How many values one may hold.
+    pub fn values(self) -> Values {
+        VALUES.get(usize::from(self.0)).copied().unwrap_or(Values::One)
     }
 
     /// The name as its RFC spells it.
@@ -175,8 +184,8 @@ column! {
     KINDS: Kind = Kind::Left, kind
 }
 column! {
-    /// Whether the values of each may stand in a list.
-    IS_LIST: bool = false, list
+    /// How many values each may hold.
+    VALUES: Values = Values::One, values
 }
 column! {
     /// How each is spelled.

@@ -21,25 +21,28 @@ pub struct HostPort {
 }
 
 impl HostPort {
-    /// Reads a `hostport`; with `blanks`, white space may stand around the
-    /// colon, as in the sent-by of a Via. Spans count from the scanner's text.
-    pub fn scan(scanner: &mut Scanner<'_>, blanks: bool) -> Option<Self> {
+    /// Reads a `hostport`. Spans count from the scanner's text.
+    pub fn scan(scanner: &mut Scanner<'_>) -> Option<Self> {
+        Self::scan_over(|_, _| 0, scanner)
+    }
+
+    /// Reads the `sent-by` of a Via: white space may stand around its colon.
+    pub fn scan_sent_by(scanner: &mut Scanner<'_>) -> Option<Self> {
+        Self::scan_over(lws, scanner)
+    }
+
+    /// Reads either, over as much `blank` as may stand at a place of a text.
+    fn scan_over(blank: impl Fn(&[u8], usize) -> usize, scanner: &mut Scanner<'_>) -> Option<Self> {
         let start = scanner.offset();
         let rest = scanner.rest();
         let (address, length) = front(rest)?;
         let host = Span::new(start, start + length);
-        let mut colon = length;
-        if blanks {
-            colon += lws(rest, colon);
-        }
+        let colon = length + blank(rest, length);
         if rest.get(colon) != Some(&b':') {
             scanner.skip(length);
             return Some(Self { host, port: None, address, port_number: None });
         }
-        let mut port = colon + 1;
-        if blanks {
-            port += lws(rest, port);
-        }
+        let port = colon + 1 + blank(rest, colon + 1);
         let (number, digits) = port_number(rest.get(port..)?)?;
         scanner.skip(port + digits);
         let port = Span::new(start + port, start + port + digits);
@@ -208,7 +211,7 @@ mod tests {
 
     fn read(text: &str) -> Option<(Option<String>, Option<u16>, String)> {
         let mut scanner = Scanner::new(text.as_bytes());
-        let found = HostPort::scan(&mut scanner, false)?;
+        let found = HostPort::scan(&mut scanner)?;
         let rest = String::from_utf8_lossy(scanner.rest()).into_owned();
         Some((found.address.map(|address| address.to_string()), found.port_number, rest))
     }

@@ -81,6 +81,15 @@ impl Fields {
     }
 }
 
+/// What a CSeq says (RFC 3261 §20.16).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CSeq<'a> {
+    /// The sequence number.
+    pub number: u32,
+    /// The method of the request.
+    pub method: &'a [u8],
+}
+
 /// A message, borrowed from the datagram that holds it.
 ///
 /// ```
@@ -101,7 +110,7 @@ pub struct Message<'a> {
     /// Its header fields, in order.
     pub fields: &'a [Field],
     first: &'a Firsts,
-    cseq: Result<(u32, Span), Fault>,
+    cseq: Result<CSeq<'a>, Fault>,
     /// Its body: what Content-Length says, or all there is.
     pub body: Span,
     /// The first thing that is wrong with it.
@@ -186,23 +195,23 @@ impl<'a> Message<'a> {
         self.first(name).map(|field| field.value.of(self.bytes))
     }
 
-    /// Number and method of the CSeq (RFC 3261 §20.16).
+    /// What the CSeq says.
     ///
     /// # Errors
     /// It is missing, or none.
-    pub fn cseq(&self) -> Result<(u32, &'a [u8]), Fault> {
-        self.cseq.map(|(number, method)| (number, method.of(self.bytes)))
+    pub fn cseq(&self) -> Result<CSeq<'a>, Fault> {
+        self.cseq
     }
 
-    fn read_cseq(&self) -> Result<(u32, Span), Fault> {
+    fn read_cseq(&self) -> Result<CSeq<'a>, Fault> {
         let field = self.first(HeaderName::CSEQ).ok_or(Fault::Missing("CSeq"))?;
         let value = field.value.of(self.bytes);
-        let (count, digits) = number_at_front(value).ok_or(Fault::Value("CSeq"))?;
+        let (number, digits) = number_at_front(value).ok_or(Fault::Value("CSeq"))?;
         let behind = value.get(digits..).unwrap_or_default();
         let blanks = behind.iter().take_while(|&&byte| is_lws(byte)).count();
-        let method = Span::new(field.value.start + digits + blanks, field.value.end);
-        let good = blanks > 0 && count <= 0x7fff_ffff && TOKEN.all(method.of(self.bytes));
-        good.then_some((count, method)).ok_or(Fault::Value("CSeq"))
+        let method = behind.get(blanks..).unwrap_or_default();
+        let good = blanks > 0 && number <= 0x7fff_ffff && TOKEN.all(method);
+        good.then_some(CSeq { number, method }).ok_or(Fault::Value("CSeq"))
     }
 
     /// The Call-ID (RFC 3261 §20.8).
@@ -221,7 +230,7 @@ impl<'a> Message<'a> {
     pub fn method(&self) -> Method {
         match self.start_line {
             StartLine::Request { method, .. } => method,
-            StartLine::Status { .. } => self.cseq().map_or(Method::Other, |(_, name)| Method::from_name(name)),
+            StartLine::Status { .. } => self.cseq().map_or(Method::Other, |cseq| Method::from_name(cseq.method)),
         }
     }
 

@@ -1,5 +1,6 @@
 //! `name-addr` and `addr-spec` values of header fields (RFC 3261 §20.10, §25.1).
 
+use super::header::Values;
 use super::uri::{Parameter, Parameters};
 use crate::scan::{Class, Scanner, Span, find_uri_end, has_lws, trim_span, trimmed};
 
@@ -12,8 +13,8 @@ pub struct NameAddr {
     pub whole: Span,
     /// The URI, without brackets.
     pub uri: Span,
-    /// Whether it stands in brackets.
-    pub bracketed: bool,
+    /// How that stands there.
+    pub form: UriForm,
     /// The parameters of the header field.
     pub parameters: Span,
 }
@@ -31,6 +32,15 @@ impl NameAddr {
     }
 }
 
+/// How a URI stands in a header field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UriForm {
+    /// In angle brackets, as in a `name-addr`: what parameters stand within are its own.
+    Bracketed,
+    /// Without, as an `addr-spec` may: it has no parameters.
+    Bare,
+}
+
 /// The values of one header field, one after the other.
 ///
 /// An error ends them: what comes behind something that cannot be read can be
@@ -39,7 +49,7 @@ impl NameAddr {
 pub struct NameAddrs<'a> {
     text: &'a [u8],
     scanner: Scanner<'a>,
-    list: bool,
+    values: Values,
     more: bool,
 }
 
@@ -48,38 +58,41 @@ pub struct NameAddrs<'a> {
 pub struct NotAnAddress;
 
 impl<'a> NameAddrs<'a> {
-    /// Those in `span` of `text`; with `list`, commas separate them.
-    pub fn new(text: &'a [u8], span: Span, list: bool) -> Self {
-        Self { text, scanner: Scanner::within(text, span), list, more: !span.is_empty() }
+    /// Those in `span` of `text`.
+    pub fn new(text: &'a [u8], span: Span, values: Values) -> Self {
+        Self { text, scanner: Scanner::within(text, span), values, more: !span.is_empty() }
     }
 
     fn value(&mut self) -> Result<NameAddr, NotAnAddress> {
         self.scanner.skip_lws();
         let start = self.scanner.offset();
-        let (uri, bracketed) = self.address()?;
+        let (uri, form) = self.address()?;
         self.scanner.skip_lws();
         let parameters_start = self.scanner.offset();
-        self.parameters(bracketed)?;
+        self.parameters(form)?;
         let end = start + trimmed(self.scanner.taken_since(start)).end;
         self.more = self.scanner.eat(b',');
         if uri.is_empty() {
             return Err(NotAnAddress);
         }
         let parameters = Span::new(parameters_start, end.max(parameters_start));
-        Ok(NameAddr { whole: Span::new(start, end), uri, bracketed, parameters })
+        Ok(NameAddr { whole: Span::new(start, end), uri, form, parameters })
     }
 
     /// The display name and the URI.
-    fn address(&mut self) -> Result<(Span, bool), NotAnAddress> {
+    fn address(&mut self) -> Result<(Span, UriForm), NotAnAddress> {
         let scanner = &mut self.scanner;
         let quoted = scanner.quoted_string().is_some();
         scanner.skip_lws();
         let start = scanner.offset();
-        let name = scanner.take_class(if self.list { &IN_LIST } else { &ALONE });
+        let name = scanner.take_class(match self.values {
+            Values::One => &ALONE,
+            Values::List => &IN_LIST,
+        });
         if !scanner.eat(b'<') {
             let uri = trim_span(self.text, Span::new(start, scanner.offset()));
             let good = !quoted && !has_lws(uri.of(self.text)) && !matches!(scanner.peek(), Some(b'"' | b'>'));
-            return if good { Ok((uri, false)) } else { Err(NotAnAddress) };
+            return if good { Ok((uri, UriForm::Bare)) } else { Err(NotAnAddress) };
         }
         // A comma in a display name without quotes begins another value for some.
         if quoted && !name.is_empty() || name.contains(&b',') {
@@ -88,11 +101,11 @@ impl<'a> NameAddrs<'a> {
         let uri_start = scanner.offset();
         scanner.skip(find_uri_end(scanner.rest()).unwrap_or(0));
         let span = Span::new(uri_start, scanner.offset());
-        if scanner.eat(b'>') { Ok((span, true)) } else { Err(NotAnAddress) }
+        if scanner.eat(b'>') { Ok((span, UriForm::Bracketed)) } else { Err(NotAnAddress) }
     }
 
     /// Steps over parameters up to the comma or the end.
-    fn parameters(&mut self, bracketed: bool) -> Result<(), NotAnAddress> {
+    fn parameters(&mut self, form: UriForm) -> Result<(), NotAnAddress> {
         if !matches!(self.scanner.peek(), None | Some(b';' | b',')) {
             return Err(NotAnAddress);
         }
@@ -100,12 +113,12 @@ impl<'a> NameAddrs<'a> {
             self.scanner.take_to_any(*b",\"<");
             match self.scanner.peek() {
                 None => return Ok(()),
-                Some(b',') if self.list => return Ok(()),
+                Some(b',') if self.values == Values::List => return Ok(()),
                 // A second value where there is place for one.
                 Some(b',') => return Err(NotAnAddress),
                 Some(b'"') => drop(self.scanner.quoted_string().ok_or(NotAnAddress)?),
                 // What stands before the semicolon is a display name for some.
-                Some(_) if !bracketed => return Err(NotAnAddress),
+                Some(_) if form == UriForm::Bare => return Err(NotAnAddress),
                 Some(_) => {
                     self.scanner.take_to(b'>');
                     if !self.scanner.eat(b'>') {
@@ -138,7 +151,7 @@ impl Iterator for NameAddrs<'_> {
 
 /// The tag of a From or To (RFC 3261 §19.3), from the value of the field.
 pub fn tag(value: &[u8]) -> Option<&[u8]> {
-    NameAddrs::new(value, Span::new(0, value.len()), false).next()?.ok()?.tag(value)
+    NameAddrs::new(value, Span::new(0, value.len()), Values::One).next()?.ok()?.tag(value)
 }
 
 #[cfg(test)]
@@ -147,7 +160,7 @@ mod tests {
 
     fn uris(text: &str) -> Vec<Result<String, NotAnAddress>> {
         let bytes = text.as_bytes();
-        NameAddrs::new(bytes, Span::new(0, bytes.len()), true)
+        NameAddrs::new(bytes, Span::new(0, bytes.len()), Values::List)
             .map(|value| value.map(|value| String::from_utf8_lossy(value.uri.of(bytes)).into_owned()))
             .collect()
     }
@@ -192,8 +205,9 @@ mod tests {
 
     #[test]
     fn where_one_value_has_its_place_two_are_refused() {
-        let one =
-            |text: &str| NameAddrs::new(text.as_bytes(), Span::new(0, text.len()), false).all(|value| value.is_ok());
+        let one = |text: &str| {
+            NameAddrs::new(text.as_bytes(), Span::new(0, text.len()), Values::One).all(|value| value.is_ok())
+        };
         assert!(one("\"Bell, A\" <sip:a@b>;tag=1;x=\"1,2\""));
         assert!(one("sip:a,b@c"));
         for text in

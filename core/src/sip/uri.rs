@@ -25,7 +25,7 @@ pub enum Scheme {
 /// use sipproxy64_core::sip::uri::Uri;
 /// let text = b"sip:bob@192.0.2.1:5070;lr;s64=x?Subject=a";
 /// let uri = Uri::parse(text).unwrap();
-/// assert_eq!(uri.at.host.of(text), b"192.0.2.1");
+/// assert_eq!(uri.hostport.host.of(text), b"192.0.2.1");
 /// assert_eq!(uri.last_parameter(text, b"s64").unwrap().value.of(text), b"x");
 /// assert_eq!(uri.parameters.of(text), b";lr;s64=x");
 /// ```
@@ -36,7 +36,7 @@ pub struct Uri {
     /// The userinfo without its `@`, if there is one.
     pub user: Option<Span>,
     /// Host and port.
-    pub at: HostPort,
+    pub hostport: HostPort,
     /// The parameters, with the semicolon before the first.
     pub parameters: Span,
     /// The end of the URI.
@@ -89,19 +89,19 @@ impl Uri {
         }
         let host_start = user.map_or(start, |user| user.end + 1);
         let mut scanner = Scanner::within(text, Span::new(host_start, end));
-        let at = HostPort::scan(&mut scanner, false)?;
+        let hostport = HostPort::scan(&mut scanner)?;
         let parameters_start = scanner.offset();
         // Nothing is left of most.
         if scanner.is_at_end() {
             let parameters = Span::new(end, end);
-            return Some(Self { start: span.start, user, at, parameters, end });
+            return Some(Self { start: span.start, user, hostport, parameters, end });
         }
         if !matches!(scanner.peek(), Some(b';' | b'?')) || !ALLOWED.all(scanner.rest()) {
             return None;
         }
         scanner.take_to(b'?');
         let parameters = Span::new(parameters_start, scanner.offset());
-        Some(Self { start: span.start, user, at, parameters, end })
+        Some(Self { start: span.start, user, hostport, parameters, end })
     }
 
     /// Whether headers stand behind the parameters.
@@ -160,7 +160,7 @@ fn host_comes_first(text: &[u8], at: usize) -> bool {
     let before = text.get(..at).unwrap_or_default();
     let Some(question) = find(before, b'?') else { return false };
     let mut host = Scanner::within(before, Span::new(0, question));
-    HostPort::scan(&mut host, false).is_some_and(|at| at.address.is_some()) && matches!(host.peek(), None | Some(b';'))
+    HostPort::scan(&mut host).is_some_and(|host| host.address.is_some()) && matches!(host.peek(), None | Some(b';'))
 }
 
 /// What may stand in a URI: nothing that would end it where it stands in a message.
@@ -248,7 +248,7 @@ mod tests {
         let bytes = text.as_bytes();
         let uri = Uri::parse(bytes)?;
         let show = |span: Span| String::from_utf8_lossy(span.of(bytes)).into_owned();
-        Some((uri.user.map(show).unwrap_or_default(), show(uri.at.span()), show(uri.parameters)))
+        Some((uri.user.map(show).unwrap_or_default(), show(uri.hostport.span()), show(uri.parameters)))
     }
 
     fn some(user: &str, at: &str, parameters: &str) -> Option<(String, String, String)> {

@@ -25,13 +25,31 @@ pub struct Via {
     pub other_version: bool,
     /// The value of `branch`.
     pub branch: Option<Span>,
-    /// `received`, with its value where that is an address.
-    pub received: Option<(Parameter, Option<IpAddr>)>,
-    /// `rport`, with its value where it has one.
-    pub rport: Option<(Parameter, Option<u16>)>,
+    /// Where the request came from, as a server found.
+    pub received: Option<Received>,
+    /// From which port, or that a server shall say so.
+    pub rport: Option<Rport>,
     /// One of these two stands twice, as some servers write them: which of them
     /// counts, others may read in another way.
     pub is_ambiguous: bool,
+}
+
+/// The `received` of a Via (RFC 3261 §18.2.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Received {
+    /// Where it stands.
+    pub parameter: Parameter,
+    /// Its value, if that is an address.
+    pub address: Option<IpAddr>,
+}
+
+/// The `rport` of a Via (RFC 3581).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rport {
+    /// Where it stands.
+    pub parameter: Parameter,
+    /// Its value, if it has one that is a port.
+    pub port: Option<u16>,
 }
 
 impl Via {
@@ -42,12 +60,12 @@ impl Via {
 
     /// The address that `received` names.
     pub fn received_address(&self) -> Option<IpAddr> {
-        self.received.and_then(|(_, address)| address)
+        self.received.and_then(|received| received.address)
     }
 
     /// The port that `rport` names.
     pub fn rport_number(&self) -> Option<u16> {
-        self.rport.and_then(|(_, port)| port)
+        self.rport.and_then(|rport| rport.port)
     }
 
     /// Reads the value in `span`, which is part of `field`.
@@ -58,7 +76,7 @@ impl Via {
         if transport.is_empty() || blank.is_empty() {
             return None;
         }
-        let sent_by = HostPort::scan(&mut scanner, true)?;
+        let sent_by = HostPort::scan_sent_by(&mut scanner)?;
         scanner.skip_lws();
         if !matches!(scanner.peek(), None | Some(b';')) {
             return None;
@@ -88,11 +106,11 @@ impl Via {
                 return self.branch.replace(parameter.value).is_none().then_some(());
             }
             name if name.eq_ignore_ascii_case(b"received") => {
-                self.is_ambiguous |= self.received.replace((parameter, address(value))).is_some();
+                self.is_ambiguous |= self.received.replace(Received { parameter, address: address(value) }).is_some();
             }
             name if name.eq_ignore_ascii_case(b"rport") => {
                 let port = number(value).and_then(|port| u16::try_from(port).ok()).filter(|&port| port > 0);
-                self.is_ambiguous |= self.rport.replace((parameter, port)).is_some();
+                self.is_ambiguous |= self.rport.replace(Rport { parameter, port }).is_some();
             }
             _ => {}
         }

@@ -43,7 +43,6 @@ fn wanted() -> Wanted {
         address: Some("192.0.2.101".parse().unwrap()),
         port: 4000,
         rtcp: None,
-        rtcp_mux: false,
         transport: Transport::Rtp,
         held: false,
     }

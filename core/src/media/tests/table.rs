@@ -39,14 +39,7 @@ fn config() -> Config {
 
 fn audio(rtp: &str) -> Wanted {
     let rtp = at(rtp);
-    Wanted {
-        address: Some(rtp.ip()),
-        port: rtp.port(),
-        rtcp: None,
-        rtcp_mux: false,
-        transport: Transport::Rtp,
-        held: false,
-    }
+    Wanted { address: Some(rtp.ip()), port: rtp.port(), rtcp: None, transport: Transport::Rtp, held: false }
 }
 
 const P4: &str = "192.0.2.101:4000";

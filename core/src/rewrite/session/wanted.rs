@@ -37,7 +37,6 @@ fn stream(description: &Description<'_>, media: &MediaDescription) -> Wanted {
         address,
         port: if within_sip { 0 } else { media.line.port },
         rtcp,
-        rtcp_mux: media.section.is_rtcp_mux,
         transport,
         held: matches!(direction, Some(Direction::SendOnly | Direction::Inactive))
             || address.is_some_and(|address| address.is_unspecified()),
@@ -93,7 +92,7 @@ mod tests {
     fn a_stream_is_where_its_own_c_line_says() {
         let stream = read(C, AUDIO);
         assert_eq!(stream.address, Some("2001:db8::5".parse().unwrap()));
-        assert_eq!((stream.port, stream.rtcp, stream.rtcp_mux, stream.held), (5000, None, false, false));
+        assert_eq!((stream.port, stream.rtcp, stream.held), (5000, None, false));
         let own = read(C, &format!("{AUDIO}c=IN IP4 192.0.2.9\r\n"));
         assert_eq!(own.address, Some("192.0.2.9".parse().unwrap()));
         assert_eq!(read("c=IN IP4 h.example\r\n", AUDIO).address, None);
@@ -126,7 +125,6 @@ mod tests {
         assert_eq!(rtcp("9 IN IP4 0.0.0.0"), None);
         assert_eq!(rtcp("5007 IN IP4 h.example"), None);
         assert_eq!(rtcp("nonsense"), None);
-        assert!(read(C, &format!("{AUDIO}a=rtcp-mux\r\n")).rtcp_mux);
     }
 
     #[test]
