@@ -240,8 +240,7 @@ mod tests {
     #[test]
     fn a_few_packets_before_all_is_set_up_are_no_trouble() {
         let early = |count| {
-            let refused =
-                Report { refused: count, last_refused: Some("192.0.2.1:20246".parse().unwrap()), ..heard() };
+            let refused = Report { refused: count, last_refused: Some("192.0.2.1:20246".parse().unwrap()), ..heard() };
             let mut ending = ending(PerFamily::new(refused, heard()));
             let failures = &mut ending.streams[0].failures[Family::V6];
             (failures.unsent, failures.last_unsent) = (count, Some(("10.0.0.5:4000".parse().unwrap(), 101)));
