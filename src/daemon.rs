@@ -50,7 +50,7 @@ const FAR: Duration = Duration::from_secs(3600);
 const MINUTE: Duration = Duration::from_secs(60);
 
 /// How long the end waits for what a relay thread has to tell.
-const PATIENCE: Duration = Duration::from_secs(1);
+const NOTICE_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Why the daemon does not start, or cannot go on. Each text is one clear line.
 #[derive(Debug, thiserror::Error)]
@@ -255,7 +255,7 @@ impl Daemon {
         self.signalling.stop_listening();
         self.signalling.end_calls();
         while !self.signalling.is_idle() {
-            let Ok(Some(notice)) = timeout(PATIENCE, notices.recv()).await else { break };
+            let Ok(Some(notice)) = timeout(NOTICE_PATIENCE, notices.recv()).await else { break };
             self.notice(notice);
         }
         // There is no later time to tell it.

@@ -29,13 +29,13 @@ use crate::task::{self, lock};
 /// The port that collectors listen on, where none is named.
 pub const HEP_PORT: u16 = 9060;
 /// The largest packet: what UDP over IPv4 carries.
-const LARGEST: usize = 65_507;
+const MAX_PACKET: usize = 65_507;
 /// The longest correlation identifier: a Call-ID, cut there.
-const LONGEST_CALL_ID: usize = 256;
+const MAX_CALL_ID: usize = 256;
 /// How long the address of a name is good for.
-const PAUSE: Duration = Duration::from_secs(60);
+const LOOKUP_PAUSE: Duration = Duration::from_secs(60);
 /// The pause between tries while there never was an answer.
-const FIRST_PAUSE: Duration = Duration::from_secs(5);
+const FIRST_LOOKUP_PAUSE: Duration = Duration::from_secs(5);
 
 /// The chunks of the generic vendor.
 mod chunk {
@@ -213,7 +213,7 @@ fn keep_looking(name: &str, port: u16, found: &Mutex<Option<SocketAddr>>) {
             }
         }
         let found = lock(found).is_some();
-        thread::sleep(if found { PAUSE } else { FIRST_PAUSE });
+        thread::sleep(if found { LOOKUP_PAUSE } else { FIRST_LOOKUP_PAUSE });
     }
 }
 
@@ -255,8 +255,8 @@ impl Leg {
         put(chunk::PROTOCOL, &[SIP], out);
         put(chunk::CAPTURE_ID, &self.capture_id.to_be_bytes(), out);
         let call_id = trim(call_id);
-        put(chunk::CORRELATION_ID, call_id.get(..LONGEST_CALL_ID).unwrap_or(call_id), out);
-        let room = LARGEST.saturating_sub(out.len()).saturating_sub(CHUNK_HEADER);
+        put(chunk::CORRELATION_ID, call_id.get(..MAX_CALL_ID).unwrap_or(call_id), out);
+        let room = MAX_PACKET.saturating_sub(out.len()).saturating_sub(CHUNK_HEADER);
         put(chunk::PAYLOAD, message.get(..room).unwrap_or(message), out);
         let length = u16::try_from(out.len()).unwrap_or(u16::MAX).to_be_bytes();
         if let Some(place) = out.get_mut(4..6) {
@@ -357,7 +357,7 @@ mod tests {
     #[test]
     fn a_message_that_is_too_large_is_cut() {
         let packet = packet("192.0.2.9:5062", "192.0.2.1:5060", &[b'x'; 65_507]);
-        assert_eq!(packet.len(), LARGEST);
+        assert_eq!(packet.len(), MAX_PACKET);
         assert_eq!(chunks(&packet).last().map(|(kind, _)| *kind), Some(chunk::PAYLOAD));
     }
 }

@@ -18,10 +18,10 @@ use crate::metrics::{ServerAddress, ServerAddressError};
 use crate::process::{Account, AccountError};
 
 /// A quarter of the time between two packets of a call; more is heard.
-const LONGEST_BATCH: u64 = 5000;
+const MAX_BATCH: u64 = 5000;
 
 /// The longest timeout, a week: beyond it a slip of the pen is more likely than a wish.
-const LONGEST_TIMEOUT: u64 = 7 * 24 * 3600;
+const MAX_TIMEOUT: u64 = 7 * 24 * 3600;
 
 /// Why a value does not do, and what would. The option and the value stand
 /// before it in the line that the user sees.
@@ -246,7 +246,7 @@ pub fn port_range(text: &str) -> Result<PortRange, ValueError> {
 
 /// `--rtp-timeout`, `--ringing-timeout`, `--hold-timeout`
 pub fn seconds(text: &str) -> Result<Duration, ValueError> {
-    let seconds = number(text).filter(|seconds| (1..=LONGEST_TIMEOUT).contains(seconds));
+    let seconds = number(text).filter(|seconds| (1..=MAX_TIMEOUT).contains(seconds));
     seconds.map(Duration::from_secs).ok_or(ValueError::Number("seconds, from 1 to 604800 (a week)"))
 }
 
@@ -264,7 +264,7 @@ pub fn dscp(text: &str) -> Result<u8, ValueError> {
 
 /// `--batch-us`
 pub fn batch(text: &str) -> Result<Duration, ValueError> {
-    let microseconds = number(text).filter(|&microseconds| microseconds <= LONGEST_BATCH);
+    let microseconds = number(text).filter(|&microseconds| microseconds <= MAX_BATCH);
     microseconds.map(Duration::from_micros).ok_or(ValueError::Number("microseconds, from 0 (off) to 5000"))
 }
 

@@ -43,7 +43,7 @@ pub(super) struct Start {
     notices: UnboundedReceiver<Notice>,
 }
 
-/// The same, and who is waited for at the very end.
+/// A daemon that reads nothing yet, and who is waited for at the very end.
 pub(super) struct Prepared {
     pub(super) start: Start,
     /// The thread of the observer.
