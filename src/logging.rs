@@ -93,7 +93,7 @@ pub fn in_background() -> io::Result<()> {
 /// Waits until all that was said is written; not for a reader who takes nothing.
 pub fn flush() {
     if let Some(log) = LOG.get() {
-        log.queue.flush(&log.sink);
+        log.queue.flush(|line| drop((log.sink)(line)));
     }
 }
 
@@ -243,9 +243,9 @@ pub(crate) mod tests {
             let reader = kept.lock().unwrap();
             (0..10_000).for_each(|number| tracing::info!("{number}"));
             drop(reader);
-            log.queue.flush(&log.sink);
+            log.queue.flush(|line| drop((log.sink)(line)));
             tracing::info!("10000");
-            log.queue.flush(&log.sink);
+            log.queue.flush(|line| drop((log.sink)(line)));
         });
         let said = String::from_utf8(kept.lock().unwrap().clone()).unwrap();
         let mut next = 0;
