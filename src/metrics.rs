@@ -12,8 +12,9 @@
 //! more is meant. A web page of somebody else cannot read it through a browser:
 //! nothing allows other origins, and a `Host` that is a name somebody chose is
 //! refused (DNS rebinding). Clients are few at a time, requests short, and each
-//! has seconds.
+//! has seconds; those who ask nothing make way for others.
 
+mod arrivals;
 mod exposition;
 mod http;
 pub mod ladder;
@@ -33,6 +34,7 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use tokio::time::timeout;
 use tracing::{debug, info};
 
+use self::arrivals::Arrivals;
 use self::http::{Reply, Request};
 use self::ladder::Ladders;
 use crate::config::Name;
@@ -41,8 +43,10 @@ use crate::status::Snapshot;
 use crate::status::gather::Asking;
 use crate::task;
 
-/// Clients that are served at once; more of them wait for their turn.
-const CLIENTS: usize = 16;
+/// Clients that may be about to ask at once: of more, the one that came first gives way.
+const ASKERS: usize = 16;
+/// Clients that are there at once; more of them wait for their turn.
+const CLIENTS: usize = 2 * ASKERS;
 /// Clients that may wait to be taken in by the system.
 const BACKLOG: i32 = 128;
 /// How long a client may take for its request.
@@ -136,9 +140,9 @@ impl Server {
         let listener = TcpListener::from_std(self.listener)?;
         info!(address = %listener.local_addr()?, "metrics");
         let names = names.iter().map(|name| name.host.clone()).collect();
-        let site = Arc::new(Site { names, asking, ladders: self.ladders, observer });
+        let site = Arc::new(Site { names, asking, ladders: self.ladders, observer, arrivals: Arrivals::default() });
         let accept = move |context: &mut Context<'_>| listener.poll_accept(context).map_ok(|(stream, _)| stream);
-        let serve = move |stream, permit| serve(stream, Arc::clone(&site), permit);
+        let serve = move |stream, permit| serve(stream, site.arrivals.add(), Arc::clone(&site), permit);
         task::spawn(task::serve_clients("metrics", CLIENTS, accept, serve));
         Ok(asked)
     }
@@ -165,11 +169,17 @@ struct Site {
     asking: Sender<Asking>,
     ladders: Ladders,
     observer: Option<Observer>,
+    arrivals: Arrivals,
 }
 
 /// One request, one answer.
-async fn serve(mut stream: TcpStream, site: Arc<Site>, _permit: OwnedSemaphorePermit) {
-    let Ok(Ok(head)) = timeout(ASKING, http::read_head(&stream)).await else { return };
+async fn serve(mut stream: TcpStream, number: usize, site: Arc<Site>, _permit: OwnedSemaphorePermit) {
+    let asked = tokio::select! {
+        biased;
+        head = timeout(ASKING, http::read_head(&stream)) => head,
+        () = site.arrivals.behind(number, ASKERS) => return,
+    };
+    let Ok(Ok(head)) = asked else { return };
     let reply = match Request::parse(&head, &site.names) {
         Ok(request) => site.answer(request).await,
         Err(refusal) => refusal,

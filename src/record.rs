@@ -232,18 +232,18 @@ impl Recorder {
 
     fn leave_out(&mut self) {
         self.left_out = self.left_out.saturating_add(1);
-        if self.is_due() {
+        if self.take_turn() {
             let messages = std::mem::take(&mut self.left_out);
             warn!(messages, "--record: not recorded, of a call that is too long, or of too many calls");
         }
     }
 
-    fn is_due(&mut self) -> bool {
+    fn take_turn(&mut self) -> bool {
         self.told.take(self.clock.now(), Rate::ONCE_A_MINUTE)
     }
 
     fn failed(&mut self, error: &io::Error) {
-        if self.is_due() {
+        if self.take_turn() {
             warn!(folder = %self.settings.folder.display(), %error, "--record: cannot write");
         }
     }

@@ -7,6 +7,7 @@
 //! signalling; each stream lives with the thread that relays it, and
 //! [`command::Command`]s carry what the one tells the other.
 
+pub mod allocations;
 pub mod allowance;
 pub mod command;
 pub mod describe;
@@ -17,7 +18,6 @@ pub mod limits;
 pub mod packet;
 pub mod ports;
 pub mod quality;
-pub mod relays;
 pub mod saved;
 pub mod session;
 pub mod signal;

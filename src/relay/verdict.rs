@@ -20,9 +20,10 @@ const STOPPED: Duration = Duration::from_secs(5);
 const LOSSY: u64 = 30;
 /// Jitter from here on is more than most telephones make up for, in milliseconds.
 const UNEVEN: f64 = 60.0;
-/// ICMP errors that are no trouble where somebody was heard: who hangs up closes the
-/// socket before the BYE is here.
-const HANGING_UP: u64 = 6;
+/// So many packets that went wrong are no trouble where somebody was heard: before that the
+/// description behind a NAT leads nowhere, and the other pass of a call may be faster than
+/// its 200; and who hangs up closes the socket before the BYE is here.
+const FEW: u64 = 6;
 /// As many packets say something of loss.
 const ENOUGH: u64 = 50;
 
@@ -127,7 +128,7 @@ impl Party<'_> {
         if leg.rtcp == leg.packets && self.ending.obituary.answered {
             write!(f, "; only RTCP came from the {name}, no RTP: it is mute, or its RTP is filtered")?;
         }
-        if let Some(from) = leg.last_refused {
+        if let Some(from) = leg.last_refused.filter(|_| leg.refused > FEW) {
             let count = leg.refused;
             write!(f, "; {count} packets to the {name}'s port were refused by the latch, the last from {from}")?;
         }
@@ -163,15 +164,15 @@ impl Party<'_> {
     fn was_not_reached(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { name, leg, .. } = self;
         let count = leg.failures.unreachable;
-        let hung_up = self.ending.obituary.answered && leg.packets > 0 && count <= HANGING_UP;
-        if let Some(place) = leg.failures.last_unreachable.filter(|_| !hung_up) {
+        let no_trouble = |count| self.ending.obituary.answered && leg.packets > 0 && count <= FEW;
+        if let Some(place) = leg.failures.last_unreachable.filter(|_| !no_trouble(count)) {
             write!(
                 f,
                 "; destination unreachable: {count} ICMP errors came back for {place}, where the {name} wants its \
                  media: wrong address, firewall, or gone"
             )?;
         }
-        if let Some((place, errno)) = leg.failures.last_unsent {
+        if let Some((place, errno)) = leg.failures.last_unsent.filter(|_| !no_trouble(leg.failures.unsent)) {
             let (count, why) = (leg.failures.unsent, io::Error::from_raw_os_error(errno));
             write!(f, "; {count} packets for the {name} could not be sent from here, the last to {place}: {why}")?;
         }
@@ -233,6 +234,21 @@ mod tests {
     fn a_good_call_has_no_remarks() {
         let few_lost = Report { lost: 2, jitter: Some(4.0), ..heard() };
         assert_eq!(verdict(&ending(PerFamily::new(few_lost, heard()))), "both parties sent media");
+    }
+
+    /// To a private address, before the latch knows better; from the other pass of a call.
+    #[test]
+    fn a_few_packets_before_all_is_set_up_are_no_trouble() {
+        let early = |count| {
+            let refused = Report { refused: count, last_refused: Some("192.0.2.1:20246".parse().unwrap()), ..heard() };
+            let mut ending = ending(PerFamily::new(refused, heard()));
+            let failures = &mut ending.streams[0].failures[Family::V6];
+            (failures.unsent, failures.last_unsent) = (count, Some(("10.0.0.5:4000".parse().unwrap(), 101)));
+            verdict(&ending)
+        };
+        assert_eq!(early(3), "both parties sent media");
+        let many = early(30);
+        assert!(many.contains("30 packets to") && many.contains("could not be sent"), "{many}");
     }
 
     #[test]

@@ -109,7 +109,7 @@ impl Trouble {
                 info!(count, to, "messages were larger than their path carries; sent again in smaller fragments")
             }
             // So it is while a daemon before this one still relays its last calls.
-            Self::Unbound(libc::EADDRINUSE) => info!(count, "media ports are another program's; took others"),
+            Self::Unbound(libc::EADDRINUSE) => info!(count, "media ports are another program's; others are tried"),
             Self::Unbound(errno) => {
                 warn!(count, error = %io::Error::from_raw_os_error(errno), "media ports could not be bound");
             }

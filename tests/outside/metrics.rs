@@ -233,6 +233,19 @@ fn the_ladder_has_both_families_and_no_secrets() {
     });
 }
 
+/// Those who send no request keep nobody out, however many they are.
+#[test]
+fn silent_clients_make_way() {
+    isolated(|| {
+        let _daemon = Daemon::start_with(&["--metrics", ADDRESS]);
+        let silent: Vec<TcpStream> = (0..100).map(|_| TcpStream::connect(ADDRESS).unwrap()).collect();
+        let start = Instant::now();
+        samples(&get("/metrics"));
+        // The first ones alone could take that long.
+        assert!(start.elapsed() < Duration::from_secs(5), "{:?} behind {} clients", start.elapsed(), silent.len());
+    });
+}
+
 /// What a person sees: the page in a real browser, its scripts run.
 #[test]
 fn a_browser_shows_calls_and_the_ladder() {

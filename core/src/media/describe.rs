@@ -1,14 +1,15 @@
-//! One description: what it says of each leg, and what each of its lines gets.
+//! One description: what it says of each leg, and what each of its `m=` lines gets.
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use super::allocations::{Allocation, Allocations, Owner};
 use super::command::LegDescription;
 use super::destination::{Destinations, RelaySocket};
+use super::exchange::DescriptionRole;
 use super::limits::Limits;
-use super::relays::{Owner, Relay, Relays};
-use super::session::{Heed, LegState, Line, Session};
-use super::signal::{Sender, Signal};
+use super::session::{Heed, LegState, MediaState, Session};
+use super::signal::{RequestId, Sender, Signal};
 use super::tags::MessageTags;
 use super::trial;
 use crate::family::Family;
@@ -29,7 +30,7 @@ pub struct Description<'a> {
     /// The session.
     pub session: &'a mut Session,
     /// Ports and commands.
-    pub relays: &'a mut Relays,
+    pub allocations: &'a mut Allocations,
     /// What strangers may have.
     pub limits: &'a mut Limits,
     /// Where the relay may be aimed.
@@ -44,20 +45,19 @@ impl Description<'_> {
             return;
         }
         if self.signal.status.is_none() && self.signal.method == Method::Invite {
-            self.session.invited(self.now, self.signal);
+            self.session.on_invite(self.now, self.signal);
         }
-        let answer = self.session.exchange.is_answer(self.signal);
+        let role = self.session.exchange.take(self.signal);
         let heed = self.session.heed(self.signal, self.tags);
         if heed == Heed::Current {
-            self.session.reoffered(self.signal, self.tags, answer);
+            self.session.keep_for_rollback(self.signal, self.tags, role);
             if !self.has_moved() {
                 self.session.parties[self.signal.arrival] = Some(self.signal.source);
             }
         }
         let share = self.share(wanted);
         for (index, wanted) in wanted.iter().enumerate() {
-            let grant =
-                if index < MAX_STREAMS { self.line(index, wanted, answer, heed, share) } else { Grant::Refused };
+            let grant = if index < MAX_STREAMS { self.media(index, wanted, role, heed, share) } else { Grant::Refused };
             grants.push(grant);
         }
     }
@@ -65,9 +65,9 @@ impl Description<'_> {
     /// What a line gets without changing anything.
     fn as_it_is(&self, index: usize, wanted: &Wanted) -> Grant {
         let out = self.signal.arrival.other();
-        match self.session.lines.get(index).and_then(|line| line.relay) {
-            Some(relay) if self.signal.is_relayed(wanted) && relay.unnamed != Some(out) => {
-                Grant::Relayed { port: relay.ports[out] }
+        match self.session.media.get(index).and_then(|media| media.allocation) {
+            Some(allocation) if self.signal.is_relayed(wanted) && allocation.unnamed != Some(out) => {
+                Grant::Relayed { port: allocation.ports[out] }
             }
             _ => self.signal.without_session(wanted),
         }
@@ -80,86 +80,90 @@ impl Description<'_> {
         trial::share(named)
     }
 
-    fn line(&mut self, index: usize, wanted: &Wanted, answer: bool, heed: Heed, share: u16) -> Grant {
-        if self.session.lines.len() <= index {
-            self.session.lines.resize(index + 1, Line::default());
+    fn media(&mut self, index: usize, wanted: &Wanted, role: DescriptionRole, heed: Heed, share: u16) -> Grant {
+        if self.session.media.len() <= index {
+            self.session.media.resize(index + 1, MediaState::default());
         }
         let (side, out) = (self.signal.arrival, self.signal.arrival.other());
-        let Some(&Line { relay, untouched_by, refused, .. }) = self.session.lines.get(index) else {
+        let Some(&MediaState { allocation, untouched_by, refused, .. }) = self.session.media.get(index) else {
             return Grant::Refused;
         };
         let is_nowhere = wanted.address.is_some_and(|address| address.is_unspecified());
         // Who receives elsewhere receives nowhere for a while, not here.
         let is_held_there = is_nowhere && untouched_by == Some(side) && wanted.port != 0;
         if is_held_there || self.signal.is_untouched(wanted) {
-            self.update(index, |line| line.untouched_by = Some(side));
+            self.update(index, |media| media.untouched_by = Some(side));
             return Grant::Untouched;
         }
         if !self.signal.is_relayed(wanted) {
             let closed = LegState { description: None, described: true, held: false, closed: true };
-            self.set(index, relay, &closed, heed);
+            self.set(index, allocation, &closed, heed);
             return Grant::Refused;
         }
-        if answer && untouched_by == Some(out) {
+        if role == DescriptionRole::Answer && untouched_by == Some(out) {
             return Grant::Untouched;
         }
-        let Some(mut relay) = relay.or_else(|| self.open(index, refused, out)) else { return Grant::Refused };
-        if relay.unnamed == Some(out) {
-            self.relays.open_rest(&mut relay);
-            self.update(index, |line| line.relay = Some(relay));
+        let Some(mut allocation) = allocation.or_else(|| self.open(index, refused, out)) else { return Grant::Refused };
+        if allocation.unnamed == Some(out) {
+            self.allocations.open_rest(&mut allocation);
+            self.update(index, |media| media.allocation = Some(allocation));
         }
-        if !answer {
-            self.update(index, |line| line.untouched_by = None);
+        if role == DescriptionRole::Offer {
+            self.update(index, |media| media.untouched_by = None);
         }
         let description = Some(self.leg(wanted, share));
         let leg = LegState { description, described: true, held: wanted.held, closed: false };
-        self.set(index, Some(relay), &leg, heed);
-        self.expect(index, relay, wanted.transport);
-        Grant::Relayed { port: relay.ports[out] }
+        self.set(index, Some(allocation), &leg, heed);
+        self.expect(index, allocation, wanted.transport);
+        Grant::Relayed { port: allocation.ports[out] }
     }
 
-    fn update(&mut self, index: usize, change: impl FnOnce(&mut Line)) {
-        self.session.lines.get_mut(index).map(change);
+    fn update(&mut self, index: usize, change: impl FnOnce(&mut MediaState)) {
+        if let Some(media) = self.session.media.get_mut(index) {
+            change(media);
+        }
     }
 
     /// Ports for a line that has none, of which one side is `told`. Where there were
     /// none for a request, there are none for its retransmission, whatever was freed
     /// since.
-    fn open(&mut self, index: usize, refused: Option<(Family, u32)>, told: Family) -> Option<Relay> {
-        let request = Some((self.signal.requester(), self.signal.cseq));
+    fn open(&mut self, index: usize, refused: Option<RequestId>, told: Family) -> Option<Allocation> {
+        let request = Some(self.signal.request_id());
         if refused == request {
             return None;
         }
-        let asked_by = self.session.asked_by;
-        let admitted = self.limits.admit_stream(asked_by);
-        let relay = admitted.then(|| self.relays.open(self.now, Owner { line: index, ..self.owner }, told)).flatten();
-        if admitted && relay.is_none() {
-            self.limits.release_stream(asked_by);
+        let charged_to = self.session.charged_to;
+        let admitted = self.limits.admit_stream(charged_to);
+        let allocation = admitted
+            .then(|| self.allocations.open(self.now, Owner { media_index: index, ..self.owner }, told))
+            .flatten();
+        if admitted && allocation.is_none() {
+            self.limits.release_stream(charged_to);
         }
-        self.update(index, |line| {
-            line.relay = relay;
-            line.refused = if relay.is_none() { request } else { None };
+        self.update(index, |media| {
+            media.allocation = allocation;
+            media.refused = if allocation.is_none() { request } else { None };
         });
-        relay
+        allocation
     }
 
     /// The sender's leg is this, if its description counts; else it is kept for
     /// when its dialog is the answered one.
-    fn set(&mut self, index: usize, relay: Option<Relay>, leg: &LegState, heed: Heed) {
+    fn set(&mut self, index: usize, allocation: Option<Allocation>, leg: &LegState, heed: Heed) {
         let repeated = heed != Heed::Outdated && self.session.remember(self.signal, self.tags, index, leg);
         if heed == Heed::Current
             && !repeated
-            && self.session.set_leg(self.relays, index, relay, self.signal.arrival, leg)
+            && self.session.set_leg(self.allocations, index, allocation, self.signal.arrival, leg)
         {
-            self.session.touched(self.now);
+            self.session.touch(self.now);
         }
     }
 
     /// Before the other party describes its leg, media may come from where its
     /// SIP is; of a forked offer, from the last two such places.
-    fn expect(&mut self, index: usize, relay: Relay, transport: Transport) {
+    fn expect(&mut self, index: usize, allocation: Allocation, transport: Transport) {
         let out = self.signal.arrival.other();
-        let Some(leg) = self.session.lines.get(index).map(|line| &line.legs[out]) else { return };
+        let Some(leg) = self.session.media.get(index).map(|media| &media.legs[out]) else { return };
         let destination = Some(self.signal.destination.ip());
         let before = leg.description.as_ref().map(|description| &description.acceptable);
         if leg.described || before.is_some_and(|before| before.contains(&destination)) {
@@ -173,7 +177,7 @@ impl Description<'_> {
         let description =
             LegDescription { rtp: None, rtcp: None, acceptable: [destination, last], transport, budget: None };
         let leg = LegState { description: Some(description), ..*leg };
-        self.session.set_leg(self.relays, index, Some(relay), out, &leg);
+        self.session.set_leg(self.allocations, index, Some(allocation), out, &leg);
     }
 
     /// What a line says of its sender's leg.
@@ -218,12 +222,12 @@ impl Description<'_> {
     /// Whether the sender has moved since the call was set up. A fork that answers from where
     /// it was asked has not.
     fn has_moved(&self) -> bool {
-        let is_asked = || self.signal.status.is_some() && self.session.is_asked_at(self.signal.source.ip());
-        self.session.is_from_elsewhere(self.signal) && !is_asked()
+        let is_invited = || self.signal.status.is_some() && self.session.has_invited(self.signal.source.ip());
+        self.session.is_from_elsewhere(self.signal) && !is_invited()
     }
 
     fn relay_at(&self, to: SocketAddr) -> RelaySocket {
-        self.relays.socket_at(to, self.owner.call, self.owner.session)
+        self.allocations.socket_at(to, self.owner.call, self.owner.session)
     }
 }
 
@@ -231,22 +235,22 @@ impl Session {
     /// Sets one leg; whether that changed anything.
     pub(super) fn set_leg(
         &mut self,
-        relays: &mut Relays,
+        allocations: &mut Allocations,
         index: usize,
-        relay: Option<Relay>,
+        allocation: Option<Allocation>,
         side: Family,
         leg: &LegState,
     ) -> bool {
-        let Some(line) = self.lines.get_mut(index) else { return false };
+        let Some(media) = self.media.get_mut(index) else { return false };
         // A stream that leads to sockets of ours on both sides could be part of a
         // ring, in which a packet goes round for ever.
         let leads_back =
-            |side, leg: &LegState| leg.description.as_ref().is_some_and(|leg| relays.leads_back(side, leg));
+            |side, leg: &LegState| leg.description.as_ref().is_some_and(|leg| allocations.leads_back(side, leg));
         let mut to_nobody = None;
-        if leads_back(side, leg) && leads_back(side.other(), &line.legs[side.other()]) {
+        if leads_back(side, leg) && leads_back(side.other(), &media.legs[side.other()]) {
             to_nobody = Some(LegState { description: leg.description.map(LegDescription::to_nobody), ..*leg });
         }
-        let before = &mut line.legs[side];
+        let before = &mut media.legs[side];
         let leg = to_nobody.unwrap_or(*leg);
         let leg = &LegState { description: leg.description.map(|leg| self.trial.admit(side, before, leg)), ..leg };
         if before == leg {
@@ -255,29 +259,29 @@ impl Session {
         // Who goes on after a hold may do so from elsewhere.
         let goes_on = before.held && !leg.held;
         if (before.description != leg.description || goes_on)
-            && let (Some(relay), Some(description)) = (relay, leg.description)
+            && let (Some(allocation), Some(description)) = (allocation, leg.description)
         {
-            relays.describe(relay, side, description);
+            allocations.describe(allocation, side, description);
         }
         *before = *leg;
         true
     }
 
     /// Lets the party on a side go on from wherever it speaks now.
-    pub fn recall(&self, relays: &mut Relays, side: Family) {
-        for line in &self.lines {
-            if let (Some(relay), Some(description)) = (line.relay, line.legs[side].description) {
-                relays.describe(relay, side, description);
+    pub fn recall(&self, allocations: &mut Allocations, side: Family) {
+        for media in &self.media {
+            if let (Some(allocation), Some(description)) = (media.allocation, media.legs[side].description) {
+                allocations.describe(allocation, side, description);
             }
         }
     }
 
     /// Sets the legs of one side; a line that is not named stays as it is.
-    pub fn set_legs(&mut self, relays: &mut Relays, side: Family, legs: Vec<Option<LegState>>) {
+    pub fn set_legs(&mut self, allocations: &mut Allocations, side: Family, legs: Vec<Option<LegState>>) {
         for (index, leg) in legs.into_iter().enumerate() {
-            let relay = self.lines.get(index).and_then(|line| line.relay);
+            let allocation = self.media.get(index).and_then(|media| media.allocation);
             if let Some(leg) = leg {
-                self.set_leg(relays, index, relay, side, &leg);
+                self.set_leg(allocations, index, allocation, side, &leg);
             }
         }
     }

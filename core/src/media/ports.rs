@@ -117,7 +117,9 @@ impl PortPool {
     /// What is not in the range is no business of this pool.
     pub fn resume(&mut self, in_use: impl Iterator<Item = u16>, aside: &SetAside) {
         for port in in_use {
-            self.index(port).map(|index| self.mark(index, State::InUse));
+            if let Some(index) = self.index(port) {
+                self.mark(index, State::InUse);
+            }
         }
         self.resting = self.put_aside(&aside.resting);
         self.taken = self.put_aside(&aside.taken);

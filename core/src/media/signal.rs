@@ -2,6 +2,8 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use serde::{Deserialize, Serialize};
+
 use crate::address::Source;
 use crate::family::Family;
 use crate::sip::method::Method;
@@ -40,10 +42,24 @@ pub struct Signal<'a> {
     pub wanted: Option<&'a [Wanted]>,
 }
 
+/// A request within a call: each side counts its own (RFC 3261 §12.2.1.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RequestId {
+    /// The side that sent it.
+    pub side: Family,
+    /// The number in its CSeq.
+    pub cseq: u32,
+}
+
 impl Signal<'_> {
     /// The side whose request this is, or is answered.
     pub fn requester(&self) -> Family {
         if self.status.is_none() { self.arrival } else { self.arrival.other() }
+    }
+
+    /// The request that this is, or that it answers.
+    pub fn request_id(&self) -> RequestId {
+        RequestId { side: self.requester(), cseq: self.cseq }
     }
 
     /// Whether it says no to a request.

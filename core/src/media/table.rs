@@ -5,11 +5,11 @@ use std::net::IpAddr;
 use std::ops::Bound;
 use std::time::Duration;
 
+use super::allocations::{Allocations, Owner};
 use super::command::{Command, End, SessionId};
 use super::describe::Description;
 use super::destination::{Destinations, Prefix};
 use super::limits::Limits;
-use super::relays::{Owner, Relay, Relays};
 use super::saved::{Saved, Unfit};
 use super::session::{HungUp, Session};
 use super::signal::{Refusal, Signal};
@@ -22,17 +22,24 @@ use crate::sip::method::Method;
 use crate::streams::{Grant, MAX_STREAMS, Wanted};
 
 /// How long the shell may take to say when a session was last heard.
-const QUERY: Duration = Duration::from_secs(10);
+const QUERY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How many questions in a row may stay without an answer.
 const MAX_QUERIES: u8 = 3;
+
+/// Why a port could not be opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Failure {
+    PortTaken,
+    NoSocket,
+}
 
 /// Sessions, streams and ports.
 #[derive(Debug)]
 pub struct Table {
     sessions: BTreeMap<SessionId, Session>,
     tags: Tags,
-    relays: Relays,
+    allocations: Allocations,
     destinations: Destinations,
     limits: Limits,
     timeouts: Timeouts,
@@ -46,7 +53,7 @@ impl Table {
         Self {
             sessions: BTreeMap::new(),
             tags: Tags::new(config.key),
-            relays: Relays::new(config),
+            allocations: Allocations::new(config),
             destinations: Destinations::new(config),
             limits: Limits::new(config),
             timeouts: config.timeouts,
@@ -58,7 +65,7 @@ impl Table {
     /// What another process needs to go on with every session: after
     /// [`Table::open_all`], and when all commands have been carried out.
     pub fn save(&self) -> Saved {
-        let (set_aside, last_stream) = self.relays.save();
+        let (set_aside, last_stream) = self.allocations.save();
         Saved {
             key: self.tags.key(),
             over: self.tags.over(),
@@ -86,25 +93,26 @@ impl Table {
             if !session.is_sound() {
                 return Err(Unfit::TooLarge(id.0));
             }
-            for relay in session.lines.iter().filter_map(|line| line.relay) {
-                if relay.stream.0 > saved.last_stream || !streams.insert(relay.stream) {
-                    return Err(Unfit::Stream(relay.stream.0));
+            for allocation in session.media.iter().filter_map(|media| media.allocation) {
+                if allocation.stream.0 > saved.last_stream || !streams.insert(allocation.stream) {
+                    return Err(Unfit::Stream(allocation.stream.0));
                 }
             }
             table.adopt(id, session.resumed(&config.timeouts))?;
         }
-        table.relays.resume(&saved.set_aside, saved.last_stream);
+        table.allocations.resume(&saved.set_aside, saved.last_stream);
         Ok(table)
     }
 
     fn adopt(&mut self, id: SessionId, mut session: Session) -> Result<(), Unfit> {
         session.tags.retain(|&tag| self.tags.insert(tag, id));
         let mut streams = 0;
-        for (line, relay) in session.lines.iter().enumerate().filter_map(|(line, of)| Some((line, of.relay?))) {
-            self.relays.adopt(Owner { call: session.call, session: id, line }, relay)?;
+        for (media_index, media) in session.media.iter().enumerate() {
+            let Some(allocation) = media.allocation else { continue };
+            self.allocations.adopt(Owner { call: session.call, session: id, media_index }, allocation)?;
             streams += 1;
         }
-        self.limits.adopt(session.asked_by, streams);
+        self.limits.adopt(session.charged_to, streams);
         self.deadlines.insert((session.deadline, id));
         self.sessions.insert(id, session);
         Ok(())
@@ -134,16 +142,16 @@ impl Table {
             }
             Some(wanted) => {
                 learn_tags(session, id, &tags, &mut self.tags);
-                let owner = Owner { call: session.call, session: id, line: 0 };
-                let (relays, limits, destinations) = (&mut self.relays, &mut self.limits, &self.destinations);
-                Description { now, signal, tags: &tags, owner, session, relays, limits, destinations }
+                let owner = Owner { call: session.call, session: id, media_index: 0 };
+                let (allocations, limits, destinations) = (&mut self.allocations, &mut self.limits, &self.destinations);
+                Description { now, signal, tags: &tags, owner, session, allocations, limits, destinations }
                     .read(wanted, grants);
             }
             None => {}
         }
         // One that is refused ends no dialog that was there before.
         let is_re_invite = signal.is_refusal() && session.is_reoffer(signal);
-        if let Some(end) = advance(now, session, signal, &tags, &mut self.relays) {
+        if let Some(end) = advance(now, session, signal, &tags, &mut self.allocations) {
             if matches!(signal.method, Method::Bye | Method::Invite) && !is_re_invite {
                 session.callees().for_each(|(callee, last)| self.tags.note_over(now, callee, signal, last));
             }
@@ -159,7 +167,7 @@ impl Table {
     /// left: a call that is only beginning ends, so that its request is refused
     /// when it is handled again; later in a call the stream goes on with port 0.
     pub fn port_taken(&mut self, now: Duration, family: Family, port: u16) -> bool {
-        self.replace(now, (family, port), Relays::replace)
+        self.open_failed(now, (family, port), Failure::PortTaken)
     }
 
     /// This machine has no socket for a port that [`Command::Open`] asked for, nor
@@ -167,32 +175,33 @@ impl Table {
     /// its ports, which are free again soon, and none is asked for a moment; all else
     /// is as where [`Table::port_taken`] says `false`.
     pub fn no_socket(&mut self, now: Duration, family: Family, port: u16) {
-        self.replace(now, (family, port), |relays, now, _, relay, _| {
-            relays.withdraw(now, relay);
-            None
-        });
+        self.open_failed(now, (family, port), Failure::NoSocket);
     }
 
-    fn replace(
-        &mut self,
-        now: Duration,
-        (family, port): (Family, u16),
-        by: impl FnOnce(&mut Relays, Duration, Owner, Relay, Family) -> Option<Relay>,
-    ) -> bool {
-        let Some(owner) = self.relays.owner(family, port) else { return false };
+    /// A port could not be opened, for this reason: whether its stream has another one.
+    fn open_failed(&mut self, now: Duration, (family, port): (Family, u16), failure: Failure) -> bool {
+        let Some(owner) = self.allocations.owner(family, port) else { return false };
         let Some(session) = self.sessions.get_mut(&owner.session) else { return false };
-        let Some(line) = session.lines.get_mut(owner.line) else { return false };
-        let Some(relay) = line.relay else { return false };
-        line.relay = by(&mut self.relays, now, owner, relay, family);
-        if let Some(relay) = line.relay {
+        let Some(media) = session.media.get_mut(owner.media_index) else { return false };
+        let Some(allocation) = media.allocation else { return false };
+        media.allocation = match failure {
+            Failure::PortTaken => self.allocations.replace(now, owner, allocation, family),
+            Failure::NoSocket => {
+                self.allocations.withdraw(now, allocation);
+                None
+            }
+        };
+        if let Some(allocation) = media.allocation {
             // Of one that has its first sockets the shell knows.
-            for (side, leg) in line.legs.iter().filter(|_| relay.unnamed.is_some()) {
-                leg.description.into_iter().for_each(|leg| self.relays.describe(relay, side, leg));
+            for (side, leg) in media.legs.iter().filter(|_| allocation.unnamed.is_some()) {
+                if let Some(description) = leg.description {
+                    self.allocations.describe(allocation, side, description);
+                }
             }
             return true;
         }
-        line.legs = PerFamily::default();
-        self.limits.release_stream(session.asked_by);
+        media.legs = PerFamily::default();
+        self.limits.release_stream(session.charged_to);
         if session.is_new() {
             self.end(now, owner.session, End::NoPorts);
         }
@@ -202,19 +211,19 @@ impl Table {
     /// Opens all sockets of a session: media came before a message named them all.
     pub fn open_rest(&mut self, session: SessionId) {
         if let Some(session) = self.sessions.get_mut(&session) {
-            open_rest(session, &mut self.relays);
+            open_rest(session, &mut self.allocations);
         }
     }
 
     /// The same of all sessions, to be told to another process.
     pub fn open_all(&mut self) {
-        self.sessions.values_mut().for_each(|session| open_rest(session, &mut self.relays));
+        self.sessions.values_mut().for_each(|session| open_rest(session, &mut self.allocations));
     }
 
     /// When a packet of a session last came: the answer to [`Command::Query`].
     pub fn heard(&mut self, now: Duration, session: SessionId, last: Option<Duration>) {
         let Some(found) = self.sessions.get_mut(&session) else { return };
-        found.asked = 0;
+        found.open_queries = 0;
         found.heard = found.heard.max(last);
         let silence = now.saturating_sub(found.silent_since());
         if found.expires(&self.timeouts) > now {
@@ -245,14 +254,14 @@ impl Table {
                 continue;
             };
             let silence = now.saturating_sub(session.silent_since());
-            let mute = session.lines.iter().all(|line| line.relay.is_none());
-            if mute || session.asked >= MAX_QUERIES {
+            let mute = session.media.iter().all(|media| media.allocation.is_none());
+            if mute || session.open_queries >= MAX_QUERIES {
                 self.end(now, id, End::Silence(silence));
                 continue;
             }
-            session.asked = session.asked.saturating_add(1);
-            self.relays.push(Command::Query { session: id });
-            set_deadline(id, session, now.saturating_add(QUERY), &mut self.deadlines);
+            session.open_queries = session.open_queries.saturating_add(1);
+            self.allocations.push(Command::Query { session: id });
+            set_deadline(id, session, now.saturating_add(QUERY_TIMEOUT), &mut self.deadlines);
         }
     }
 
@@ -263,12 +272,12 @@ impl Table {
 
     /// The next thing to do.
     pub fn next_command(&mut self) -> Option<Command> {
-        self.relays.next_command()
+        self.allocations.next_command()
     }
 
     /// Who has the media ports. Takes a look at every session.
     pub fn usage(&self, now: Duration) -> Usage {
-        let mut usage = self.relays.usage();
+        let mut usage = self.allocations.usage();
         self.sessions.values().for_each(|session| usage.count(now, session));
         usage
     }
@@ -293,7 +302,7 @@ impl Table {
 
     /// How many port pairs are in use on a side.
     pub fn ports_in_use(&self, family: Family) -> usize {
-        self.relays.in_use(family)
+        self.allocations.in_use(family)
     }
 
     /// Ends all sessions: the process ends.
@@ -339,14 +348,14 @@ impl Table {
         wanted: &[Wanted],
     ) -> Result<SessionId, Refusal> {
         let needed = wanted.iter().take(MAX_STREAMS).filter(|wanted| signal.is_relayed(wanted)).count();
-        let asked_by = self.limits.admit(self.sessions.len(), signal.asked_by, needed)?;
-        if self.relays.available(now) < needed {
-            self.limits.release(asked_by, 0);
+        let charged_to = self.limits.admit(self.sessions.len(), signal.asked_by, needed)?;
+        if self.allocations.available(now) < needed {
+            self.limits.release(charged_to, 0);
             return Err(Refusal::NoPorts);
         }
         self.last_session = self.last_session.saturating_add(1);
         let id = SessionId(self.last_session);
-        let mut session = Session::new(now, signal, tags, self.tags.call(signal), asked_by);
+        let mut session = Session::new(now, signal, tags, self.tags.call(signal), charged_to);
         learn_tag(&mut session, id, Tag::of_branch(signal.branch), &mut self.tags);
         session.deadline = session.expires(&self.timeouts);
         self.deadlines.insert((session.deadline, id));
@@ -360,15 +369,19 @@ impl Table {
         for tag in &session.tags {
             self.tags.remove(*tag);
         }
-        let relays = session.lines.iter().filter_map(|line| line.relay);
-        self.limits.release(session.asked_by, relays.clone().count());
-        relays.for_each(|relay| self.relays.give_back(now, relay));
-        self.relays.push(Command::Close { session: id, obituary: Box::new(session.obituary(now, end)) });
+        let allocations = session.media.iter().filter_map(|media| media.allocation);
+        self.limits.release(session.charged_to, allocations.clone().count());
+        allocations.for_each(|allocation| self.allocations.give_back(now, allocation));
+        self.allocations.push(Command::Close { session: id, obituary: Box::new(session.obituary(now, end)) });
     }
 }
 
-fn open_rest(session: &mut Session, relays: &mut Relays) {
-    session.lines.iter_mut().filter_map(|line| line.relay.as_mut()).for_each(|relay| relays.open_rest(relay));
+fn open_rest(session: &mut Session, allocations: &mut Allocations) {
+    for media in &mut session.media {
+        if let Some(allocation) = &mut media.allocation {
+            allocations.open_rest(allocation);
+        }
+    }
 }
 
 /// Lets the tags of a message with a description find its session.
@@ -390,40 +403,40 @@ fn advance(
     session: &mut Session,
     signal: &Signal<'_>,
     tags: &MessageTags,
-    relays: &mut Relays,
+    allocations: &mut Allocations,
 ) -> Option<End> {
-    session.try_caller(signal, tags, relays);
+    session.try_caller(signal, tags, allocations);
     match (signal.method, signal.status) {
         (Method::Invite, None) if session.is_interjected(signal, tags) => {}
-        (Method::Invite, None) => session.invited(now, signal),
-        (Method::Bye, None) => match session.hung_up(tags) {
+        (Method::Invite, None) => session.on_invite(now, signal),
+        (Method::Bye, None) => match session.on_bye(tags) {
             HungUp::Last => return Some(End::Bye(signal.arrival)),
             HungUp::Next(legs) => {
                 let callee = session.caller.other();
-                session.set_legs(relays, callee, legs);
+                session.set_legs(allocations, callee, legs);
             }
-            HungUp::Fork => session.recall(relays, session.caller.other()),
+            HungUp::Fork => session.recall(allocations, session.caller.other()),
             HungUp::Other => {}
         },
-        (Method::Invite, Some(100..=199)) => session.rang(now, signal, tags),
+        (Method::Invite, Some(100..=199)) => session.on_provisional(now, signal, tags),
         (Method::Invite, Some(200..=299)) => {
-            if let Some(legs) = session.answered(now, signal, tags) {
-                session.set_legs(relays, signal.arrival, legs);
+            if let Some(legs) = session.on_success(now, signal, tags) {
+                session.set_legs(allocations, signal.arrival, legs);
             }
         }
         (Method::Update | Method::Prack, Some(200..=299)) => {
             session.reoffer_done(signal);
-            session.confirmed(signal, tags);
+            session.confirm(signal, tags);
         }
         (Method::Update | Method::Prack, Some(status @ 300..)) if session.is_doubtful() => {
             return Some(End::Failed(status));
         }
         (Method::Invite | Method::Update | Method::Prack, Some(status @ 300..)) => {
-            for (side, legs) in session.taken_back(signal, tags).iter() {
+            for (side, legs) in session.roll_back(signal, tags).iter() {
                 let legs = legs.iter().flatten().copied().map(Some).collect();
-                session.set_legs(relays, side, legs);
+                session.set_legs(allocations, side, legs);
             }
-            if signal.method == Method::Invite && session.failed(signal) {
+            if signal.method == Method::Invite && session.on_failure(signal) {
                 return Some(End::Failed(status));
             }
         }
@@ -440,7 +453,7 @@ fn reschedule(
     deadlines: &mut BTreeSet<(Duration, SessionId)>,
 ) {
     // While a question is open, its answer decides.
-    if session.asked == 0 {
+    if session.open_queries == 0 {
         set_deadline(id, session, session.expires(timeouts), deadlines);
     }
 }

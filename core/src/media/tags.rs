@@ -20,7 +20,7 @@ use crate::siphash::SipHash;
 
 /// How long what belonged to a dialog may still come when it has ended: so long a 200 is
 /// sent again (RFC 3261 §13.3.1.4, 64 times T1).
-const LATE: Duration = Duration::from_secs(32);
+const LATE_PERIOD: Duration = Duration::from_secs(32);
 
 /// How many dialogs that ended are remembered.
 const MAX_OVER: usize = 1024;
@@ -37,6 +37,10 @@ impl Tag {
         Self(branch.into())
     }
 }
+
+/// A Call-ID, as the same keyed hash.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CallHash(u128);
 
 /// The tags of one message.
 #[derive(Clone, Copy, Debug)]
@@ -105,8 +109,8 @@ impl Tags {
     }
 
     /// The Call-ID of a message alone, as its tags have it.
-    pub fn call(&self, signal: &Signal<'_>) -> u128 {
-        self.hash(signal).finish128()
+    pub fn call(&self, signal: &Signal<'_>) -> CallHash {
+        CallHash(self.hash(signal).finish128())
     }
 
     fn tag(&self, signal: &Signal<'_>, side: Family, tag: &[u8]) -> Tag {
@@ -184,7 +188,7 @@ impl Tags {
     pub fn is_late(&self, now: Duration, signal: &Signal<'_>, tags: &MessageTags) -> bool {
         let asks = signal.status.is_none() && signal.method != Method::Ack;
         let came_before = |last: PerFamily<Option<u32>>| last[signal.arrival].is_some_and(|last| signal.cseq <= last);
-        let recent = self.over.iter().rev().take_while(|over| now.saturating_sub(over.since) < LATE);
+        let recent = self.over.iter().rev().take_while(|over| now.saturating_sub(over.since) < LATE_PERIOD);
         let mut of_it = recent.filter(|over| [tags.sender, tags.other].contains(&Some(over.callee)));
         of_it.any(|over| !asks || over.last.is_none_or(came_before))
     }

@@ -8,13 +8,12 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::allocations::Allocations;
 use super::command::LegDescription;
-use super::relays::Relays;
 use super::session::{LegState, Session};
 use super::signal::Signal;
 use super::tags::MessageTags;
-use crate::family::Family;
-use crate::family::PerFamily;
+use crate::family::{Family, PerFamily};
 use crate::sip::method::Method;
 use crate::streams::MAX_STREAMS;
 
@@ -57,32 +56,31 @@ impl Trial {
 impl Session {
     /// Puts a stranger who calls on trial when it is answered, and ends that when it shows
     /// that it got the answer.
-    pub fn try_caller(&mut self, signal: &Signal<'_>, tags: &MessageTags, relays: &mut Relays) {
-        if self.asked_by.is_none() || self.trial.is_over {
+    pub fn try_caller(&mut self, signal: &Signal<'_>, tags: &MessageTags, allocations: &mut Allocations) {
+        if self.charged_to.is_none() || self.trial.is_over {
             return;
         }
         let is_answer = signal.method == Method::Invite && matches!(signal.status, Some(200..=299));
         if self.is_reached(signal, tags) {
             self.trial.is_over = true;
-            self.set_budgets(relays, |_| None);
+            self.set_budgets(allocations, |_| None);
         } else if is_answer && signal.arrival != self.caller {
-            self.set_budgets(relays, Some);
+            self.set_budgets(allocations, Some);
         }
     }
 
     /// Sets the budget of the caller's streams at the address of its own SIP.
-    fn set_budgets(&mut self, relays: &mut Relays, budget: impl Fn(u16) -> Option<u16>) {
+    fn set_budgets(&mut self, allocations: &mut Allocations, budget: impl Fn(u16) -> Option<u16>) {
         let caller = self.caller;
         let Some(party) = self.parties[caller].map(|party| party.ip()) else { return };
-        let share = share(self.lines.iter().filter(|line| line.relay.is_some()).count());
-        for index in 0..self.lines.len() {
-            let Some((relay, mut leg)) = self.lines.get(index).map(|line| (line.relay, line.legs[caller])) else {
-                continue;
-            };
+        let share = share(self.media.iter().filter(|media| media.allocation.is_some()).count());
+        for index in 0..self.media.len() {
+            let Some(media) = self.media.get(index) else { continue };
+            let (allocation, mut leg) = (media.allocation, media.legs[caller]);
             let own = |leg: &LegDescription| [leg.rtp, leg.rtcp].iter().flatten().all(|to| to.ip() == party);
             if let Some(description) = leg.description.as_mut().filter(|leg| own(leg)) {
                 description.budget = budget(share);
-                self.set_leg(relays, index, relay, caller, &leg);
+                self.set_leg(allocations, index, allocation, caller, &leg);
             }
         }
     }

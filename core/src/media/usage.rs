@@ -29,7 +29,7 @@ pub struct Usage {
 impl Usage {
     /// Counts a session's pairs.
     pub fn count(&mut self, now: Duration, session: &Session) {
-        let pairs = session.lines.iter().filter(|line| line.relay.is_some()).count();
+        let pairs = session.media.iter().filter(|media| media.allocation.is_some()).count();
         let of = if session.answered.is_none() || session.is_doubtful() {
             &mut self.ringing
         } else if session.is_quiet() {

@@ -379,7 +379,7 @@ fn what_strangers_send_stays_bounded() {
         bench.signal(&Signal { branch: u64::from(n), ..request(Method::Invite, 1, &[]) });
     }
     let session = bench.table.sessions.values().next().unwrap();
-    assert!(session.tags.len() <= 32 && session.lines.len() <= 64);
+    assert!(session.tags.len() <= 32 && session.media.len() <= 64);
     assert_eq!(bench.table.sessions(), 1);
     bench.signal(&in_dialog(Method::Bye, 2, &[]));
     assert!(bench.table.tags.is_empty());
@@ -439,7 +439,7 @@ proptest! {
         let mut bench = Bench::new(&config);
         for step in steps {
             let _ = step.take(&mut bench);
-            let live: usize = bench.table.sessions.values().flat_map(|session| &session.lines).filter(|line| line.relay.is_some()).count();
+            let live: usize = bench.table.sessions.values().flat_map(|session| &session.media).filter(|media| media.allocation.is_some()).count();
             for family in Family::BOTH {
                 prop_assert_eq!(bench.table.ports_in_use(family), live);
             }
@@ -451,7 +451,7 @@ proptest! {
         prop_assert_eq!(bench.table.sessions(), 0);
         prop_assert!(bench.table.tags.is_empty());
         let rested = bench.now + crate::media::ports::REST;
-        prop_assert_eq!(bench.table.relays.available(rested), 10);
+        prop_assert_eq!(bench.table.allocations.available(rested), 10);
     }
 }
 
@@ -513,7 +513,7 @@ fn where_the_machine_has_no_socket_the_ports_are_free_again_soon() {
         bench.now += seconds(2);
     }
     bench.now += crate::media::ports::REST;
-    assert_eq!(bench.table.relays.available(bench.now), 10);
+    assert_eq!(bench.table.allocations.available(bench.now), 10);
 }
 
 /// Later in a call the streams that are there go on.
@@ -540,10 +540,10 @@ fn there_are_no_more_streams_than_the_machine_has_sockets_for() {
     assert_eq!(bench.try_signal(&call(b"x", &one)), Err(Refusal::NoPorts), "the rest is for phones");
     bench.signal(&request(Method::Invite, 1, &one));
     bench.commands();
-    assert_eq!(bench.table.relays.available(bench.now), 0);
+    assert_eq!(bench.table.allocations.available(bench.now), 0);
     assert_eq!(bench.signal(&in_dialog(Method::Update, 2, &[one[0], one[0]]))[1], Grant::Refused);
     bench.signal(&response(request(Method::Invite, 1, &[]), 486, &[]));
-    assert_eq!(bench.table.relays.available(bench.now), 1);
+    assert_eq!(bench.table.allocations.available(bench.now), 1);
 }
 
 /// Another program may have most of the range: a port that is free is found.

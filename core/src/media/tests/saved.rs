@@ -3,10 +3,10 @@
 use super::limits::{Step, steps};
 use super::*;
 use crate::config::{Key, PortOrder};
+use crate::media::allocations::Allocation;
 use crate::media::command::StreamId;
 use crate::media::ports::REST;
-use crate::media::relays::Relay;
-use crate::media::session::Line;
+use crate::media::session::MediaState;
 use proptest::prelude::*;
 
 /// What arrives in the other process: nothing but the bytes.
@@ -121,22 +121,22 @@ fn what_cannot_be_is_refused() {
     assert_eq!(refuses(|saved| saved.last_session = 0), Unfit::Session(1));
     assert_eq!(refuses(|saved| saved.last_stream = 0), Unfit::Stream(1));
     assert_eq!(refuses(|saved| saved.sessions.push(saved.sessions[0].clone())), Unfit::Session(1));
-    assert_eq!(refuses(|saved| saved.sessions[0].1.lines.resize(65, Line::default())), Unfit::TooLarge(1));
-    let second = |saved: &mut Saved, change: fn(&mut Relay)| {
+    assert_eq!(refuses(|saved| saved.sessions[0].1.media.resize(65, MediaState::default())), Unfit::TooLarge(1));
+    let second = |saved: &mut Saved, change: fn(&mut Allocation)| {
         let mut second = saved.sessions[0].clone();
         second.0 = SessionId(2);
         (saved.last_session, saved.last_stream) = (2, 2);
-        change(second.1.lines[0].relay.as_mut().unwrap());
+        change(second.1.media[0].allocation.as_mut().unwrap());
         saved.sessions.push(second);
     };
     let mut saved = travelled(&Bench::answered().table);
     second(&mut saved, |_| {});
     assert_eq!(Table::resume(&config(), saved).unwrap_err(), Unfit::Stream(1));
     let mut saved = travelled(&Bench::answered().table);
-    second(&mut saved, |relay| relay.stream = StreamId(2));
+    second(&mut saved, |allocation| allocation.stream = StreamId(2));
     assert!(matches!(Table::resume(&config(), saved).unwrap_err(), Unfit::Port { .. }));
     let mut saved = travelled(&Bench::answered().table);
-    saved.sessions[0].1.lines[0].relay.as_mut().unwrap().ports[Family::V6] += 1;
+    saved.sessions[0].1.media[0].allocation.as_mut().unwrap().ports[Family::V6] += 1;
     assert!(matches!(Table::resume(&config(), saved).unwrap_err(), Unfit::Port { family: Family::V6, .. }));
 }
 
@@ -154,7 +154,7 @@ fn the_form_in_which_a_table_is_told() {
 /// What a peer can tell of ports: whose they are.
 fn owner(table: &Table, side: Family, grant: &Grant) -> Option<(SessionId, usize)> {
     let Grant::Relayed { port } = *grant else { return None };
-    table.relays.owner(side, port).map(|owner| (owner.session, owner.line))
+    table.allocations.owner(side, port).map(|owner| (owner.session, owner.media_index))
 }
 
 /// Which ports they are is chance.

@@ -10,14 +10,15 @@ use super::command::{Command, LegDescription, SessionId, StreamId};
 use super::destination::RelaySocket;
 use super::ports::PortPool;
 use super::saved::{SetAside, Unfit};
+use super::tags::CallHash;
 use super::usage::Usage;
 use crate::config::{Config, LatchMode};
 use crate::family::{Family, PerFamily};
 use crate::hashing::Hashing;
 
-/// The sockets of one stream.
+/// The sockets of one stream: what TURN calls an allocation (RFC 8656 §3.2), on two sides.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-pub struct Relay {
+pub struct Allocation {
     /// Their stream.
     pub stream: StreamId,
     /// The RTP port of each side.
@@ -32,24 +33,24 @@ pub struct Relay {
 #[derive(Clone, Copy, Debug)]
 pub struct Owner {
     /// The Call-ID of the session.
-    pub call: u128,
+    pub call: CallHash,
     /// The session.
     pub session: SessionId,
     /// Which of its `m=` lines.
-    pub line: usize,
+    pub media_index: usize,
 }
 
 /// After how many ports in a row that another program has no more are tried, as each
 /// costs time in which other calls wait. Where nine of ten are another's, one call in
 /// a thousand finds none of the tenth.
-const MOST_FAILURES: u8 = 64;
+const MAX_FAILURES: u8 = 64;
 
 /// For how long no port is asked for then.
-const SHUT: Duration = Duration::from_secs(1);
+const SHUT_PERIOD: Duration = Duration::from_secs(1);
 
 /// The ports of both families, and the commands that are not carried out yet.
 #[derive(Debug)]
-pub struct Relays {
+pub struct Allocations {
     listen: PerFamily<IpAddr>,
     pools: PerFamily<PortPool>,
     /// By the even port of a pair.
@@ -65,7 +66,7 @@ pub struct Relays {
     shut_until: Duration,
 }
 
-impl Relays {
+impl Allocations {
     /// All ports free.
     pub fn new(config: &Config) -> Self {
         Self {
@@ -87,12 +88,12 @@ impl Relays {
     }
 
     /// A stream of the process before goes on. All of them are to be told before
-    /// [`Relays::resume`].
+    /// [`Allocations::resume`].
     ///
     /// # Errors
     /// A port is odd, or another stream has it.
-    pub fn adopt(&mut self, owner: Owner, relay: Relay) -> Result<(), Unfit> {
-        for (family, &port) in relay.ports.iter() {
+    pub fn adopt(&mut self, owner: Owner, allocation: Allocation) -> Result<(), Unfit> {
+        for (family, &port) in allocation.ports.iter() {
             if port % 2 != 0 || self.owners[family].insert(port, owner).is_some() {
                 return Err(Unfit::Port { family, port });
             }
@@ -125,7 +126,7 @@ impl Relays {
 
     /// Reserves ports for a stream, if there are some, and opens those of the side
     /// that is told of them.
-    pub fn open(&mut self, now: Duration, owner: Owner, told: Family) -> Option<Relay> {
+    pub fn open(&mut self, now: Duration, owner: Owner, told: Family) -> Option<Allocation> {
         if now < self.shut_until || self.room() == 0 {
             return None;
         }
@@ -137,63 +138,69 @@ impl Relays {
         };
         self.last_stream = self.last_stream.saturating_add(1);
         let unnamed = Some(told.other());
-        let relay = Relay { stream: StreamId(self.last_stream), ports: PerFamily::new(v4, v6), unnamed };
+        let allocation = Allocation { stream: StreamId(self.last_stream), ports: PerFamily::new(v4, v6), unnamed };
         for family in Family::BOTH {
-            self.owners[family].insert(relay.ports[family], owner);
+            self.owners[family].insert(allocation.ports[family], owner);
         }
-        self.push_open(owner.session, relay, told);
-        Some(relay)
+        self.push_open(owner.session, allocation, told);
+        Some(allocation)
     }
 
     /// Opens what of a stream is not open yet.
-    pub fn open_rest(&mut self, relay: &mut Relay) {
-        if let Some(side) = relay.unnamed.take() {
-            self.push_rest(*relay, side);
+    pub fn open_rest(&mut self, allocation: &mut Allocation) {
+        if let Some(side) = allocation.unnamed.take() {
+            self.push_rest(*allocation, side);
         }
     }
 
     /// A port of this stream cannot be opened: it gets another one, or loses all
     /// where there is none, or where opening fails again and again.
-    pub fn replace(&mut self, now: Duration, owner: Owner, relay: Relay, family: Family) -> Option<Relay> {
-        let mut relay = relay;
-        let port = relay.ports[family];
+    pub fn replace(
+        &mut self,
+        now: Duration,
+        owner: Owner,
+        allocation: Allocation,
+        family: Family,
+    ) -> Option<Allocation> {
+        let mut allocation = allocation;
+        let port = allocation.ports[family];
         self.owners[family].remove(&port);
         self.pools[family].taken(now, port);
         self.failures = self.failures.saturating_add(1);
-        if self.failures >= MOST_FAILURES {
-            self.shut_until = now.saturating_add(SHUT);
+        if self.failures >= MAX_FAILURES {
+            self.shut_until = now.saturating_add(SHUT_PERIOD);
         }
         let another = if now < self.shut_until { None } else { self.pools[family].take(now) };
         let Some(another) = another else {
-            self.close(now, relay);
+            self.close(now, allocation);
             return None;
         };
-        relay.ports[family] = another;
+        allocation.ports[family] = another;
         self.owners[family].insert(another, owner);
-        if relay.unnamed == Some(family.other()) {
-            self.push_open(owner.session, relay, family);
+        if allocation.unnamed == Some(family.other()) {
+            self.push_open(owner.session, allocation, family);
         } else {
-            relay.unnamed = None;
-            self.push_rest(relay, family);
+            allocation.unnamed = None;
+            self.push_rest(allocation, family);
         }
-        Some(relay)
+        Some(allocation)
     }
 
     /// No port can be opened at all: this stream loses its own, and none is asked for
     /// a while.
-    pub fn withdraw(&mut self, now: Duration, relay: Relay) {
-        self.shut_until = now.saturating_add(SHUT);
-        self.close(now, relay);
+    pub fn withdraw(&mut self, now: Duration, allocation: Allocation) {
+        self.shut_until = now.saturating_add(SHUT_PERIOD);
+        self.close(now, allocation);
     }
 
-    fn close(&mut self, now: Duration, relay: Relay) {
-        self.give_back(now, relay);
-        self.commands.push_back(Command::CloseStream { stream: relay.stream });
+    fn close(&mut self, now: Duration, allocation: Allocation) {
+        self.give_back(now, allocation);
+        self.commands.push_back(Command::CloseStream { stream: allocation.stream });
     }
 
     /// The ports of an ended stream begin their rest.
-    pub fn give_back(&mut self, now: Duration, relay: Relay) {
-        for (family, port) in relay.ports.iter() {
+    pub fn give_back(&mut self, now: Duration, allocation: Allocation) {
+        for (family, port) in allocation.ports.iter() {
             if self.owners[family].remove(port).is_some() {
                 self.pools[family].free(now, *port);
             }
@@ -206,8 +213,8 @@ impl Relays {
     }
 
     /// Tells a stream of a leg.
-    pub fn describe(&mut self, relay: Relay, side: Family, leg: LegDescription) {
-        self.commands.push_back(Command::Describe { stream: relay.stream, side, leg });
+    pub fn describe(&mut self, allocation: Allocation, side: Family, leg: LegDescription) {
+        self.commands.push_back(Command::Describe { stream: allocation.stream, side, leg });
     }
 
     /// Asks for something else.
@@ -237,7 +244,7 @@ impl Relays {
     /// Whose relay socket an endpoint would be at our listen address, seen from
     /// this session of `call`.
     #[inline]
-    pub fn socket_at(&self, endpoint: SocketAddr, call: u128, session: SessionId) -> RelaySocket {
+    pub fn socket_at(&self, endpoint: SocketAddr, call: CallHash, session: SessionId) -> RelaySocket {
         let side = Family::at(endpoint);
         if endpoint.ip() != self.listen[side] {
             return RelaySocket::No;
@@ -255,12 +262,12 @@ impl Relays {
         [leg.rtp, leg.rtcp].into_iter().flatten().any(is_ours)
     }
 
-    fn push_open(&mut self, session: SessionId, relay: Relay, side: Family) {
-        let Relay { stream, ports, .. } = relay;
+    fn push_open(&mut self, session: SessionId, allocation: Allocation, side: Family) {
+        let Allocation { stream, ports, .. } = allocation;
         self.commands.push_back(Command::Open { session, stream, ports, side, latch: self.latch });
     }
 
-    fn push_rest(&mut self, relay: Relay, side: Family) {
-        self.commands.push_back(Command::OpenRest { stream: relay.stream, side, port: relay.ports[side] });
+    fn push_rest(&mut self, allocation: Allocation, side: Family) {
+        self.commands.push_back(Command::OpenRest { stream: allocation.stream, side, port: allocation.ports[side] });
     }
 }
