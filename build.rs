@@ -8,15 +8,16 @@
 use std::env;
 
 /// Linkers that know no scripts.
-const OTHERS: [&str; 3] = ["mold", "gold", "wild"];
+const LINKERS_WITHOUT_SCRIPTS: [&str; 3] = ["mold", "gold", "wild"];
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
-    let of = |name| env::var(name).unwrap_or_default();
-    let is_released = of("PROFILE") == "release" && of("DEBUG") == "false";
-    let linker = of("RUSTC_LINKER") + &of("CARGO_ENCODED_RUSTFLAGS");
-    if is_released && of("CARGO_CFG_TARGET_OS") == "linux" && !OTHERS.iter().any(|other| linker.contains(other)) {
+    let variable = |name| env::var(name).unwrap_or_default();
+    let is_released = variable("PROFILE") == "release" && variable("DEBUG") == "false";
+    let linker = variable("RUSTC_LINKER") + &variable("CARGO_ENCODED_RUSTFLAGS");
+    let takes_scripts = !LINKERS_WITHOUT_SCRIPTS.iter().any(|other| linker.contains(other));
+    if is_released && variable("CARGO_CFG_TARGET_OS") == "linux" && takes_scripts {
         println!("cargo::rustc-link-arg-bins=-Wl,--no-eh-frame-hdr");
-        println!("cargo::rustc-link-arg-bins=-Wl,-T,{}/etc/without-unwinding.ld", of("CARGO_MANIFEST_DIR"));
+        println!("cargo::rustc-link-arg-bins=-Wl,-T,{}/etc/without-unwinding.ld", variable("CARGO_MANIFEST_DIR"));
     }
 }

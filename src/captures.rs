@@ -92,7 +92,7 @@ impl Settings {
 
 /// Those who look, ready to.
 pub struct Opened {
-    /// They.
+    /// The sinks, opened.
     pub sinks: Vec<Box<dyn Sink>>,
     /// The files and folders that were made, to belong to who goes on.
     pub made: Vec<PathBuf>,

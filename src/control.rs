@@ -37,9 +37,9 @@ pub use self::ask::{AskError, ask};
 pub use self::path::{OF_ROOT, SocketPath};
 
 /// Clients that are served at once; more of them wait for their turn.
-const CLIENTS: usize = 8;
+const MAX_CLIENTS: usize = 8;
 /// Length of a request, in octets.
-const LINE: usize = 256;
+const MAX_LINE: usize = 256;
 /// Clients that may wait to be taken in by the system.
 const BACKLOG: i32 = 16;
 /// How long a client may take for its line.
@@ -226,13 +226,13 @@ impl Control {
     ///
     /// Where the system does not let the socket be watched.
     pub fn serve(&mut self) -> io::Result<Receiver<Request>> {
-        let (requests, asked) = channel(CLIENTS);
+        let (requests, asked) = channel(MAX_CLIENTS);
         if let Some(listener) = self.listener.take() {
             listener.set_nonblocking(true)?;
             let listener = UnixListener::from_std(listener)?;
             let accept = move |context: &mut Context<'_>| listener.poll_accept(context).map_ok(|(stream, _)| stream);
             let serve = move |stream, permit| listen_to(Client { stream, permit }, requests.clone());
-            self.acceptor = Some(task::spawn(task::serve_clients("control socket", CLIENTS, accept, serve)));
+            self.acceptor = Some(task::spawn(task::serve_clients("control socket", MAX_CLIENTS, accept, serve)));
         }
         Ok(asked)
     }
@@ -321,10 +321,10 @@ async fn listen_to(client: Client, requests: Sender<Request>) {
 
 /// The one line that a client sends, without its end.
 async fn read_line(stream: &UnixStream) -> io::Result<Vec<u8>> {
-    let mut line = Vec::with_capacity(LINE);
+    let mut line = Vec::with_capacity(MAX_LINE);
     loop {
         stream.readable().await?;
-        let mut buffer = [0; 4 * LINE];
+        let mut buffer = [0; 4 * MAX_LINE];
         let length = match stream.try_read(&mut buffer) {
             Ok(0) => return Err(io::Error::new(ErrorKind::UnexpectedEof, "the line has no end")),
             Ok(length) => length,
@@ -333,7 +333,7 @@ async fn read_line(stream: &UnixStream) -> io::Result<Vec<u8>> {
         };
         line.extend_from_slice(buffer.get(..length).unwrap_or_default());
         let end = line.iter().position(|&byte| byte == b'\n');
-        if end.unwrap_or(line.len()) > LINE {
+        if end.unwrap_or(line.len()) > MAX_LINE {
             return Err(io::Error::new(ErrorKind::InvalidData, "the line is too long"));
         }
         match end {

@@ -12,11 +12,12 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use nix::libc;
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc::{Receiver, UnboundedReceiver, UnboundedSender};
 use tokio::sync::oneshot;
-use tokio::task::spawn_blocking;
+use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
 use tracing::{info, warn};
 
@@ -49,7 +50,7 @@ const FAR: Duration = Duration::from_secs(3600);
 const MINUTE: Duration = Duration::from_secs(60);
 
 /// How long the end waits for what a relay thread has to tell.
-const PATIENCE: Duration = Duration::from_secs(1);
+const NOTICE_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Why the daemon does not start, or cannot go on. Each text is one clear line.
 #[derive(Debug, thiserror::Error)]
@@ -157,6 +158,9 @@ struct Signals {
 
 impl Signals {
     fn catch() -> io::Result<Self> {
+        // Nobody waits for it, but once caught it ends nothing: a capture file that reaches
+        // a limit of the system is told as a full disk is.
+        drop(signal(SignalKind::from_raw(libc::SIGXFSZ))?);
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
@@ -199,6 +203,8 @@ struct Daemon {
     service: ServiceManager,
     /// They go away as soon as another daemon may start.
     belongings: Belongings,
+    /// Takes in who wants to see what goes on; none without `--metrics`. It goes away then, too.
+    listening: Option<JoinHandle<()>>,
     /// Where it comes out that a process is ready to take over.
     prepared: UnboundedSender<Result<Successor, TakeoverError>>,
     /// One makes itself ready.
@@ -231,7 +237,7 @@ impl Daemon {
                 Some(fault) = incoming.faults.recv() => return Err(fault.into()),
                 () = self.service.beat() => {}
                 _ = minute.tick() => self.signalling.every_minute(),
-                _ = self.signals.hang_up.recv() => self.begin_leaving(),
+                _ = self.signals.hang_up.recv() => self.begin_leaving().await,
                 _ = self.signals.user2.recv() => self.reload(),
                 _ = self.signals.terminate.recv() => break,
                 _ = self.signals.interrupt.recv() => break,
@@ -249,7 +255,7 @@ impl Daemon {
         self.signalling.stop_listening();
         self.signalling.end_calls();
         while !self.signalling.is_idle() {
-            let Ok(Some(notice)) = timeout(PATIENCE, notices.recv()).await else { break };
+            let Ok(Some(notice)) = timeout(NOTICE_PATIENCE, notices.recv()).await else { break };
             self.notice(notice);
         }
         // There is no later time to tell it.
@@ -348,10 +354,15 @@ impl Daemon {
         self.signalling.notice(notice);
     }
 
-    fn begin_leaving(&mut self) {
+    async fn begin_leaving(&mut self) {
         if !self.leaving {
             self.leaving = true;
             self.signalling.stop_listening();
+            if let Some(listening) = self.listening.take() {
+                listening.abort();
+                // It has the address until it has ended.
+                let _ = listening.await;
+            }
             self.service.status("SIP sockets closed; media is relayed until the last call ends");
             // For the daemon that starts meanwhile.
             self.belongings = Belongings::default();

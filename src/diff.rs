@@ -3,9 +3,9 @@
 use std::fmt::{self, Write};
 
 /// Lines of a message beyond which lines are not compared one by one any more.
-const MOST_LINES: usize = 400;
+const MAX_LINES: usize = 400;
 /// As much of a line as a log shows.
-const LINE: usize = 400;
+const MAX_LINE: usize = 400;
 
 /// One line of a message as it came, as it left, or both.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,7 +50,7 @@ fn split(message: &[u8]) -> Vec<&[u8]> {
 
 /// Longest common subsequence by the table of its lengths.
 fn middle<'a>(before: &[&'a [u8]], after: &[&'a [u8]], out: &mut Vec<Line<'a>>) {
-    if before.len() > MOST_LINES || after.len() > MOST_LINES {
+    if before.len() > MAX_LINES || after.len() > MAX_LINES {
         out.extend(before.iter().copied().map(Line::Gone));
         out.extend(after.iter().copied().map(Line::New));
         return;
@@ -118,7 +118,7 @@ struct Printable<'a>(&'a [u8]);
 
 impl fmt::Display for Printable<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (shown, rest) = self.0.split_at_checked(LINE).unwrap_or((self.0, &[]));
+        let (shown, rest) = self.0.split_at_checked(MAX_LINE).unwrap_or((self.0, &[]));
         for &byte in shown {
             match byte {
                 b' '..=b'~' => f.write_char(char::from(byte))?,

@@ -29,13 +29,13 @@ use crate::task::{self, lock};
 /// The port that collectors listen on, where none is named.
 pub const HEP_PORT: u16 = 9060;
 /// The largest packet: what UDP over IPv4 carries.
-const LARGEST: usize = 65_507;
+const MAX_PACKET: usize = 65_507;
 /// The longest correlation identifier: a Call-ID, cut there.
-const LONGEST_CALL_ID: usize = 256;
+const MAX_CALL_ID: usize = 256;
 /// How long the address of a name is good for.
-const PAUSE: Duration = Duration::from_secs(60);
+const LOOKUP_PAUSE: Duration = Duration::from_secs(60);
 /// The pause between tries while there never was an answer.
-const FIRST_PAUSE: Duration = Duration::from_secs(5);
+const FIRST_LOOKUP_PAUSE: Duration = Duration::from_secs(5);
 
 /// The chunks of the generic vendor.
 mod chunk {
@@ -71,6 +71,20 @@ pub struct Collector {
     pub capture_id: u32,
 }
 
+impl Collector {
+    fn port(&self) -> u16 {
+        self.endpoint.port.unwrap_or(HEP_PORT)
+    }
+
+    /// Where it is, if that is numeric.
+    pub fn address(&self) -> Option<SocketAddr> {
+        match self.endpoint.host {
+            Host::Address(ip) => Some(SocketAddr::new(ip, self.port())),
+            Host::Name(_) => None,
+        }
+    }
+}
+
 /// Sends each message to a collector.
 #[derive(Debug)]
 pub struct Hep {
@@ -99,13 +113,12 @@ impl Hep {
     /// Sends to `collector`. A name is looked up by a thread of its own, again and
     /// again, from the beginning on; until it is found, messages are not sent.
     pub fn new(collector: &Collector, config: Arc<Config>, clock: Clock) -> Self {
-        let port = collector.endpoint.port.unwrap_or(HEP_PORT);
-        let (address, wanted) = match &collector.endpoint.host {
-            Host::Address(ip) => (Some(SocketAddr::new(*ip, port)), None),
-            Host::Name(name) => (None, Some((name.clone(), port))),
+        let wanted = match &collector.endpoint.host {
+            Host::Address(_) => None,
+            Host::Name(name) => Some((name.clone(), collector.port())),
         };
         let (failures, packet, fields) = (Failures::default(), Vec::new(), Fields::default());
-        let (address, capture_id) = (Arc::new(Mutex::new(address)), collector.capture_id);
+        let (address, capture_id) = (Arc::new(Mutex::new(collector.address())), collector.capture_id);
         Self { config, clock, address, wanted, socket: None, capture_id, failures, packet, fields }
     }
 
@@ -123,6 +136,10 @@ impl Hep {
     /// Gives the packet to the system. The socket is not connected: that a
     /// collector is not there must not fail the next packet.
     fn transmit(&mut self, collector: SocketAddr) -> io::Result<()> {
+        // A name may lead here, too: this would go on for ever.
+        if self.config.is_ours(collector) {
+            return Err(io::Error::other("an address of this proxy itself"));
+        }
         let domain = Domain::for_address(collector);
         let socket = match self.socket.take() {
             Some((socket, is)) if is == domain => socket,
@@ -196,7 +213,7 @@ fn keep_looking(name: &str, port: u16, found: &Mutex<Option<SocketAddr>>) {
             }
         }
         let found = lock(found).is_some();
-        thread::sleep(if found { PAUSE } else { FIRST_PAUSE });
+        thread::sleep(if found { LOOKUP_PAUSE } else { FIRST_LOOKUP_PAUSE });
     }
 }
 
@@ -238,8 +255,8 @@ impl Leg {
         put(chunk::PROTOCOL, &[SIP], out);
         put(chunk::CAPTURE_ID, &self.capture_id.to_be_bytes(), out);
         let call_id = trim(call_id);
-        put(chunk::CORRELATION_ID, call_id.get(..LONGEST_CALL_ID).unwrap_or(call_id), out);
-        let room = LARGEST.saturating_sub(out.len()).saturating_sub(CHUNK_HEADER);
+        put(chunk::CORRELATION_ID, call_id.get(..MAX_CALL_ID).unwrap_or(call_id), out);
+        let room = MAX_PACKET.saturating_sub(out.len()).saturating_sub(CHUNK_HEADER);
         put(chunk::PAYLOAD, message.get(..room).unwrap_or(message), out);
         let length = u16::try_from(out.len()).unwrap_or(u16::MAX).to_be_bytes();
         if let Some(place) = out.get_mut(4..6) {
@@ -340,7 +357,7 @@ mod tests {
     #[test]
     fn a_message_that_is_too_large_is_cut() {
         let packet = packet("192.0.2.9:5062", "192.0.2.1:5060", &[b'x'; 65_507]);
-        assert_eq!(packet.len(), LARGEST);
+        assert_eq!(packet.len(), MAX_PACKET);
         assert_eq!(chunks(&packet).last().map(|(kind, _)| *kind), Some(chunk::PAYLOAD));
     }
 }

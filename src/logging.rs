@@ -57,9 +57,9 @@ pub fn start(destination: Destination, form: Form, verbosity: i8) {
         );
     }
     let (front, sink) = match syslog(destination) {
-        Some(syslog) => (Front::Nothing, Sink::Syslog(syslog)),
-        None if stderr_is_journal() => (Front::Priority, Sink::Stderr),
-        None => (Front::Time, Sink::Stderr),
+        Some(syslog) => (Front::Nothing, to_syslog(syslog)),
+        None if stderr_is_journal() => (Front::Priority, to_stderr()),
+        None => (Front::Time, to_stderr()),
     };
     let log = Log { most: level(verbosity), form, front, sink, queue: Queue::default() };
     // A second start, which only a test can make, leaves the first as it is.
@@ -74,7 +74,7 @@ pub fn start(destination: Destination, form: Form, verbosity: i8) {
 pub fn in_background() -> io::Result<()> {
     let Some(log) = LOG.get().cloned() else { return Ok(()) };
     let writer = Arc::clone(&log);
-    task::thread("log".to_owned(), move || writer.queue.serve(|line| writer.sink.write(line)))?;
+    task::thread("log".to_owned(), move || writer.queue.serve(|line| drop((writer.sink)(line))))?;
     log.queue.open();
     // The process ends with it, and lines that wait would be gone.
     panic::set_hook(Box::new(|panic| {
@@ -100,25 +100,15 @@ struct Log {
     queue: Queue,
 }
 
-/// Takes lines.
-enum Sink {
-    Stderr,
-    Syslog(Syslog),
-    #[cfg(test)]
-    Kept(Arc<std::sync::Mutex<Vec<u8>>>),
+/// Takes lines. Where one cannot be written, there is nowhere left to tell that.
+type Sink = Box<dyn Fn(Line) -> io::Result<()> + Send + Sync>;
+
+fn to_stderr() -> Sink {
+    Box::new(|(_, line)| io::stderr().write_all(line.as_bytes()))
 }
 
-impl Sink {
-    fn write(&self, (metadata, line): Line) {
-        let line = line.as_bytes();
-        // Where it cannot be written, there is nowhere left to tell that.
-        let _ = match self {
-            Self::Stderr => io::stderr().write_all(line),
-            Self::Syslog(syslog) => syslog.make_writer_for(metadata).write_all(line),
-            #[cfg(test)]
-            Self::Kept(kept) => kept.lock().unwrap().write_all(line),
-        };
-    }
+fn to_syslog(syslog: Syslog) -> Sink {
+    Box::new(move |(metadata, line)| syslog.make_writer_for(metadata).write_all(line.as_bytes()))
 }
 
 /// What the reader of a line cannot know from elsewhere.
@@ -151,7 +141,7 @@ impl Subscriber for Log {
             Form::Json => json::write(event, &mut line),
         };
         if let Some(line) = made.ok().and_then(|()| self.queue.put((event.metadata(), line))) {
-            self.sink.write(line);
+            let _ = (self.sink)(line);
         }
     }
 
@@ -210,17 +200,22 @@ pub(crate) mod tests {
 
     use super::*;
 
+    fn kept_in(kept: &Arc<Mutex<Vec<u8>>>) -> Sink {
+        let kept = Arc::clone(kept);
+        Box::new(move |(_, line)| kept.lock().unwrap().write_all(line.as_bytes()))
+    }
+
     /// What is logged by `act`, in this form.
     fn logged(form: Form, front: Front, verbosity: i8, act: impl FnOnce()) -> String {
         let kept = Arc::new(Mutex::new(Vec::new()));
-        let sink = Sink::Kept(Arc::clone(&kept));
+        let sink = kept_in(&kept);
         let log = Log { most: level(verbosity), form, front, sink, queue: Queue::default() };
         tracing::subscriber::with_default(log, act);
         let said = kept.lock().unwrap().clone();
         String::from_utf8(said).unwrap()
     }
 
-    /// The same as an object for a program.
+    /// What is logged by `act`, as objects for a program.
     pub(crate) fn logged_as_json(act: impl FnOnce()) -> String {
         logged(Form::Json, Front::Nothing, 0, act)
     }
@@ -229,14 +224,14 @@ pub(crate) mod tests {
     #[test]
     fn a_slow_reader_gets_all_that_there_is_room_for_and_how_much_that_was_not() {
         let kept = Arc::new(Mutex::new(Vec::new()));
-        let sink = Sink::Kept(Arc::clone(&kept));
+        let sink = kept_in(&kept);
         let log = Log { most: Level::INFO, form: Form::Text, front: Front::Nothing, sink, queue: Queue::default() };
         let log = Arc::new(log);
         let (here, writer) = (tracing::Dispatch::new(Arc::clone(&log)), Arc::clone(&log));
         let there = here.clone();
         log.queue.open();
         thread::spawn(move || {
-            tracing::dispatcher::with_default(&there, || writer.queue.serve(|line| writer.sink.write(line)));
+            tracing::dispatcher::with_default(&there, || writer.queue.serve(|line| drop((writer.sink)(line))));
         });
         tracing::dispatcher::with_default(&here, || {
             let reader = kept.lock().unwrap();

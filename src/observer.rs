@@ -1,7 +1,7 @@
 //! The observer: copies of what crosses, for those who look at it.
 //!
-//! The threads that carry messages and media hand copies to a thread of their
-//! own kind, which shows them to each [`Sink`]: a capture file, a collector, a
+//! The threads that carry messages and media hand copies to the observer's
+//! thread, which shows them to each [`Sink`]: a capture file, a collector, a
 //! recording. Nobody waits for it. What finds no room is counted and lost to the
 //! observer alone, so that a slow disk never holds up a call. Without a sink
 //! there is no observer and nothing is copied.
@@ -29,9 +29,9 @@ use crate::relay::{Passage, Tap};
 use crate::task::{self, lock};
 
 /// How many copies may wait.
-const MOST_WAITING: usize = 4096;
+const MAX_WAITING: usize = 4096;
 /// How many bytes may wait in them.
-const MOST_BYTES: usize = 8 << 20;
+const MAX_BYTES: usize = 8 << 20;
 
 /// A message that came in, and what became of it.
 #[derive(Clone, Copy, Debug)]
@@ -190,7 +190,7 @@ impl Observer {
         if sinks.is_empty() {
             return Ok(None);
         }
-        let (queue, copies) = sync_channel(MOST_WAITING);
+        let (queue, copies) = sync_channel(MAX_WAITING);
         let media = sinks.iter().any(|sink| sink.wants_media());
         // One that wants all gets all, and then so do the others.
         let enough: Option<Vec<u32>> = sinks.iter().map(|sink| sink.enough()).collect();
@@ -240,7 +240,7 @@ impl Observer {
 
     fn hand_over(&self, length: usize, copy: impl FnOnce() -> Copied) {
         let waiting = self.shared.waiting.fetch_add(length, Ordering::Relaxed);
-        if waiting.saturating_add(length) > MOST_BYTES || self.queue.try_send(copy()).is_err() {
+        if waiting.saturating_add(length) > MAX_BYTES || self.queue.try_send(copy()).is_err() {
             self.shared.waiting.fetch_sub(length, Ordering::Relaxed);
             self.shared.lost.fetch_add(1, Ordering::Relaxed);
         }
@@ -423,7 +423,7 @@ mod tests {
             observer.message(&crossed(&large, Fate::Dropped(Reason::Loop)));
         }
         let kept = 20 - observer.lost();
-        assert_eq!(kept, 8, "as many as fit into {MOST_BYTES} bytes");
+        assert_eq!(kept, 8, "as many as fit into {MAX_BYTES} bytes");
         (0..kept).for_each(|_| goes.send(()).unwrap());
         thread.finish();
         assert_eq!(u64::try_from(hears.iter().count()).unwrap(), kept);

@@ -36,14 +36,14 @@ use crate::test_output;
 use crate::transcript::{self, RECORD, uplink_line};
 
 /// How many directories are kept: of older ones the oldest goes.
-const MOST_CALLS: usize = 200;
+const MAX_CALLS: usize = 200;
 /// How many of them are still written to.
-const MOST_OPEN: usize = 100;
+const MAX_OPEN: usize = 100;
 /// How much of one call is recorded: messages, and bytes.
-const MOST_MESSAGES: usize = 400;
-const MOST_BYTES: usize = 512 * 1024;
+const MAX_MESSAGES: usize = 400;
+const MAX_BYTES: usize = 512 * 1024;
 /// How many calls may begin in a second, so that a flood does not wear the disk out.
-const MOST_A_SECOND: usize = 20;
+const MAX_A_SECOND: usize = 20;
 
 /// The files of a directory.
 const FILES: [&str; 5] = ["options", "input", "expected", "sent", "why"];
@@ -170,7 +170,7 @@ impl Recorder {
             result = call.add(crossed, inside);
         }
         self.open.push_back(call);
-        let surplus = surplus(&self.open, MOST_OPEN, |call| call.kept.strangers, |_| true);
+        let surplus = surplus(&self.open, MAX_OPEN, |call| call.kept.strangers, |_| true);
         if let Some(mut oldest) = surplus.and_then(|at| self.open.remove(at)) {
             oldest.write_expected()?;
         }
@@ -180,7 +180,7 @@ impl Recorder {
     /// Begins a directory; `None`: too many have begun a moment ago.
     fn begin(&mut self, call_id: Vec<u8>, first: &Crossed<'_>) -> io::Result<Option<Call>> {
         let strangers = self.directory.source(first.remote) == Source::Generic;
-        if !self.begun.admits(self.clock.now().as_secs(), MOST_A_SECOND, strangers) {
+        if !self.begun.admits(self.clock.now().as_secs(), MAX_A_SECOND, strangers) {
             return Ok(None);
         }
         let mut number = self.kept.back().map_or(1, |last| last.number.wrapping_add(1));
@@ -203,7 +203,7 @@ impl Recorder {
     /// Removes what is too much, but nothing that is still written to.
     fn make_room(&mut self) {
         let is_closed = |kept: &Kept| !self.open.iter().any(|call| call.kept.number == kept.number);
-        while let Some(at) = surplus(&self.kept, MOST_CALLS, |kept| kept.strangers, is_closed) {
+        while let Some(at) = surplus(&self.kept, MAX_CALLS, |kept| kept.strangers, is_closed) {
             let Some(Kept { number, .. }) = self.kept.remove(at) else { break };
             remove(&self.settings.folder.join(name(number)));
         }
@@ -238,6 +238,7 @@ impl Recorder {
         }
     }
 
+    /// Whether a line may be written now, which counts as one then.
     fn take_turn(&mut self) -> bool {
         self.told.take(self.clock.now(), Rate::ONCE_A_MINUTE)
     }
@@ -287,7 +288,7 @@ impl Sink for Recorder {
 
 impl Call {
     fn is_full(&self) -> bool {
-        self.messages >= MOST_MESSAGES || self.bytes >= MOST_BYTES
+        self.messages >= MAX_MESSAGES || self.bytes >= MAX_BYTES
     }
 
     fn create(&self, file: &str) -> io::Result<File> {

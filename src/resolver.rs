@@ -14,9 +14,9 @@ use crate::family::{Family, PerFamily};
 use crate::task;
 
 /// How long an answer is good for.
-const PAUSE: Duration = Duration::from_secs(60);
+const LOOKUP_PAUSE: Duration = Duration::from_secs(60);
 /// The pause between tries while there never was an answer.
-const FIRST_PAUSE: Duration = Duration::from_secs(5);
+const FIRST_LOOKUP_PAUSE: Duration = Duration::from_secs(5);
 
 /// The addresses of an uplink, all of its side's family, at least one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -98,7 +98,7 @@ async fn keep_looking(side: Family, name: String, port: u16, mut known: Known, a
                 }
             }
         }
-        sleep(if known.is_any() { PAUSE } else { FIRST_PAUSE }).await;
+        sleep(if known.is_any() { LOOKUP_PAUSE } else { FIRST_LOOKUP_PAUSE }).await;
     }
 }
 

@@ -31,7 +31,7 @@ sockopt_impl!(
     Ipv4MtuDiscover, SetOnly, libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, libc::c_int
 );
 sockopt_impl!(
-    /// The same for IPv6 (ipv6(7)).
+    /// Whether IPv6 datagrams leave in one piece or not at all (ipv6(7)).
     Ipv6MtuDiscover, SetOnly, libc::IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER, libc::c_int
 );
 

@@ -112,7 +112,7 @@ pub fn play(config: Config, records: &[u8], out: &mut dyn Write) -> Result<(), P
 fn look_over(file: &impl Display, text: &[u8]) {
     let Ok(records) = records(text) else { return };
     if records.is_empty() {
-        warn!("{file}: no message in it; {HEAD}, and the message below that");
+        warn!("{file}: no message in it; {HEAD_ADVICE}, and the message below that");
     }
     if let Some(line) = written_by_hand(&records) {
         warn!("{file}, line {line}: the lines of this message end in LF alone; SIP has CRLF, as unix2dos(1) makes it");
@@ -139,7 +139,7 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
 }
 
 /// What the line above a message must be.
-const HEAD: &str = "write >> udp SOURCE -> DESTINATION, for example >> udp 192.0.2.101:5060 -> 192.0.2.1:5060";
+const HEAD_ADVICE: &str = "write >> udp SOURCE -> DESTINATION, for example >> udp 192.0.2.101:5060 -> 192.0.2.1:5060";
 
 /// One record of a file.
 #[derive(Debug, PartialEq, Eq)]
@@ -163,7 +163,7 @@ fn records(text: &[u8]) -> Result<Vec<Record<'_>>, LineError> {
         let wrong = |what: &str| LineError { line: number, what: what.to_owned() };
         let behind = at + line.len();
         if let Some(addresses) = line.strip_prefix(RECORD.as_bytes()) {
-            let (remote, local) = addresses_of(addresses).ok_or_else(|| wrong(HEAD))?;
+            let (remote, local) = addresses_of(addresses).ok_or_else(|| wrong(HEAD_ADVICE))?;
             let bytes = text.get(behind..behind).unwrap_or_default();
             records.push(Record { line: number, what: What::Message(Datagram { local, remote, bytes }) });
         } else if let Some((side, uplink)) = uplink_of(line) {
@@ -171,7 +171,7 @@ fn records(text: &[u8]) -> Result<Vec<Record<'_>>, LineError> {
             let addresses = uplink.ok_or_else(|| wrong(what))?;
             records.push(Record { line: number, what: What::Uplink(side, addresses) });
         } else if is_like_a_head(line) {
-            return Err(wrong(HEAD));
+            return Err(wrong(HEAD_ADVICE));
         } else if let Some(Record { what: What::Message(message), .. }) = records.last_mut() {
             let start = at.saturating_sub(message.bytes.len());
             message.bytes = text.get(start..behind).unwrap_or_default();

@@ -142,6 +142,9 @@ impl Config {
         }
         let earlier = self.maps.iter().take(index);
         for other in earlier {
+            if other == map {
+                return Err(ConfigError::MapTwice { map: *map });
+            }
             if other.fake == map.fake {
                 return Err(ConfigError::FakeTwice { map: *map, phone: other.phone });
             }

@@ -98,6 +98,11 @@ impl Reason {
         }
     }
 
+    /// What becomes of the request that is answered with it.
+    pub fn fate(self) -> &'static str {
+        if self == Self::Options { "answered" } else { "refused" }
+    }
+
     /// The response that tells the sender, if one does (RFC 3261 §21).
     pub fn status(self) -> Option<(u16, &'static str)> {
         Some(match self {

@@ -53,13 +53,13 @@ impl Opt {
         Self { short: None, long, takes, help, against: &[] }
     }
 
-    /// The same with this letter.
+    /// This option, also by this letter.
     #[must_use]
     pub const fn short(self, letter: char) -> Self {
         Self { short: Some(letter), ..self }
     }
 
-    /// The same, but not beside these.
+    /// This option, which cannot stand beside these.
     #[must_use]
     pub const fn against(self, others: &'static [&'static str]) -> Self {
         Self { against: others, ..self }

@@ -99,7 +99,7 @@ pub(super) fn missing(names: &[&str], file: Option<&Path>) -> Complaint {
     Complaint::line(&line)
 }
 
-/// The same text on one line: what would steer a terminal is escaped.
+/// A text on one line: what would steer a terminal is escaped.
 fn printable(text: &str) -> String {
     let mut line = String::with_capacity(text.len());
     for character in text.chars() {

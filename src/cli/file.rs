@@ -12,7 +12,7 @@
 
 /// The most that is read of a configuration file, in bytes: room for a map of
 /// every port there is, and an end to a file that has none.
-pub const LONGEST: u64 = 4 << 20;
+pub const MAX_LENGTH: u64 = 4 << 20;
 
 /// A line that says something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,10 +6,10 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use super::Arguments;
 use super::arguments::{self, Opt, Said, Takes, alike};
 use super::complaint::Complaint;
 use super::file::{self, Setting};
+use super::given::Arguments;
 use super::table::OPTIONS;
 use super::values;
 use crate::config::ConfigError;
@@ -45,19 +45,19 @@ struct Kept {
 /// All of the file of `--config`, up to what is certainly none.
 pub(super) fn read(path: &Path) -> Result<Vec<u8>, Complaint> {
     let mut text = Vec::new();
-    let read = File::open(path).and_then(|file| file.take(file::LONGEST + 1).read_to_end(&mut text));
+    let read = File::open(path).and_then(|file| file.take(file::MAX_LENGTH + 1).read_to_end(&mut text));
     let length = read.map_err(|error| {
         let advice = if error.kind() == io::ErrorKind::NotFound { "; name a file that exists" } else { "" };
         Complaint::line(&format!("--config {}: cannot read it: {error}{advice}", path.display()))
     })?;
-    if u64::try_from(length).is_ok_and(|length| length > file::LONGEST) {
+    if u64::try_from(length).is_ok_and(|length| length > file::MAX_LENGTH) {
         let text = format!("--config {}: longer than 4 MiB, so it is no configuration file", path.display());
         return Err(Complaint::line(&text));
     }
     Ok(text)
 }
 
-/// The same while a daemon runs, which must not wait for anybody: a pipe, as a shell
+/// As [`read`], while a daemon runs, which must not wait for anybody: a pipe, as a shell
 /// makes it of `<(...)`, may never have anything more to read.
 pub(super) fn read_again(path: &Path) -> Result<Vec<u8>, Complaint> {
     if fs::metadata(path).is_ok_and(|about| !about.is_file()) {

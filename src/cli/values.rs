@@ -18,10 +18,10 @@ use crate::metrics::{ServerAddress, ServerAddressError};
 use crate::process::{Account, AccountError};
 
 /// A quarter of the time between two packets of a call; more is heard.
-const LONGEST_BATCH: u64 = 5000;
+const MAX_BATCH: u64 = 5000;
 
 /// The longest timeout, a week: beyond it a slip of the pen is more likely than a wish.
-const LONGEST_TIMEOUT: u64 = 7 * 24 * 3600;
+const MAX_TIMEOUT: u64 = 7 * 24 * 3600;
 
 /// Why a value does not do, and what would. The option and the value stand
 /// before it in the line that the user sees.
@@ -61,6 +61,9 @@ pub enum ValueError {
     /// An address for `--name`.
     #[error("an address; --name takes a host name, as the addresses of the other options are known anyway")]
     AddressAsName,
+    /// No name for `--name`.
+    #[error("no valid host name; write one, for example proxy.example.org")]
+    NotName,
     /// The port of a collector.
     #[error("'{0}' is no port; write a number from 1 to 65535, or leave it out for {HEP_PORT}")]
     CollectorPort(String),
@@ -216,7 +219,10 @@ fn half(half: &'static str, text: &str) -> Result<SocketAddr, ValueError> {
 
 /// `--name`
 pub fn name(text: &str) -> Result<Name, ValueError> {
-    let endpoint = Endpoint::parse(text)?;
+    let endpoint = Endpoint::parse(text).map_err(|error| match error {
+        EndpointError::Empty | EndpointError::Host => ValueError::NotName,
+        error => error.into(),
+    })?;
     let port = endpoint.port_or_default();
     match endpoint.host {
         Host::Address(_) => Err(ValueError::AddressAsName),
@@ -240,7 +246,7 @@ pub fn port_range(text: &str) -> Result<PortRange, ValueError> {
 
 /// `--rtp-timeout`, `--ringing-timeout`, `--hold-timeout`
 pub fn seconds(text: &str) -> Result<Duration, ValueError> {
-    let seconds = number(text).filter(|seconds| (1..=LONGEST_TIMEOUT).contains(seconds));
+    let seconds = number(text).filter(|seconds| (1..=MAX_TIMEOUT).contains(seconds));
     seconds.map(Duration::from_secs).ok_or(ValueError::Number("seconds, from 1 to 604800 (a week)"))
 }
 
@@ -258,7 +264,7 @@ pub fn dscp(text: &str) -> Result<u8, ValueError> {
 
 /// `--batch-us`
 pub fn batch(text: &str) -> Result<Duration, ValueError> {
-    let microseconds = number(text).filter(|&microseconds| microseconds <= LONGEST_BATCH);
+    let microseconds = number(text).filter(|&microseconds| microseconds <= MAX_BATCH);
     microseconds.map(Duration::from_micros).ok_or(ValueError::Number("microseconds, from 0 (off) to 5000"))
 }
 

@@ -8,7 +8,7 @@ use super::connect;
 use super::path::SocketPath;
 
 /// How long the daemon may take for each step.
-const PATIENCE: Duration = Duration::from_secs(15);
+const STEP_PATIENCE: Duration = Duration::from_secs(15);
 
 /// Why there is no answer. Each text is one clear line.
 #[derive(Debug, thiserror::Error)]
@@ -50,10 +50,10 @@ pub enum AskError {
 ///
 /// Where nobody answers, or with a refusal.
 pub fn ask(socket_path: &SocketPath, line: &str) -> Result<Vec<u8>, AskError> {
-    ask_within(socket_path, line, PATIENCE)
+    ask_within(socket_path, line, STEP_PATIENCE)
 }
 
-/// The same, of a daemon that may take so long for each step.
+/// As [`ask`], of a daemon that may take so long for each step.
 pub(super) fn ask_within(socket_path: &SocketPath, line: &str, patience: Duration) -> Result<Vec<u8>, AskError> {
     let path = socket_path.path_of_client().ok_or(AskError::Nowhere)?;
     let answer = match converse(&path, line, patience) {

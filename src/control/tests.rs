@@ -99,7 +99,7 @@ fn silent_clients_keep_nobody_out_for_long() {
     let socket_path = folder.socket_path();
     let answer = with_daemon(&socket_path.clone(), move || {
         let path = socket_path.path().unwrap();
-        let silent: Vec<_> = (0..CLIENTS).map(|_| StdStream::connect(&path).unwrap()).collect();
+        let silent: Vec<_> = (0..MAX_CLIENTS).map(|_| StdStream::connect(&path).unwrap()).collect();
         let answer = ask(&socket_path, "status").unwrap();
         for mut stream in silent {
             let mut said = String::new();

@@ -15,9 +15,9 @@ use tracing::{Metadata, warn};
 use crate::task::lock;
 
 /// How many bytes may wait.
-const MOST_BYTES: usize = 1 << 19;
+const MAX_BYTES: usize = 1 << 19;
 /// How long the end waits for a reader that takes nothing.
-const PATIENCE: Duration = Duration::from_secs(1);
+const READER_PATIENCE: Duration = Duration::from_secs(1);
 
 thread_local! {
     /// Whether this is the thread that writes: what it says itself is written at once.
@@ -65,7 +65,7 @@ impl Queue {
         }
         let (first, bytes) = (waiting.lines.is_empty(), waiting.bytes.saturating_add(line.1.capacity()));
         // One that is lost is followed by none until that is told.
-        if waiting.lost > 0 || bytes > MOST_BYTES && !first {
+        if waiting.lost > 0 || bytes > MAX_BYTES && !first {
             waiting.lost = waiting.lost.saturating_add(1);
             return None;
         }
@@ -112,7 +112,8 @@ impl Queue {
         let mut waiting = lock(&self.waiting);
         while waiting.writing || !waiting.lines.is_empty() {
             let written = waiting.written;
-            let (after, waited) = self.done.wait_timeout(waiting, PATIENCE).unwrap_or_else(PoisonError::into_inner);
+            let (after, waited) =
+                self.done.wait_timeout(waiting, READER_PATIENCE).unwrap_or_else(PoisonError::into_inner);
             waiting = after;
             if waited.timed_out() && waiting.written == written {
                 return;

@@ -8,7 +8,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
 /// The longest head of a request, in octets.
-const HEAD: usize = 8192;
+const MAX_HEAD: usize = 8192;
 
 /// A request that may be answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -138,7 +138,7 @@ pub(super) async fn read_head(stream: &TcpStream) -> io::Result<Vec<u8>> {
         if head.windows(4).any(|end| end == b"\r\n\r\n") {
             return Ok(head);
         }
-        if head.len() > HEAD {
+        if head.len() > MAX_HEAD {
             return Err(ErrorKind::InvalidData.into());
         }
     }

@@ -23,19 +23,19 @@ use crate::task::lock;
 
 /// Messages a second of which copies are made: more than anybody can read, and
 /// what a call costs does not double under load.
-const A_SECOND: u32 = 500;
+const MAX_A_SECOND: u32 = 500;
 /// Call-IDs that are kept.
-const CALLS: usize = 200;
+const MAX_CALLS: usize = 200;
 /// Messages kept of each; of more, the first ones stay and the last ones.
-const MESSAGES: usize = 64;
+const MAX_MESSAGES: usize = 64;
 /// Of these, from the beginning of the call.
-const FIRST: usize = 16;
+const FIRST_MESSAGES: usize = 16;
 /// Octets kept of each message, on each side.
-const MESSAGE: usize = 8192;
+const MAX_MESSAGE: usize = 8192;
 /// Octets kept of all.
-const OCTETS: usize = 4 << 20;
+const MAX_OCTETS: usize = 4 << 20;
 /// Octets of a Call-ID by which it is known.
-const CALL_ID: usize = 128;
+const MAX_CALL_ID: usize = 128;
 
 /// What is kept, shared by the observer's thread and those who look.
 #[derive(Clone, Debug, Default)]
@@ -77,7 +77,7 @@ struct Kept {
 
 impl Kept {
     fn new(crossed: &Crossed<'_>) -> Self {
-        let cut = |message: &[u8]| -> Box<[u8]> { message.get(..MESSAGE).unwrap_or(message).into() };
+        let cut = |message: &[u8]| -> Box<[u8]> { message.get(..MAX_MESSAGE).unwrap_or(message).into() };
         let (left, why, after) = match crossed.fate {
             Fate::Sent { from, to, message, refused } => (Some((from, to)), refused, message),
             Fate::Dropped(reason) => (None, Some(reason), &[][..]),
@@ -99,12 +99,12 @@ impl Sink for Ladders {
     fn message(&mut self, crossed: &Crossed<'_>) {
         let call_id = call_id(crossed.received);
         if !call_id.is_empty() {
-            self.store().keep(call_id.get(..CALL_ID).unwrap_or(call_id), Kept::new(crossed));
+            self.store().keep(call_id.get(..MAX_CALL_ID).unwrap_or(call_id), Kept::new(crossed));
         }
     }
 
     fn enough(&self) -> Option<u32> {
-        Some(A_SECOND)
+        Some(MAX_A_SECOND)
     }
 }
 
@@ -121,14 +121,14 @@ impl Store {
         call.forwarded |= kept.is_forwarded();
         self.octets += kept.octets();
         call.messages.push_back(kept);
-        if call.messages.len() > MESSAGES
-            && let Some(gone) = call.messages.remove(FIRST)
+        if call.messages.len() > MAX_MESSAGES
+            && let Some(gone) = call.messages.remove(FIRST_MESSAGES)
         {
             call.omitted += 1;
             self.octets = self.octets.saturating_sub(gone.octets());
         }
         self.calls.push_back(call);
-        while self.calls.len() > CALLS || (self.octets > OCTETS && self.calls.len() > 1) {
+        while self.calls.len() > MAX_CALLS || (self.octets > MAX_OCTETS && self.calls.len() > 1) {
             self.forget();
         }
     }
@@ -163,8 +163,8 @@ impl Ladders {
         let call = store.calls.iter().find(|call| call.id == id)?;
         let ladder = Ladder {
             id,
-            call_id: Escaped(&call.call_id, CALL_ID).to_string(),
-            first: FIRST,
+            call_id: Escaped(&call.call_id, MAX_CALL_ID).to_string(),
+            first: FIRST_MESSAGES,
             omitted: call.omitted,
             messages: call.messages.iter().map(Message::of).collect(),
         };
@@ -195,7 +195,7 @@ impl Overview {
             |kept: Option<&Kept>| kept.map_or_else(String::new, |kept| text(&redacted(start_line(&kept.before))));
         Self {
             id: call.id,
-            call_id: Escaped(&call.call_id, CALL_ID).to_string(),
+            call_id: Escaped(&call.call_id, MAX_CALL_ID).to_string(),
             first: start(first),
             from: first.map_or(([0; 4], 0).into(), |kept| kept.came.0),
             last: start(last),
@@ -330,7 +330,7 @@ mod tests {
             );
         }
         let store = ladders.store();
-        assert!(store.calls.len() <= CALLS && store.octets <= OCTETS, "{} {}", store.calls.len(), store.octets);
+        assert!(store.calls.len() <= MAX_CALLS && store.octets <= MAX_OCTETS, "{} {}", store.calls.len(), store.octets);
         let kept: usize = store.calls.iter().flat_map(|call| &call.messages).map(Kept::octets).sum();
         assert_eq!(kept, store.octets);
         assert!(store.calls.iter().any(|call| *call.call_id == *b"call"));
@@ -345,9 +345,9 @@ mod tests {
         }
         let ladder = json(&ladders.ladder(1).unwrap());
         let messages = ladder["messages"].as_array().unwrap();
-        assert_eq!((messages.len(), &ladder["omitted"]), (MESSAGES, &136.into()));
-        assert_eq!(messages[FIRST - 1]["starts"][0], format!("OPTIONS sip:{} SIP/2.0", FIRST - 1));
-        assert_eq!(messages[MESSAGES - 1]["starts"][0], "OPTIONS sip:199 SIP/2.0");
+        assert_eq!((messages.len(), &ladder["omitted"]), (MAX_MESSAGES, &136.into()));
+        assert_eq!(messages[FIRST_MESSAGES - 1]["starts"][0], format!("OPTIONS sip:{} SIP/2.0", FIRST_MESSAGES - 1));
+        assert_eq!(messages[MAX_MESSAGES - 1]["starts"][0], "OPTIONS sip:199 SIP/2.0");
     }
 
     #[test]

@@ -121,7 +121,7 @@ impl Account {
         owned.map_err(|error| UserError::System { name: self.name.clone(), what: "be given its files", error })
     }
 
-    /// The same of a socket. Others can be bound beside it by its owner alone; where the
+    /// Makes this user the owner of a socket. Others can be bound beside it by its owner alone; where the
     /// system refuses, there will be none.
     pub fn own_socket(&self, socket: impl AsFd) {
         let _ = fchown(socket, Some(self.uid.as_raw()), Some(self.gid.as_raw()));

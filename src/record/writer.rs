@@ -12,7 +12,7 @@ use crate::recording::seals::{Party, reseal};
 use crate::redact::redacted;
 
 /// The longest start-line that is shown in `why`.
-const LONGEST_LINE: usize = 100;
+const MAX_LINE: usize = 100;
 
 /// Writes the messages of one recording.
 #[derive(Debug)]
@@ -49,7 +49,7 @@ impl Writer {
     pub(super) fn title(&mut self, first: &[u8], peer: IpAddr) -> String {
         let first = self.message(first, peer);
         let line = first.split(|byte| matches!(byte, b'\r' | b'\n')).find(|line| !line.is_empty()).unwrap_or_default();
-        format!("recorded by sipproxy64 {}: {}\n", env!("CARGO_PKG_VERSION"), Escaped(line, LONGEST_LINE))
+        format!("recorded by sipproxy64 {}: {}\n", env!("CARGO_PKG_VERSION"), Escaped(line, MAX_LINE))
     }
 
     /// A message from or to `peer`.

@@ -28,9 +28,9 @@ use crate::text::Text;
 use crate::token::{Dashed, Seal, Written};
 
 /// The longest number that is left: ports, counts, codes.
-const LONGEST_NUMBER: usize = 5;
+const MAX_NUMBER: usize = 5;
 /// No address, token or branch is longer.
-const LONGEST_NUMERIC: usize = 100;
+const MAX_NUMERIC: usize = 100;
 
 /// Makes the messages of one recording anonymous, all of them consistently.
 #[derive(Debug)]
@@ -202,7 +202,7 @@ impl Anonymiser {
     /// An address with colons or dots, or the branch of a sipproxy64, at the start
     /// of `text`; gives its length.
     fn numeric(&mut self, text: &[u8], out: &mut Vec<u8>) -> Option<usize> {
-        let text = text.get(..LONGEST_NUMERIC).unwrap_or(text);
+        let text = text.get(..MAX_NUMERIC).unwrap_or(text);
         let length = |wanted: fn(&u8) -> bool| text.iter().take_while(|byte| wanted(byte)).count();
         let parsed = |length: usize| -> Option<(usize, IpAddr)> {
             let (trimmed, behind) = (text.get(..length)?, text.get(length));
@@ -252,7 +252,7 @@ impl Anonymiser {
             let end = piece.iter().position(|byte| !byte.is_ascii_alphanumeric()).unwrap_or(piece.len());
             let (word, joiner) = piece.split_at_checked(end).unwrap_or((piece, &[]));
             let digits = word.iter().skip_while(|&&byte| byte == b'0').count();
-            let left = known(word) || (plain && is_number(word) && digits <= LONGEST_NUMBER);
+            let left = known(word) || (plain && is_number(word) && digits <= MAX_NUMBER);
             if left {
                 out.extend_from_slice(word)
             } else {

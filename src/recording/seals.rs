@@ -28,7 +28,7 @@ pub struct Party {
 }
 
 /// In a URI that is longer no signature is looked for.
-const LONGEST_URI: usize = 2000;
+const MAX_URI: usize = 2000;
 
 /// Signs `copy` under the key of `to` wherever `original` is signed under that
 /// of `from`. The two are one message, but the copy may have other addresses and
@@ -214,11 +214,11 @@ struct Target {
 
 /// The URI, one of whose parameters begins at `start`.
 fn uri_before(text: &[u8], start: usize) -> Option<Target> {
-    let nearest = start.saturating_sub(LONGEST_URI);
+    let nearest = start.saturating_sub(MAX_URI);
     let line = text.get(nearest..start)?.iter().rposition(|&byte| matches!(byte, b'<' | b'\n' | b' ' | b','))?;
     let rest = text.get(nearest.saturating_add(line).saturating_add(1)..)?;
     // Up to the end of the brackets, or of the value where there are none.
-    let length = rest.iter().take(LONGEST_URI).position(|&byte| matches!(byte, b'>' | b'\r' | b'\n' | b' ' | b','))?;
+    let length = rest.iter().take(MAX_URI).position(|&byte| matches!(byte, b'>' | b'\r' | b'\n' | b' ' | b','))?;
     let text = rest.get(..length)?;
     let uri = Uri::parse(text)?;
     let received = uri.last_parameter(text, b"received").map(|received| received.value.of(text).to_vec());

@@ -124,7 +124,7 @@ const ALLOWED: &[i64] = &[
     libc::SYS_sigaltstack,
 ];
 
-/// The same by older names, which the C library still uses here.
+/// More that are allowed: older names of some, which the C library still uses here.
 #[cfg(target_arch = "x86_64")]
 const ALLOWED_HERE: &[i64] = &[
     libc::SYS_access,

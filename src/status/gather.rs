@@ -4,38 +4,41 @@
 //! their figures, which come when they come. Whoever asks meanwhile, or a moment
 //! later, gets the same snapshot: many who look cost no more than one.
 
-use std::cmp::Ordering;
+mod past;
+mod troubles;
+
 use std::collections::HashMap;
-use std::io;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, UNIX_EPOCH};
 
-use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
+pub use self::past::Past;
+use self::past::Sums;
+use self::troubles::troubles;
 use super::text::hears;
-use super::{Call, Ended, Kind, Leg, Limit, Media, Messages, Party, SCHEMA, Snapshot, State, Trouble as Told};
+use super::{Call, Ended, Kind, Leg, Limit, Messages, Party, SCHEMA, Snapshot, State, Trouble as Told};
 use crate::address::Source;
 use crate::clock::{Clock, wall_clock};
 use crate::config::{Plain, Uplink, UplinkHost};
 use crate::escaped::Escaped;
 use crate::family::{Family, PerFamily};
-use crate::media::command::{End, SessionId};
+use crate::media::command::SessionId;
 use crate::media::view::{CallView, Nearness};
 use crate::relay::{Ending, LegFigures, SessionFigures, StreamFigures};
-use crate::signalling::{Signalling, Trouble};
+use crate::signalling::Signalling;
 use crate::task::{self, lock};
 
 /// Calls looked at in one go: some tens of microseconds.
 const PIECE: usize = 64;
 /// How long the relay threads may take; then the snapshot is without their figures.
-const PATIENCE: Duration = Duration::from_secs(2);
+const FIGURES_PATIENCE: Duration = Duration::from_secs(2);
 /// How long a snapshot is good enough for whoever asks next.
 const FRESH: Duration = Duration::from_millis(250);
 /// As much of a Call-ID as anybody reads.
-const CALL_ID: usize = 128;
+const MAX_CALL_ID: usize = 128;
 
 /// Who gets the snapshot when it is there.
 pub type Asking = oneshot::Sender<Arc<Snapshot>>;
@@ -56,26 +59,6 @@ struct Shared {
     waiting: Option<Vec<Asking>>,
 }
 
-/// What was counted that is nowhere else any more: by ended calls, and of troubles by
-/// the processes before this one.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub struct Past {
-    ended: Ended,
-    media: PerFamily<Sums>,
-    /// What was told last: counts never go back.
-    told: PerFamily<Sums>,
-    troubles: Vec<Told>,
-}
-
-/// Media that came from one side.
-#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
-struct Sums {
-    packets: u64,
-    bytes: u64,
-    lost: u64,
-    refused: u64,
-}
-
 impl Gatherer {
     /// Nothing has ended yet.
     pub fn new(clock: Clock) -> Self {
@@ -84,8 +67,9 @@ impl Gatherer {
 
     /// What another process needs to count on.
     pub fn save(&self, signalling: &Signalling) -> Past {
-        let past = lock(&self.shared).past.clone();
-        Past { troubles: troubles(signalling, past.troubles), ..past }
+        let mut past = lock(&self.shared).past.clone();
+        past.troubles = troubles(signalling, past.troubles);
+        past
     }
 
     /// Counts on where another process stopped.
@@ -95,11 +79,7 @@ impl Gatherer {
 
     /// A call has ended.
     pub fn ended(&self, ending: &Ending) {
-        let past = &mut lock(&self.shared).past;
-        past.ended.count(ending.obituary.end);
-        for side in Family::BOTH {
-            past.media[side].add(&LegFigures::of(&ending.streams, side));
-        }
+        lock(&self.shared).past.count(ending);
     }
 
     /// Gathers a snapshot for whoever asks. Returns at once; a tokio runtime must
@@ -143,7 +123,7 @@ async fn finish(
         }
     };
     // What came in time is shown.
-    let _ = timeout(PATIENCE, all).await;
+    let _ = timeout(FIGURES_PATIENCE, all).await;
     let mut sums = PerFamily::<Sums>::default();
     for session in figures.values() {
         for side in Family::BOTH {
@@ -257,48 +237,6 @@ fn limits(now: Duration, signalling: &Signalling) -> Vec<Limit> {
     ]
 }
 
-/// Those of the processes before, and of this one. Counts of one kind with the same
-/// words are one.
-fn troubles(signalling: &Signalling, before: Vec<Told>) -> Vec<Told> {
-    let of_this = signalling.troubles();
-    let mut told: Vec<Told> = before
-        .into_iter()
-        .chain(of_this.into_iter().map(|(trouble, count)| {
-            let errno = |errno| io::Error::from_raw_os_error(errno).to_string();
-            let reason = match trouble {
-                Trouble::Dropped(reason) | Trouble::Refused(reason) => reason.to_string(),
-                Trouble::Unsent(error) | Trouble::Unreachable(error) | Trouble::Unbound(error) => errno(error),
-                Trouble::TooBig => "too big for its path, sent again in smaller fragments".to_owned(),
-                Trouble::Circling => "came back to ourselves over and over".to_owned(),
-                Trouble::NotRelayable => "TCP, multicast and the like are not relayed".to_owned(),
-                Trouble::Unregistered(why) => why.to_string(),
-                Trouble::Unserved => "no ports left, or one too many".to_owned(),
-                Trouble::Overload => "made way for calls that are there".to_owned(),
-            };
-            Told { kind: trouble.kind().into(), reason, count }
-        }))
-        .collect();
-    sort(&mut told, by_name);
-    told.dedup_by(|again, first| {
-        let same = by_name(again, first).is_eq();
-        if same {
-            first.count = first.count.saturating_add(again.count);
-        }
-        same
-    });
-    sort(&mut told, |one, other| other.count.cmp(&one.count).then_with(|| by_name(one, other)));
-    told
-}
-
-fn by_name(one: &Told, other: &Told) -> Ordering {
-    (&one.kind, &one.reason).cmp(&(&other.kind, &other.reason))
-}
-
-/// One for both orders, as it is large.
-fn sort(told: &mut [Told], order: fn(&Told, &Told) -> Ordering) {
-    told.sort_unstable_by(order);
-}
-
 fn call(now: Duration, view: &CallView, kinds: PerFamily<Kind>, figures: Option<&SessionFigures>) -> Call {
     let (state, age) = (view.state, view.age.as_secs_f64());
     let (mut caller, mut callee) =
@@ -307,7 +245,7 @@ fn call(now: Duration, view: &CallView, kinds: PerFamily<Kind>, figures: Option<
     callee.hears = hears(&caller, "caller", state, age);
     Call {
         id: view.session.0,
-        call_id: Escaped(&view.call_id, CALL_ID).to_string(),
+        call_id: Escaped(&view.call_id, MAX_CALL_ID).to_string(),
         state,
         age,
         caller,
@@ -338,68 +276,4 @@ fn leg(now: Duration, view: &CallView, side: Family, kinds: PerFamily<Kind>, fig
 /// The streams of a session, those that were closed too.
 fn streams(session: &SessionFigures) -> impl Iterator<Item = &StreamFigures> {
     session.streams.iter().chain(&session.closed)
-}
-
-impl Sums {
-    fn add(&mut self, leg: &LegFigures) {
-        self.packets = self.packets.saturating_add(leg.packets);
-        self.bytes = self.bytes.saturating_add(leg.bytes);
-        self.lost = self.lost.saturating_add(leg.lost);
-        self.refused = self.refused.saturating_add(leg.refused);
-    }
-}
-
-impl Past {
-    /// All media since the start, with that of the calls there are. Where a call
-    /// ends at this very moment it may be in neither: what was told stays told.
-    fn media(&mut self, now: PerFamily<Sums>) -> Vec<Media> {
-        let media = Family::BOTH.map(|side| {
-            let (told, past, now) = (&mut self.told[side], self.media[side], now[side]);
-            *told = Sums {
-                packets: told.packets.max(past.packets.saturating_add(now.packets)),
-                bytes: told.bytes.max(past.bytes.saturating_add(now.bytes)),
-                lost: told.lost.max(past.lost.saturating_add(now.lost)),
-                refused: told.refused.max(past.refused.saturating_add(now.refused)),
-            };
-            let Sums { packets, bytes, lost, refused } = *told;
-            Media { family: side.name(), packets, bytes, lost, refused }
-        });
-        media.into()
-    }
-}
-
-impl Ended {
-    fn count(&mut self, end: End) {
-        let count = match end {
-            End::Bye(_) => &mut self.hung_up,
-            // No call yet: the next INVITE brings the password.
-            End::Failed(401 | 407) | End::Shutdown => return,
-            End::Failed(_) | End::NoPorts => &mut self.failed,
-            End::Silence(_) => &mut self.silent,
-        };
-        *count = count.saturating_add(1);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_call_that_is_asked_for_a_password_counts_once() {
-        let mut ended = Ended::default();
-        [End::Failed(407), End::Bye(Family::V4), End::Failed(486)].into_iter().for_each(|end| ended.count(end));
-        assert_eq!(ended, Ended { hung_up: 1, failed: 1, silent: 0 });
-    }
-
-    #[test]
-    fn counts_never_go_back_where_a_call_ends_in_between() {
-        let mut past = Past::default();
-        let sums = |packets| PerFamily::new(Sums { packets, ..Sums::default() }, Sums::default());
-        assert_eq!(past.media(sums(500))[0].packets, 500);
-        // Its end was not told yet, and its streams are gone.
-        assert_eq!(past.media(sums(0))[0].packets, 500);
-        past.media = sums(510);
-        assert_eq!(past.media(sums(1))[0].packets, 511);
-    }
 }

@@ -1,6 +1,6 @@
 //! The connection of the two processes: messages with their length, and
 //! descriptors. Everything has a deadline; nothing the other side sends makes this
-//! one wait longer, or hold more than [`LARGEST`].
+//! one wait longer, or hold more than [`MAX_MESSAGE`].
 
 use std::io::{self, IoSlice, IoSliceMut, Read, Write};
 use std::mem::MaybeUninit;
@@ -22,10 +22,10 @@ use super::TakeoverError;
 use crate::clock::Clock;
 
 /// Length of a message, in octets: some thirty times what 8192 calls need.
-const LARGEST: u32 = 64 << 20;
+const MAX_MESSAGE: u32 = 64 << 20;
 
 /// Length of a line.
-const LINE: usize = 256;
+const MAX_LINE: usize = 256;
 
 /// Descriptors in one message: what the kernel lets one have (unix(7), SCM_MAX_FD).
 const BATCH: usize = 253;
@@ -109,7 +109,7 @@ impl Channel {
             self.read(&mut byte)?;
             match byte {
                 [b'\n'] => return String::from_utf8(line).map_err(|_| garbled("no text")),
-                _ if line.len() >= LINE => return Err(garbled("a line without an end")),
+                _ if line.len() >= MAX_LINE => return Err(garbled("a line without an end")),
                 _ => line.extend(byte),
             }
         }
@@ -119,7 +119,7 @@ impl Channel {
     pub(super) fn send<T: Serialize>(&mut self, message: &T) -> Result<(), TakeoverError> {
         // The length comes before it.
         let bytes = postcard::to_extend(message, vec![0; 4]).map_err(|error| garbled(&error.to_string()))?;
-        let length = u32::try_from(bytes.len().saturating_sub(4)).ok().filter(|&length| length <= LARGEST);
+        let length = u32::try_from(bytes.len().saturating_sub(4)).ok().filter(|&length| length <= MAX_MESSAGE);
         let length = length.ok_or_else(|| garbled("more than fits in a message"))?;
         let mut bytes = bytes;
         bytes.iter_mut().zip(length.to_be_bytes()).for_each(|(place, byte)| *place = byte);
@@ -131,7 +131,7 @@ impl Channel {
         let mut length = [0; 4];
         self.read(&mut length)?;
         let length = u32::from_be_bytes(length);
-        if length > LARGEST {
+        if length > MAX_MESSAGE {
             return Err(garbled("a message that is too long"));
         }
         let mut bytes = vec![0; usize::try_from(length).unwrap_or(usize::MAX)];

@@ -84,6 +84,12 @@ pub enum ConfigError {
         /// The map.
         map: Map,
     },
+    /// The same map again.
+    #[error("--map {map}: it is given twice; keep one")]
+    MapTwice {
+        /// The map.
+        map: Map,
+    },
     /// A fake that stands for two phones.
     #[error("--map {map}: the fake stands for {} already; each phone needs one of its own", Plain(*phone))]
     FakeTwice {
@@ -111,7 +117,8 @@ impl ConfigError {
                 uplink_option(*family)
             }
             Self::Map { .. } | Self::MapFamily { .. } | Self::FakeIsListen { .. } => "map",
-            Self::PhoneIsOurs { .. } | Self::FakeTwice { .. } | Self::PhoneTwice { .. } => "map",
+            Self::PhoneIsOurs { .. } | Self::MapTwice { .. } => "map",
+            Self::FakeTwice { .. } | Self::PhoneTwice { .. } => "map",
         };
         option.trim_start_matches('-')
     }
@@ -122,7 +129,8 @@ impl ConfigError {
             Self::ListenFamily { .. } | Self::Listen { .. } => None,
             Self::UplinkFamily { .. } | Self::Uplink { .. } | Self::UplinkOurs { .. } => None,
             Self::Map { map, .. } | Self::MapFamily { map } | Self::FakeIsListen { map } => Some(map),
-            Self::PhoneIsOurs { map } | Self::FakeTwice { map, .. } | Self::PhoneTwice { map, .. } => Some(map),
+            Self::PhoneIsOurs { map } | Self::MapTwice { map } => Some(map),
+            Self::FakeTwice { map, .. } | Self::PhoneTwice { map, .. } => Some(map),
         }
     }
 }
