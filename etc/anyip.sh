@@ -9,6 +9,16 @@
 # Routers must send the prefix to this machine; where it is part of the prefix of
 # the link, neighbours ask for each address, which ndppd or
 # "ip -6 neigh add proxy ADDRESS dev eth0" answers. IPv4 prefixes work the same.
+#
+# The route does not outlive a boot. It is there whenever sipproxy64 starts if
+# "systemctl edit sipproxy64" gets
+#
+#   [Service]
+#   ExecStartPre=+/sbin/ip -6 route replace local 2001:db8:64::/64 dev lo
+#
+# or, without systemd, /etc/network/interfaces below "iface lo inet loopback"
+#
+#   up ip -6 route replace local 2001:db8:64::/64 dev lo
 set -eu
 case ${1:-}:${2:-} in
 add:*/*) verb=add ;;

@@ -28,7 +28,7 @@ pub fn run(options: &Options, out: &mut dyn Write) -> Result<(), CheckError> {
     for line in consequences(&options.config).into_iter().chain([key(options)]) {
         writeln!(out, "# {line}")?;
     }
-    for warning in warnings::all(&options.config) {
+    for warning in warnings::all(&options.config, options.observers.hep.as_ref()) {
         writeln!(out, "# warning: {warning}")?;
     }
     Ok(())

@@ -166,7 +166,7 @@ impl Options {
             // They have the key and the port order of Config::new.
             Mode::Print | Mode::Transcript(_) => {}
         }
-        let observers = arguments.captures.settings(&from_file)?;
+        let observers = arguments.captures.settings(&config, &from_file)?;
         Ok(given.options(config, observers, from_file.path(), command_line))
     }
 }

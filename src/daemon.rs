@@ -12,22 +12,24 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use nix::libc;
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc::{Receiver, UnboundedReceiver, UnboundedSender};
 use tokio::sync::oneshot;
-use tokio::task::spawn_blocking;
+use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
 use tracing::{info, warn};
 
 use self::belongings::Belongings;
 use self::start::{Prepared, Start};
 use crate::captures::SettingsError;
-use crate::cli::Options;
+use crate::cli::{Mode, Options};
 use crate::clock::Clock;
 use crate::config::{Config, Uplink, UplinkHost};
 use crate::control::{Client, ControlError, Request, Verb};
 use crate::family::Family;
+use crate::logging;
 use crate::metrics;
 use crate::observer::{Change, Observer};
 use crate::process::{Detached, PidFileError, UserError};
@@ -108,6 +110,10 @@ impl DaemonError {
 /// Where an address cannot be bound, or the system refuses threads, signals and
 /// the like at the start.
 pub fn run(options: Options, detached: Option<Detached>) -> Result<(), DaemonError> {
+    // In test mode lines come between what is printed.
+    if options.mode != Mode::Print {
+        logging::keep();
+    }
     let mut old = match &options.takeover {
         Some(socket) => handover::ask(socket, &options.config)?,
         None => None,
@@ -157,6 +163,9 @@ struct Signals {
 
 impl Signals {
     fn catch() -> io::Result<Self> {
+        // Nobody waits for it, but once caught it ends nothing: a capture file that reaches
+        // a limit of the system is told as a full disk is.
+        drop(signal(SignalKind::from_raw(libc::SIGXFSZ))?);
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
@@ -199,6 +208,8 @@ struct Daemon {
     service: ServiceManager,
     /// They go away as soon as another daemon may start.
     belongings: Belongings,
+    /// Takes in who wants to see what goes on; none without `--metrics`. It goes away then, too.
+    listening: Option<JoinHandle<()>>,
     /// Where it comes out that a process is ready to take over.
     prepared: UnboundedSender<Result<Successor, TakeoverError>>,
     /// One makes itself ready.
@@ -231,7 +242,7 @@ impl Daemon {
                 Some(fault) = incoming.faults.recv() => return Err(fault.into()),
                 () = self.service.beat() => {}
                 _ = minute.tick() => self.signalling.every_minute(),
-                _ = self.signals.hang_up.recv() => self.begin_leaving(),
+                _ = self.signals.hang_up.recv() => self.begin_leaving().await,
                 _ = self.signals.user2.recv() => self.reload(),
                 _ = self.signals.terminate.recv() => break,
                 _ = self.signals.interrupt.recv() => break,
@@ -348,10 +359,15 @@ impl Daemon {
         self.signalling.notice(notice);
     }
 
-    fn begin_leaving(&mut self) {
+    async fn begin_leaving(&mut self) {
         if !self.leaving {
             self.leaving = true;
             self.signalling.stop_listening();
+            if let Some(listening) = self.listening.take() {
+                listening.abort();
+                // It has the address until it has ended.
+                let _ = listening.await;
+            }
             self.service.status("SIP sockets closed; media is relayed until the last call ends");
             // For the daemon that starts meanwhile.
             self.belongings = Belongings::default();

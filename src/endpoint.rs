@@ -44,8 +44,8 @@ pub enum EndpointError {
     /// `192.0.2.1:0`, `192.0.2.1:65536`, `192.0.2.1:sip`
     #[error("'{0}' is no port; write a number from 1 to 65535, or leave it out for {SIP_PORT}")]
     Port(String),
-    /// `sip:pbx.example`, `alice@pbx.example`, `pbx.example;transport=tcp`
-    #[error("a URI; write its host, and its port if it has one, without all else")]
+    /// `sip:pbx.example`, `alice@pbx.example`, `pbx.example;transport=tcp`, `udp:pbx.example`
+    #[error("more than an address or name; write that, and its port if it has one, without all else")]
     Uri,
     /// `192.0.2.0/24`
     #[error("a '/'; one address is wanted, no prefix")]
@@ -128,10 +128,11 @@ fn split(text: &str) -> Result<(Host, Option<&str>), EndpointError> {
     }
 }
 
-/// Whether somebody wrote more of a URI than its host (RFC 3261 §19.1.1). `sip:5070` is
-/// a host with its port.
+/// Whether somebody wrote more of a URI than its host (RFC 3261 §19.1.1), or a transport as
+/// sngrep has it. `sip:5070` is a host with its port.
 fn is_uri(text: &str) -> bool {
-    let behind_scheme = ["sip:", "sips:", "tel:"].iter().find_map(|scheme| text.strip_prefix(scheme));
+    let schemes = ["sip:", "sips:", "tel:", "udp:", "tcp:", "tls:"];
+    let behind_scheme = schemes.iter().find_map(|scheme| text.strip_prefix(scheme));
     behind_scheme.is_some_and(|behind| behind.bytes().any(|byte| !byte.is_ascii_digit()))
         || text.contains("://")
         || text.contains(['@', ';'])
@@ -260,6 +261,7 @@ mod tests {
             ("alice@pbx.example", EndpointError::Uri),
             ("pbx.example;transport=tcp", EndpointError::Uri),
             ("http://pbx.example/", EndpointError::Uri),
+            ("udp:192.0.2.1:5060", EndpointError::Uri),
             ("192.0.2.0/24", EndpointError::Prefix),
             ("2001:db8::/64", EndpointError::Prefix),
             ("192.0.2.1 192.0.2.2", EndpointError::Space),

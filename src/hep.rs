@@ -71,6 +71,20 @@ pub struct Collector {
     pub capture_id: u32,
 }
 
+impl Collector {
+    fn port(&self) -> u16 {
+        self.endpoint.port.unwrap_or(HEP_PORT)
+    }
+
+    /// Where it is, if that is numeric.
+    pub fn address(&self) -> Option<SocketAddr> {
+        match self.endpoint.host {
+            Host::Address(ip) => Some(SocketAddr::new(ip, self.port())),
+            Host::Name(_) => None,
+        }
+    }
+}
+
 /// Sends each message to a collector.
 #[derive(Debug)]
 pub struct Hep {
@@ -99,13 +113,12 @@ impl Hep {
     /// Sends to `collector`. A name is looked up by a thread of its own, again and
     /// again, from the beginning on; until it is found, messages are not sent.
     pub fn new(collector: &Collector, config: Arc<Config>, clock: Clock) -> Self {
-        let port = collector.endpoint.port.unwrap_or(HEP_PORT);
-        let (address, wanted) = match &collector.endpoint.host {
-            Host::Address(ip) => (Some(SocketAddr::new(*ip, port)), None),
-            Host::Name(name) => (None, Some((name.clone(), port))),
+        let wanted = match &collector.endpoint.host {
+            Host::Address(_) => None,
+            Host::Name(name) => Some((name.clone(), collector.port())),
         };
         let (failures, packet, fields) = (Failures::default(), Vec::new(), Fields::default());
-        let (address, capture_id) = (Arc::new(Mutex::new(address)), collector.capture_id);
+        let (address, capture_id) = (Arc::new(Mutex::new(collector.address())), collector.capture_id);
         Self { config, clock, address, wanted, socket: None, capture_id, failures, packet, fields }
     }
 
@@ -123,6 +136,10 @@ impl Hep {
     /// Gives the packet to the system. The socket is not connected: that a
     /// collector is not there must not fail the next packet.
     fn transmit(&mut self, collector: SocketAddr) -> io::Result<()> {
+        // A name may lead here, too: this would go on for ever.
+        if self.config.is_ours(collector) {
+            return Err(io::Error::other("an address of this proxy itself"));
+        }
         let domain = Domain::for_address(collector);
         let socket = match self.socket.take() {
             Some((socket, is)) if is == domain => socket,

@@ -66,8 +66,19 @@ pub fn start(destination: Destination, form: Form, verbosity: i8) {
     let _ = tracing::subscriber::set_global_default(Arc::clone(LOG.get_or_init(|| Arc::new(log))));
 }
 
-/// From now on a thread of its own writes the log, so that nobody else waits for
-/// whoever reads it. What is said before is written when this returns.
+/// From now on nobody waits for whoever reads the log: what is said is written once there
+/// is a thread for that, see [`in_background`], or by [`flush`].
+pub fn keep() {
+    let Some(log) = LOG.get() else { return };
+    log.queue.keep();
+    // The process ends with it, and lines that wait would be gone.
+    panic::set_hook(Box::new(|panic| {
+        tracing::error!("{}", panic.to_string().replace('\n', " "));
+        flush();
+    }));
+}
+
+/// Starts the thread that writes the log.
 ///
 /// # Errors
 /// Where the system has no thread left.
@@ -76,18 +87,13 @@ pub fn in_background() -> io::Result<()> {
     let writer = Arc::clone(&log);
     task::thread("log".to_owned(), move || writer.queue.serve(|line| drop((writer.sink)(line))))?;
     log.queue.open();
-    // The process ends with it, and lines that wait would be gone.
-    panic::set_hook(Box::new(|panic| {
-        tracing::error!("{}", panic.to_string().replace('\n', " "));
-        flush();
-    }));
     Ok(())
 }
 
 /// Waits until all that was said is written; not for a reader who takes nothing.
 pub fn flush() {
     if let Some(log) = LOG.get() {
-        log.queue.flush();
+        log.queue.flush(|line| drop((log.sink)(line)));
     }
 }
 
@@ -237,9 +243,9 @@ pub(crate) mod tests {
             let reader = kept.lock().unwrap();
             (0..10_000).for_each(|number| tracing::info!("{number}"));
             drop(reader);
-            log.queue.flush();
+            log.queue.flush(|line| drop((log.sink)(line)));
             tracing::info!("10000");
-            log.queue.flush();
+            log.queue.flush(|line| drop((log.sink)(line)));
         });
         let said = String::from_utf8(kept.lock().unwrap().clone()).unwrap();
         let mut next = 0;

@@ -31,6 +31,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tracing::{debug, info};
 
@@ -108,6 +109,15 @@ pub struct Server {
     ladders: Ladders,
 }
 
+/// The server, serving.
+#[derive(Debug)]
+pub struct Serving {
+    /// Who wants a snapshot.
+    pub asked: Receiver<Asking>,
+    /// Takes clients in, and has the address until it ends.
+    pub listening: JoinHandle<()>,
+}
+
 impl Server {
     /// Binds the address. It needs no tokio runtime yet, so that it can be done
     /// before rights are dropped. `shared`: with the process that this one takes
@@ -134,7 +144,7 @@ impl Server {
     /// # Errors
     ///
     /// Where the system does not let the socket be watched.
-    pub fn serve(self, names: &[Name], observer: Option<Observer>) -> io::Result<Receiver<Asking>> {
+    pub fn serve(self, names: &[Name], observer: Option<Observer>) -> io::Result<Serving> {
         let (asking, asked) = channel(MAX_CLIENTS);
         self.listener.set_nonblocking(true)?;
         let listener = TcpListener::from_std(self.listener)?;
@@ -143,8 +153,8 @@ impl Server {
         let site = Arc::new(Site { names, asking, ladders: self.ladders, observer, arrivals: Arrivals::default() });
         let accept = move |context: &mut Context<'_>| listener.poll_accept(context).map_ok(|(stream, _)| stream);
         let serve = move |stream, permit| serve(stream, site.arrivals.add(), Arc::clone(&site), permit);
-        task::spawn(task::serve_clients("metrics", MAX_CLIENTS, accept, serve));
-        Ok(asked)
+        let listening = task::spawn(task::serve_clients("metrics", MAX_CLIENTS, accept, serve));
+        Ok(Serving { asked, listening })
     }
 }
 

@@ -173,12 +173,11 @@ impl Pcap {
 
 impl Sink for Pcap {
     fn message(&mut self, crossed: &Crossed<'_>) {
-        let (comment, about) = match &crossed.fate {
-            Fate::Sent { refused: Some(reason), .. } => ("refused: ", Some(reason)),
-            Fate::Sent { refused: None, .. } => ("", None),
-            Fate::Dropped(reason) => ("dropped: ", Some(reason)),
+        let ended = match crossed.fate {
+            Fate::Sent { refused, .. } => refused.map(|reason| (reason.fate(), reason)),
+            Fate::Dropped(reason) => Some(("dropped", reason)),
         };
-        let comment = about.map(|reason| format!("{comment}{reason}"));
+        let comment = ended.map(|(fate, reason)| format!("{fate}: {reason}"));
         // What came from ourselves was written a moment ago.
         if !self.config.is_ours(crossed.remote) {
             let note = Note { direction: INBOUND, comment: comment.as_deref() };

@@ -110,8 +110,8 @@ pub enum TakeoverError {
     Format(String),
     /// A listen address is another one.
     #[error(
-        "the running daemon has the {option} address {theirs}, where its calls have their media; this one cannot be \
-         {ours}"
+        "the running daemon has the {option} address {theirs}, where its calls have their media; {ours} takes a \
+         restart"
     )]
     Listen {
         /// The option.

@@ -18,7 +18,7 @@ use tracing::warn;
 
 use crate::config::Config;
 use crate::family::Family;
-use crate::proxy::{Datagram, MOST_PASSES, Outcome, Standalone};
+use crate::proxy::{Datagram, MAX_PASSES, Outcome, Standalone};
 use crate::scan::{find, trim};
 use crate::test_output;
 
@@ -251,7 +251,7 @@ impl<'a> Player<'a> {
         self.returning.clear();
         self.returning.extend_from_slice(record.bytes);
         // As the daemon does.
-        for _ in 0..MOST_PASSES {
+        for _ in 0..MAX_PASSES {
             let datagram = Datagram { local, remote, bytes: &self.returning };
             let outcome = self.proxy.handle(Duration::ZERO, &datagram, &mut self.sent);
             // Nothing is relayed here: ports are as good as open.

@@ -210,6 +210,30 @@ fn an_address_that_ends_like_a_port_is_told() {
                    meant for the port";
     let warnings: Vec<&str> = said.lines().filter(|line| line.contains("meant for the port")).collect();
     assert_eq!(warnings, [warning]);
+    let said = checked(&["-l", "127.0.0.1", "-L", "::1", "--hep", "::1:9060"]);
+    let warning =
+        "# warning: ::1:9060 is an address whose port is 9060; write [::1]:9060 if 9060 is meant for the port";
+    assert!(said.lines().any(|line| line == warning), "{said}");
+}
+
+/// As where somebody names an address of one side only in the file as it ships.
+#[test]
+fn a_side_that_only_this_machine_reaches_is_told() {
+    let is_told = |listen: [&'static str; 2], more: &[&'static str]| {
+        let said = checked(&[&["-l", listen[0], "-L", listen[1]], more].concat());
+        said.contains("# warning: no other machine reaches the IPv4 listen address 127.0.0.1, or is reached from it\n")
+    };
+    assert!(is_told(["127.0.0.1", "2001:db8::1"], &["-U", "sip.example.net"]));
+    assert!(is_told(["127.0.0.1", "2001:db8::1"], &["-m", "192.0.2.101=2001:db8::101"]));
+    for (listen, more) in [
+        (["127.0.0.1", "::1"], &["-v"][..]),
+        (["192.0.2.1", "2001:db8::1"], &["-v"]),
+        // A PBX on this machine.
+        (["127.0.0.1", "2001:db8::1"], &["-u", "127.0.0.1:5070"]),
+        (["127.0.0.1", "2001:db8::1"], &["-m", "127.0.0.1:5070=2001:db8::101"]),
+    ] {
+        assert!(!is_told(listen, more), "{listen:?} {more:?}");
+    }
 }
 
 #[test]

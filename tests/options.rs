@@ -104,12 +104,13 @@ fn wrong_uplinks() {
         ),
         (
             "-U sip:sip.example.net",
-            "--uplink6 sip:sip.example.net: a URI; write its host, and its port if it has one, without all else",
+            "--uplink6 sip:sip.example.net: more than an address or name; write that, and its port if it has one, \
+             without all else",
         ),
         (
             "-U sip.example.net;transport=tcp",
-            "--uplink6 sip.example.net;transport=tcp: a URI; write its host, and its port if it has one, without all \
-             else",
+            "--uplink6 sip.example.net;transport=tcp: more than an address or name; write that, and its port if it \
+             has one, without all else",
         ),
     ]);
 }
@@ -151,6 +152,10 @@ fn wrong_maps() {
             "--map 192.0.2.101=2001:db8::1: the fake is a listen address; it needs an address or port of its own",
         ),
         (
+            "-m 192.0.2.101=2001:db8::101 -m 192.0.2.101=2001:db8::101",
+            "--map 192.0.2.101=2001:db8::101: it is given twice; keep one",
+        ),
+        (
             "-m 192.0.2.101=2001:db8::101 -m 192.0.2.102=2001:db8::101",
             "--map 192.0.2.102=2001:db8::101: the fake stands for 192.0.2.101 already; each phone needs one of \
              its own",
@@ -174,7 +179,8 @@ fn wrong_names() {
             "--name 192.0.2.7: an address; --name takes a host name, as the addresses of the other options are known \
              anyway",
         ),
-        ("--name -", "--name -: neither an address nor a valid host name"),
+        ("--name -", "--name -: no valid host name; write one, for example proxy.example.org"),
+        ("--name ", "--name '': no valid host name; write one, for example proxy.example.org"),
     ]);
 }
 
@@ -240,6 +246,11 @@ fn wrong_captures() {
     all_said(&[
         ("--hep-id 3", "--hep-id: it means nothing without --hep HOST; give both or none"),
         ("--pcap-rtp", "--pcap-rtp: it means nothing without --pcap FILE; give both or none"),
+        (
+            "--hep udp:127.0.0.1:9060",
+            "--hep udp:127.0.0.1:9060: more than an address or name; write that, and its port if it has one, without \
+             all else",
+        ),
         ("--pcap x --pcap-size 0", "--pcap-size 0: write megabytes, from 1 to 1000000"),
         (
             "--hep 224.0.0.1",
@@ -249,6 +260,7 @@ fn wrong_captures() {
             "--hep 192.0.2.30:0",
             "--hep 192.0.2.30:0: '0' is no port; write a number from 1 to 65535, or leave it out for 9060",
         ),
+        ("--hep 192.0.2.1:5060", "--hep 192.0.2.1:5060: an address of this proxy itself; name the collector"),
         ("--hep h --hep-id -1", "--hep-id -1: write a number from 0 to 4294967295"),
     ]);
 }

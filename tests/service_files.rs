@@ -213,9 +213,36 @@ fn the_configuration_shows_every_option() {
     assert!(output.status.success(), "as it ships: {}", said(&output));
 }
 
+/// A mistake in the file ends no calls: what runs goes on.
+#[test]
+fn init_restarts_nothing_with_a_mistake_in_the_file() {
+    let script = r#"ip link set lo up
+        "$0" -l 127.0.0.1 -L ::1 --control none 2> "$1/log" & daemon=$!
+        until grep -q ' ready$' "$1/log"; do :; done
+        echo $daemon > "$1/pid"; echo 'lisen4 127.0.0.1' > "$1/conf"
+        export DAEMON="$0" CONFIG="$1/conf" RUN="$1"
+        for how in restart try-restart; do
+            etc/sipproxy64.init $how; echo "$how: $?"; kill -0 $daemon
+        done 2>&1
+        kill $daemon; wait"#;
+    let folder = Folder::new("init");
+    let mut command = Command::new("unshare");
+    command.args(["-rn", "sh", "-c", script, env!("CARGO_BIN_EXE_sipproxy64")]).arg(&folder.0);
+    let Some(output) = run("init_restarts_nothing_with_a_mistake_in_the_file", &mut command) else { return };
+    let why =
+        format!("sipproxy64: {}/conf, line 1: lisen4: no such option; listen4 is one (try --help)", folder.0.display());
+    assert_eq!(said(&output), format!("{why}\nrestart: 2\n{why}\ntry-restart: 2\n"));
+}
+
 /// OpenWrt's own functions, as far as the script calls them, and a file of UCI.
 const OPENWRT: &str = r#"
-config_load() { :; }
+reset_cb() { option_cb() { :; }; list_cb() { :; }; }
+config_load() {
+    CONFIG_SECTION=main
+    for option in $uci_options; do option_cb "$option"; done
+    list_cb map
+}
+logger() { echo "logger: $*"; }
 config_get() { eval "$1=\${uci_$3:-}"; }
 config_get_bool() { eval "$1=\${uci_$3:-$4}"; }
 config_list_foreach() { eval "list=\${uci_list_$2:-}"; for item in $list; do $3 "$item" $4; done; }
@@ -229,7 +256,8 @@ start() { echo "rc: start"; }
 chown() { echo "chown: $*"; }
 addresses() { echo "addresses: $*"; }
 uci_enabled=1 uci_listen4=192.0.2.1 uci_listen6=2001:db8::1 uci_uplink6=2001:db8:456::12 uci_rtp_ports=20000-20999
-uci_no_foreign_challenges=1 uci_lenient=0 uci_interface=br-lan
+uci_no_foreign_challenges=1 uci_lenient=0 uci_interface=br-lan uci_name=sip.example.net uci_verbose=2
+uci_options="enabled listen4 max_calls no_sandbox max_call secret"
 uci_list_map="192.0.2.101=2001:db8::101 192.0.2.102=2001:db8::102"
 . openwrt/files/sipproxy64.init
 CONFIG="$0/sipproxy64.conf" STATE="$0/state" RUN="$0/run" PROG="$1" ADDRESSES=addresses
@@ -257,6 +285,8 @@ fn openwrt_makes_a_configuration_of_uci() {
         let Some(output) = run("openwrt_makes_a_configuration_of_uci", &mut command) else { return };
         let said = said(&output);
         assert!(output.status.success(), "{said}");
+        let (complaints, said): (Vec<&str>, Vec<&str>) = said.lines().partition(|line| line.starts_with("logger: "));
+        let said = said.join("\n");
         let path = folder.0.display();
         let lines = [
             format!("addresses: add br-lan {path}/sipproxy64.conf\nchown: sipproxy64:sipproxy64 {path}/state"),
@@ -265,15 +295,23 @@ fn openwrt_makes_a_configuration_of_uci() {
             // A new stand-in is there before it is bound.
             format!("addresses: add br-lan {path}/sipproxy64.conf\nprocd: signal sipproxy64 * USR2"),
             format!("addresses: remove br-lan {path}/sipproxy64.conf"),
-            "it does not run\nrc: stop\nrc: start\nother ports\nrc: stop\nrc: start\ndisabled\nrc: stop\n".to_owned(),
+            "it does not run\nrc: stop\nrc: start\nother ports\nrc: stop\nrc: start\ndisabled\nrc: stop".to_owned(),
         ];
         for line in lines {
             assert!(said.contains(&line), "{line} in {said}");
         }
+        let complaint = |what| format!("logger: -s -t sipproxy64 -p daemon.warn /etc/config/sipproxy64: {what}");
+        let unknown =
+            ["max_call", "secret"].map(|name| complaint(format!("{name} is no option here, and is left out")));
+        let [max_call, secret] = unknown;
+        assert_eq!(
+            complaints.into_iter().take(3).collect::<Vec<_>>(),
+            [max_call, secret, complaint("verbose is '2'; write 1 or 0".to_owned())]
+        );
         let wanted = format!(
             "listen4 192.0.2.1\nlisten6 2001:db8::1\nuplink6 2001:db8:456::12\nrtp-ports 30000-30999\n\
              no-foreign-challenges\nmap 192.0.2.101=2001:db8::101\nmap 192.0.2.102=2001:db8::102\n\
-             map 192.0.2.103=2001:db8::103\nsecret {path}/state/secret\n"
+             map 192.0.2.103=2001:db8::103\nname sip.example.net\nsecret {path}/state/secret\n"
         );
         assert_eq!(fs::read_to_string(folder.0.join("sipproxy64.conf")).unwrap(), wanted);
     }
@@ -291,6 +329,19 @@ fn openwrt_knows_every_option_of_a_file() {
         let not_for_uci = of_the_service.contains(&option.long) || of_one_run.contains(&option.long);
         assert!(known || not_for_uci, "openwrt/files/sipproxy64.init does not know {}", option.long);
     }
+}
+
+/// What alerts ask for is there, and an uplink of which nothing has come yet is none
+/// that has been silent since 1970.
+#[test]
+fn alerts_go_by_what_the_manual_names() {
+    let (alerts, manual) = (read("etc/prometheus.yml"), read("sipproxy64.8"));
+    let is_of_name = |letter: char| letter.is_ascii_alphanumeric() || letter == '_';
+    let names = alerts.split(|letter| !is_of_name(letter)).filter_map(|word| word.strip_prefix("sipproxy64_"));
+    for name in names {
+        assert!(manual.contains(name), "{name}");
+    }
+    assert!(alerts.contains("and sipproxy64_party_last_heard_timestamp_seconds > 0"));
 }
 
 /// A version is written in three ways: 1.0.0-alpha.1, 1.0.0~alpha.1, 1.0.0_alpha1.

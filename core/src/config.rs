@@ -4,6 +4,8 @@
 //! logs go and the like belongs to the shell. [`Config::check`] is the one
 //! place that says whether addresses fit together.
 
+mod error;
+
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -12,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::family::{Family, PerFamily, is_unicast};
 
+pub use self::error::ConfigError;
 pub use crate::sip::host::SIP_PORT;
 
 /// Everything the core decides by. Make one with [`Config::new`], change what
@@ -139,6 +142,9 @@ impl Config {
         }
         let earlier = self.maps.iter().take(index);
         for other in earlier {
+            if other == map {
+                return Err(ConfigError::MapTwice { map: *map });
+            }
             if other.fake == map.fake {
                 return Err(ConfigError::FakeTwice { map: *map, phone: other.phone });
             }
@@ -302,128 +308,6 @@ pub enum PortOrder {
     Ascending,
     /// Unpredictably, from this seed.
     Random(u64),
-}
-
-/// Why a configuration cannot be used. Each text says what would be right.
-#[derive(Debug, thiserror::Error, PartialEq, Eq)]
-pub enum ConfigError {
-    /// A listen address of the wrong family.
-    #[error("{} {listen}: not an {family} address; write one of this machine", listen_option(*family))]
-    ListenFamily {
-        /// The side.
-        family: Family,
-        /// The address.
-        listen: SocketAddr,
-    },
-    /// A listen address nobody can call.
-    #[error("{} {listen}: {why}", listen_option(*family))]
-    Listen {
-        /// The side.
-        family: Family,
-        /// The address.
-        listen: SocketAddr,
-        /// What is wrong with it.
-        why: &'static str,
-    },
-    /// An uplink of the wrong family.
-    #[error(
-        "{} {endpoint}: not an {family} address; {} is the option for it",
-        uplink_option(*family), uplink_option(family.other())
-    )]
-    UplinkFamily {
-        /// The side.
-        family: Family,
-        /// The address.
-        endpoint: SocketAddr,
-    },
-    /// An uplink nobody can call.
-    #[error("{} {endpoint}: {why}", uplink_option(*family))]
-    Uplink {
-        /// The side.
-        family: Family,
-        /// The address.
-        endpoint: SocketAddr,
-        /// What is wrong with it.
-        why: &'static str,
-    },
-    /// An uplink that is one of our own sockets.
-    #[error(
-        "{} {}: an address of this proxy itself; name the provider, PBX or registrar",
-        uplink_option(*family), Plain(*endpoint)
-    )]
-    UplinkOurs {
-        /// The side.
-        family: Family,
-        /// The address.
-        endpoint: SocketAddr,
-    },
-    /// A map with an address that does not do.
-    #[error("--map {map}: {why}")]
-    Map {
-        /// The map.
-        map: Map,
-        /// What is wrong with it.
-        why: &'static str,
-    },
-    /// A map within one family.
-    #[error("--map {map}: both addresses are of one family; PHONE=FAKE takes an IPv4 and an IPv6 address")]
-    MapFamily {
-        /// The map.
-        map: Map,
-    },
-    /// A fake that is a listen address.
-    #[error("--map {map}: the fake is a listen address; it needs an address or port of its own")]
-    FakeIsListen {
-        /// The map.
-        map: Map,
-    },
-    /// A phone that is one of our own sockets.
-    #[error("--map {map}: the phone is an address of this proxy itself; PHONE comes first, its FAKE second")]
-    PhoneIsOurs {
-        /// The map.
-        map: Map,
-    },
-    /// A fake that stands for two phones.
-    #[error("--map {map}: the fake stands for {} already; each phone needs one of its own", Plain(*phone))]
-    FakeTwice {
-        /// The map.
-        map: Map,
-        /// The phone of the earlier map.
-        phone: SocketAddr,
-    },
-    /// A phone with two fakes.
-    #[error("--map {map}: the phone has the fake {} already; keep one of the two maps", Plain(*fake))]
-    PhoneTwice {
-        /// The map.
-        map: Map,
-        /// The fake of the earlier map.
-        fake: SocketAddr,
-    },
-}
-
-impl ConfigError {
-    /// The long name of the option to change, without dashes.
-    pub fn option(&self) -> &'static str {
-        let option = match self {
-            Self::ListenFamily { family, .. } | Self::Listen { family, .. } => listen_option(*family),
-            Self::UplinkFamily { family, .. } | Self::Uplink { family, .. } | Self::UplinkOurs { family, .. } => {
-                uplink_option(*family)
-            }
-            Self::Map { .. } | Self::MapFamily { .. } | Self::FakeIsListen { .. } => "map",
-            Self::PhoneIsOurs { .. } | Self::FakeTwice { .. } | Self::PhoneTwice { .. } => "map",
-        };
-        option.trim_start_matches('-')
-    }
-
-    /// The map to change, if it is one.
-    pub fn map(&self) -> Option<&Map> {
-        match self {
-            Self::ListenFamily { .. } | Self::Listen { .. } => None,
-            Self::UplinkFamily { .. } | Self::Uplink { .. } | Self::UplinkOurs { .. } => None,
-            Self::Map { map, .. } | Self::MapFamily { map } | Self::FakeIsListen { map } => Some(map),
-            Self::PhoneIsOurs { map } | Self::FakeTwice { map, .. } | Self::PhoneTwice { map, .. } => Some(map),
-        }
-    }
 }
 
 /// The option for the listen address of a side.

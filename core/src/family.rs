@@ -193,7 +193,7 @@ fn is_shared(address: Ipv4Addr) -> bool {
     a == 100 && b & 0xc0 == 64
 }
 
-/// The same endpoint with a canonical address, see [`canonical`].
+/// An endpoint with the [`canonical`] form of its address.
 pub fn canonical_endpoint(endpoint: SocketAddr) -> SocketAddr {
     SocketAddr::new(canonical(endpoint.ip()), endpoint.port())
 }

@@ -120,7 +120,9 @@ impl AnswerLimit {
     pub fn resume(&mut self, saved: &SavedLimit) {
         let take = |buckets: &mut [Bucket], saved: &[(u16, Duration)]| {
             for &(place, full_at) in saved {
-                buckets.get_mut(usize::from(place)).into_iter().for_each(|bucket| bucket.full_at = full_at);
+                if let Some(bucket) = buckets.get_mut(usize::from(place)) {
+                    bucket.full_at = full_at;
+                }
             }
         };
         take(&mut self.strangers, &saved.strangers);

@@ -30,7 +30,7 @@ use crate::sip::header::HeaderName;
 use crate::sip::message::{Fields, Message, StartLine};
 
 /// How often one datagram may come in at a socket of ours, the first time included.
-pub const MOST_PASSES: usize = 8;
+pub const MAX_PASSES: usize = 8;
 
 /// A datagram as it arrived.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -64,7 +64,7 @@ pub enum Reason {
     /// A response that does not answer a request that went through us.
     #[error("response to no request of ours")]
     ForeignResponse,
-    /// The same, but for its topmost Via, which is ours with another sent-by:
+    /// A response to a request of ours, but its topmost Via is ours with another sent-by:
     /// something on the way, an ALG, changes addresses in messages.
     #[error("our Via was rewritten on the way")]
     ViaRewritten,
@@ -88,7 +88,7 @@ pub enum Reason {
 }
 
 impl Reason {
-    /// The same without what is of the message alone, so that there are few kinds,
+    /// The reason without what is of the message alone, so that there are few kinds,
     /// whatever strangers send.
     #[must_use]
     pub fn kind(self) -> Self {
@@ -96,6 +96,11 @@ impl Reason {
             Self::Description(malformed) => Self::Description(malformed.anywhere()),
             other => other,
         }
+    }
+
+    /// What becomes of the request that is answered with it.
+    pub fn fate(self) -> &'static str {
+        if self == Self::Options { "answered" } else { "refused" }
     }
 
     /// The response that tells the sender, if one does (RFC 3261 §21).

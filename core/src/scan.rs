@@ -41,7 +41,7 @@ impl Span {
         self.end.saturating_sub(self.start)
     }
 
-    /// The same stretch of a text that begins `offset` bytes earlier.
+    /// What it is in a text that begins `offset` bytes earlier.
     #[must_use]
     pub fn shifted(self, offset: usize) -> Self {
         // Both count bytes of one message: no sum of theirs is out of range.
@@ -66,7 +66,7 @@ impl Class {
         Self(set).with(more, true)
     }
 
-    /// The same set with these bytes in it, or not.
+    /// The set with these bytes in it, or without them.
     #[allow(clippy::indexing_slicing)] // const: an index out of bounds would not compile
     const fn with(self, bytes: &[u8], is_in: bool) -> Self {
         let Self(mut set) = self;
@@ -118,7 +118,7 @@ pub const SCHEME: Class = Class::alphanum_and(b"+-.");
 /// What may stand in a parameter that is not quoted: all but what ends it.
 pub const PARAMETER: Class = Class::all_but(b"; \t\r\n");
 
-/// The same in the name of one.
+/// What may stand in the name of a parameter.
 pub const PARAMETER_NAME: Class = Class::all_but(b";= \t\r\n");
 
 /// A blank within a line, or a line break in a folded header field.
@@ -263,7 +263,7 @@ pub fn number(text: &[u8]) -> Option<u32> {
     number_at_front(text).filter(|&(_, digits)| digits == text.len()).map(|(number, _)| number)
 }
 
-/// The same at the front of `text`, and how many digits it has.
+/// The [`number`] at the front of `text`, and how many digits it has.
 #[inline]
 pub fn number_at_front(text: &[u8]) -> Option<(u32, usize)> {
     let (mut value, mut digits) = (0u64, 0);

@@ -24,7 +24,7 @@ use std::time::Duration;
 use sipproxy64::cli::values;
 use sipproxy64::config::{Config, PortRange};
 use sipproxy64::family::Family;
-use sipproxy64::proxy::{Datagram, MOST_PASSES, Outcome, Reason, Standalone};
+use sipproxy64::proxy::{Datagram, MAX_PASSES, Outcome, Reason, Standalone};
 use sipproxy64::sip::header::HeaderName;
 use sipproxy64::sip::message::{Fields, Message, StartLine};
 
@@ -210,7 +210,7 @@ impl World {
         self.arrived = Some(arrived.clone());
         let mut passes = Vec::new();
         let mut arrived = arrived;
-        for _ in 0..MOST_PASSES {
+        for _ in 0..MAX_PASSES {
             let mut out = Vec::new();
             let outcome = self.handle_twice(&arrived, &mut out);
             let passed = Passed { arrived, outcome, out: out.clone() };

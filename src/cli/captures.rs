@@ -8,6 +8,7 @@ use super::complaint::Complaint;
 use super::merge::FromFile;
 use super::values::{self, flag, path, put};
 use crate::captures::Settings;
+use crate::config::Config;
 use crate::endpoint::Endpoint;
 use crate::hep::Collector;
 use crate::pcap::CaptureFile;
@@ -46,7 +47,7 @@ impl Captures {
     }
 
     /// Who is to look; the file is where what is wrong may stand.
-    pub(super) fn settings(&self, from_file: &FromFile) -> Result<Settings, Complaint> {
+    pub(super) fn settings(&self, config: &Config, from_file: &FromFile) -> Result<Settings, Complaint> {
         let of_hep = [("hep-id", self.hep_id.is_some())];
         let of_pcap = [("pcap-rtp", self.pcap_rtp), ("pcap-size", self.pcap_size.is_some())];
         let of_record = [("anonymise", self.anonymise)];
@@ -60,8 +61,14 @@ impl Captures {
         let capture_id = self.hep_id.unwrap_or(CAPTURE_ID);
         let size = self.pcap_size.unwrap_or(CAPTURE_SIZE);
         let file = |path| Ok(CaptureFile { path: whole("--pcap", path)?, size, media: self.pcap_rtp });
+        let hep = self.hep.clone().map(|endpoint| Collector { endpoint, capture_id });
+        // Each message that it got would be one more for it.
+        if let Some(address) = hep.as_ref().and_then(Collector::address).filter(|address| config.is_ours(*address)) {
+            let why = format!("--hep {address}: an address of this proxy itself; name the collector");
+            return Err(from_file.said("hep", &why));
+        }
         Ok(Settings {
-            hep: self.hep.clone().map(|endpoint| Collector { endpoint, capture_id }),
+            hep,
             pcap: self.pcap.as_deref().map(file).transpose()?,
             record: self.record.as_deref().map(recording).transpose()?,
         })

@@ -61,6 +61,9 @@ pub enum ValueError {
     /// An address for `--name`.
     #[error("an address; --name takes a host name, as the addresses of the other options are known anyway")]
     AddressAsName,
+    /// No name for `--name`.
+    #[error("no valid host name; write one, for example proxy.example.org")]
+    NotName,
     /// The port of a collector.
     #[error("'{0}' is no port; write a number from 1 to 65535, or leave it out for {HEP_PORT}")]
     CollectorPort(String),
@@ -216,7 +219,10 @@ fn half(half: &'static str, text: &str) -> Result<SocketAddr, ValueError> {
 
 /// `--name`
 pub fn name(text: &str) -> Result<Name, ValueError> {
-    let endpoint = Endpoint::parse(text)?;
+    let endpoint = Endpoint::parse(text).map_err(|error| match error {
+        EndpointError::Empty | EndpointError::Host => ValueError::NotName,
+        error => error.into(),
+    })?;
     let port = endpoint.port_or_default();
     match endpoint.host {
         Host::Address(_) => Err(ValueError::AddressAsName),

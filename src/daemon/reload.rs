@@ -57,7 +57,8 @@ impl Daemon {
         if !unchanged.is_empty() {
             warn!(
                 options = unchanged.join(", "),
-                "not reloaded, as it is read at the start only; restart to change it"
+                "not reloaded, as it is read at the start only; a takeover (systemctl reload) changes it and keeps all \
+                 calls, but listen4 and listen6 take a restart"
             );
         }
         Ok(())

@@ -15,8 +15,9 @@ use crate::clock::Clock;
 use crate::config::{Config, Plain};
 use crate::control::{self, Control, Request};
 use crate::family::{Family, PerFamily};
+use crate::hep::Collector;
 use crate::logging;
-use crate::metrics::Server;
+use crate::metrics::{Server, Serving};
 use crate::observer::{Observer, ObserverThread};
 use crate::process::{Account, Detached, UserError};
 use crate::relay::{Notice, Relay, RelayOptions, usual_threads};
@@ -25,7 +26,7 @@ use crate::sandbox::{self, Needs};
 use crate::service::ServiceManager;
 use crate::signalling::{BoundSockets, Output, Parts, Signalling};
 use crate::socket::SocketOptions;
-use crate::status::gather::{Asking, Gatherer};
+use crate::status::gather::Gatherer;
 use crate::takeover::new::Predecessor;
 
 /// A daemon that has all it needs and reads nothing yet.
@@ -87,7 +88,7 @@ impl Start {
         let relay_options =
             RelayOptions { threads: usual_threads(), sockets: socket_options(&options), batch: options.batch, tap };
         let (relay, notices) = Relay::start(clock, &relay_options).map_err(DaemonError::system("start the relay"))?;
-        summary(&config);
+        summary(&config, options.observers.hep.as_ref());
         options.observers.log();
         let start = Self { options, config, clock, belongings, sockets, output, server, observer, relay, notices };
         Ok(Prepared { start, watching })
@@ -107,7 +108,8 @@ impl Start {
         if let Some(detached) = &detached {
             detached.leave_directory().map_err(DaemonError::system("leave the shell"))?;
         }
-        let onlookers = self.onlookers()?;
+        let serving = self.onlookers()?;
+        let (onlookers, listening) = serving.map(|serving| (serving.asked, serving.listening)).unzip();
         let parts = Parts {
             config: Arc::clone(&self.config),
             clock: self.clock,
@@ -150,6 +152,7 @@ impl Start {
             resolver,
             service,
             belongings: self.belongings,
+            listening,
             prepared,
             preparing: false,
             leaving: false,
@@ -159,7 +162,7 @@ impl Start {
     }
 
     /// Begins to serve the web page, if there is to be one: who wants to see what goes on.
-    fn onlookers(&mut self) -> Result<Option<Receiver<Asking>>, DaemonError> {
+    fn onlookers(&mut self) -> Result<Option<Serving>, DaemonError> {
         let serve = |server: Server| server.serve(&self.config.names, self.observer.clone());
         let onlookers = self.server.take().map(serve).transpose();
         onlookers.map_err(DaemonError::system("watch the socket of --metrics"))
@@ -240,7 +243,7 @@ fn needs(options: &Options) -> Needs {
 }
 
 /// What the daemon will do, for the log.
-fn summary(config: &Config) {
+fn summary(config: &Config, collector: Option<&Collector>) {
     let uplink = |side| written(config, side);
     let (low, high) = config.rtp_ports.bounds();
     info!(
@@ -259,7 +262,7 @@ fn summary(config: &Config) {
     );
     // That of the limit of open files was given when it was raised.
     let limit = limits::files_advice(config);
-    for warning in warnings::all(config).into_iter().filter(|warning| Some(warning) != limit.as_ref()) {
+    for warning in warnings::all(config, collector).into_iter().filter(|warning| Some(warning) != limit.as_ref()) {
         warn!("{warning}");
     }
     for map in &config.maps {

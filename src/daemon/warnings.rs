@@ -6,19 +6,22 @@ use std::ops::RangeInclusive;
 
 use super::limits;
 use crate::config::{Config, Plain, SIP_PORT, UplinkHost};
+use crate::family::Family;
+use crate::hep::{Collector, HEP_PORT};
 
 /// What is most often a port for SIP.
 const PORTS_OF_SIP: RangeInclusive<u16> = 5060..=5099;
 
 /// What this configuration on this machine lets one expect.
-pub(crate) fn all(config: &Config) -> Vec<String> {
+pub(crate) fn all(config: &Config, collector: Option<&Collector>) -> Vec<String> {
     let mut warnings: Vec<String> = config.listen.iter().filter_map(|(_, &listen)| of_listen(listen.ip())).collect();
     let fakes = config.maps.iter().filter(|map| embedded(map.fake.ip()).is_some());
     warnings.extend(fakes.take(1).map(|map| {
         let kind = embedded(map.fake.ip()).unwrap_or_default();
         format!("the fake of {} is {kind}, which IPv6 hosts reach badly or not at all", Plain(map.phone))
     }));
-    warnings.extend(ports_in_addresses(config));
+    warnings.extend(loopback_alone(config));
+    warnings.extend(ports_in_addresses(config, collector.and_then(Collector::address)));
     warnings.extend(sip_among_media(config));
     warnings.extend(limits::files_advice(config));
     let read = |file: &str| fs::read_to_string(file).unwrap_or_default();
@@ -44,22 +47,38 @@ fn sip_among_media(config: &Config) -> Option<String> {
     ))
 }
 
+/// A side that has nobody but this machine, which nothing tells to be meant so.
+fn loopback_alone(config: &Config) -> Option<String> {
+    let is_loopback = |side: Family| config.listen[side].ip().is_loopback();
+    let side = Family::BOTH.into_iter().find(|&side| is_loopback(side) && !is_loopback(side.other()))?;
+    let uplink = config.uplinks[side].iter().filter_map(|uplink| match uplink.host {
+        UplinkHost::Address(address) => Some(address),
+        UplinkHost::Name(_) => None,
+    });
+    let mut parties = config.maps.iter().map(|map| map.phone.ip()).filter(|ip| Family::of(*ip) == side).chain(uplink);
+    (!parties.any(|ip| ip.is_loopback())).then(|| {
+        let address = config.listen[side].ip();
+        format!("no other machine reaches the {side} listen address {address}, or is reached from it")
+    })
+}
+
 /// Addresses that somebody may have meant for one and a port, without brackets.
-fn ports_in_addresses(config: &Config) -> Vec<String> {
+fn ports_in_addresses(config: &Config, collector: Option<SocketAddr>) -> Vec<String> {
     let uplinks = config.uplinks.iter().filter_map(|(_, uplink)| match uplink.as_ref()?.host {
         UplinkHost::Address(address) => Some(SocketAddr::new(address, uplink.as_ref()?.port)),
         UplinkHost::Name(_) => None,
     });
     let maps = config.maps.iter().flat_map(|map| [map.phone, map.fake]);
     let all = config.listen.iter().map(|(_, &listen)| listen).chain(uplinks).chain(maps);
-    all.filter(|endpoint| endpoint.is_ipv6() && endpoint.port() == SIP_PORT)
-        .filter_map(|endpoint| {
+    let all = all.map(|endpoint| (endpoint, SIP_PORT)).chain(collector.map(|endpoint| (endpoint, HEP_PORT)));
+    all.filter(|(endpoint, usual)| endpoint.is_ipv6() && endpoint.port() == *usual)
+        .filter_map(|(endpoint, usual)| {
             let written = endpoint.ip().to_string();
             let (address, port) = written.rsplit_once(':')?;
-            let is_port = port.parse::<u16>().is_ok_and(|port| PORTS_OF_SIP.contains(&port));
+            let is_port = port.parse().is_ok_and(|port| PORTS_OF_SIP.contains(&port) || port == usual);
             (is_port && address.parse::<Ipv6Addr>().is_ok()).then(|| {
                 format!(
-                    "{written} is an address whose port is {SIP_PORT}; write [{address}]:{port} if {port} is meant for \
+                    "{written} is an address whose port is {usual}; write [{address}]:{port} if {port} is meant for \
                      the port"
                 )
             })

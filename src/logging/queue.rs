@@ -27,7 +27,7 @@ thread_local! {
 /// A line, and what it is of.
 pub(super) type Line = (&'static Metadata<'static>, String);
 
-/// The queue. As long as no thread empties it, it takes nothing.
+/// The queue. Before it keeps lines, it takes nothing.
 #[derive(Default)]
 pub(super) struct Queue {
     waiting: Mutex<Waiting>,
@@ -39,6 +39,8 @@ pub(super) struct Queue {
 
 #[derive(Default)]
 struct Waiting {
+    /// Lines are taken.
+    kept: bool,
     /// There is a thread that writes.
     served: bool,
     lines: Vec<Line>,
@@ -52,15 +54,21 @@ struct Waiting {
 }
 
 impl Queue {
+    /// From now on lines wait, for a thread to come.
+    pub(super) fn keep(&self) {
+        lock(&self.waiting).kept = true;
+    }
+
     /// From now on a thread calls [`Queue::serve`].
     pub(super) fn open(&self) {
-        lock(&self.waiting).served = true;
+        let mut waiting = lock(&self.waiting);
+        (waiting.kept, waiting.served) = (true, true);
     }
 
     /// Takes a line, or counts it; gives it back where it is to be written at once.
     pub(super) fn put(&self, line: Line) -> Option<Line> {
         let mut waiting = lock(&self.waiting);
-        if !waiting.served || WRITES.get() {
+        if !waiting.kept || WRITES.get() {
             return Some(line);
         }
         let (first, bytes) = (waiting.lines.is_empty(), waiting.bytes.saturating_add(line.1.capacity()));
@@ -107,9 +115,15 @@ impl Queue {
         (mem::take(&mut waiting.lines), mem::take(&mut waiting.lost))
     }
 
-    /// Waits until all is written, or the reader takes nothing for a second.
-    pub(super) fn flush(&self) {
+    /// Waits until all is written, or the reader takes nothing for a second; where the
+    /// thread has not come, writes it.
+    pub(super) fn flush(&self, write: impl FnMut(Line)) {
         let mut waiting = lock(&self.waiting);
+        if !waiting.served {
+            let lines = mem::take(&mut waiting.lines);
+            drop(waiting);
+            return lines.into_iter().for_each(write);
+        }
         while waiting.writing || !waiting.lines.is_empty() {
             let written = waiting.written;
             let (after, waited) =

@@ -10,12 +10,18 @@ use crate::media::destination::Prefix;
 
 /// RTF_LOCAL of <linux/ipv6_route.h>.
 const LOCAL: u32 = 0x8000_0000;
+/// IFA_F_TENTATIVE and IFA_F_DADFAILED of <linux/if_addr.h>, and IFA_F_OPTIMISTIC, with
+/// which the first of them does not matter.
+const NOT_READY: u8 = 0x40 | 0x08;
+const OPTIMISTIC: u8 = 0x04;
 
 /// What this machine takes for itself at the moment.
 #[derive(Debug)]
 pub(super) struct LocalAddresses {
     pub(super) addresses: Vec<IpAddr>,
     pub(super) prefixes: Vec<Prefix>,
+    /// Those of the addresses that another host may have, or has (RFC 4862 §5.4).
+    unready: Vec<Ipv6Addr>,
 }
 
 impl LocalAddresses {
@@ -25,7 +31,8 @@ impl LocalAddresses {
     /// Where it does not tell.
     pub(super) fn read() -> io::Result<Self> {
         let addresses = interfaces::addresses()?.map(|(_, address)| address).collect();
-        Ok(Self { addresses, prefixes: prefixes() })
+        let unready = of_if_inet6(&read("/proc/net/if_inet6")).collect();
+        Ok(Self { addresses, prefixes: prefixes(), unready })
     }
 
     /// Whether what is sent to an address comes here.
@@ -34,11 +41,20 @@ impl LocalAddresses {
             || self.addresses.contains(&address)
             || self.prefixes.iter().any(|prefix| prefix.contains(address))
     }
+
+    /// Whether it comes here already.
+    pub(super) fn hears(&self, address: IpAddr) -> bool {
+        self.has(address) && self.unready.iter().all(|unready| *unready != address)
+    }
+}
+
+/// What the system tells in a file, if it does.
+fn read(file: &str) -> String {
+    fs::read_to_string(file).unwrap_or_default()
 }
 
 /// Its prefixes. Where the system does not tell, none are known.
 fn prefixes() -> Vec<Prefix> {
-    let read = |file: &str| fs::read_to_string(file).unwrap_or_default();
     let (v4, v6) = (read("/proc/net/fib_trie"), read("/proc/net/ipv6_route"));
     let mut prefixes: Vec<Prefix> = of_fib_trie(&v4).chain(of_ipv6_route(&v6)).collect();
     // Each table of the kernel may have it.
@@ -73,6 +89,16 @@ fn of_ipv6_route(text: &str) -> impl Iterator<Item = Prefix> {
     })
 }
 
+/// Address, number of the interface, length, scope, flags, name of the interface.
+fn of_if_inet6(text: &str) -> impl Iterator<Item = Ipv6Addr> {
+    text.lines().filter_map(|line| {
+        let mut columns = line.split_ascii_whitespace();
+        let address = Ipv6Addr::from_bits(u128::from_str_radix(columns.next()?, 16).ok()?);
+        let flags = u8::from_str_radix(columns.nth(3)?, 16).ok()?;
+        (flags & NOT_READY != 0 && flags & OPTIMISTIC == 0).then_some(address)
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -100,5 +126,14 @@ mod tests {
             route(zeros, "00", "00200200"),
         ];
         assert_eq!(of_ipv6_route(&routes.concat()).collect::<Vec<_>>(), [prefix("2001:db8:f::", 64)]);
+    }
+
+    /// As Linux 6.1 writes them: usable, tentative, and found at another host.
+    #[test]
+    fn addresses_that_are_not_ready_are_found_among_others() {
+        let lines = ["1 02 40 00 80", "2 02 40 00 c0", "3 02 40 00 c8", "4 02 40 00 44"]
+            .map(|line| format!("20010db800000000000000000000000{line}       v0\n"));
+        let unready: Vec<String> = of_if_inet6(&lines.concat()).map(|address| address.to_string()).collect();
+        assert_eq!(unready, ["2001:db8::2", "2001:db8::3"]);
     }
 }

@@ -129,6 +129,15 @@ mod tests {
     }
 
     #[test]
+    fn options_are_answered_and_all_else_is_refused() {
+        for (reason, fate) in [(Reason::Options, "answered: OPTIONS "), (Reason::Loop, "refused: loop ")] {
+            let Outcome::Send { from, to, .. } = forwarded() else { return };
+            let said = told(CAME, Outcome::Send { from, to, refused: Some(reason) }, LEFT, Level::DEBUG);
+            assert!(said.contains(&format!("decision={from} -> {to}, {fate}")), "{said}");
+        }
+    }
+
+    #[test]
     fn what_was_changed_is_told_line_by_line() {
         let said = told(CAME, forwarded(), LEFT, Level::TRACE);
         let changes = "TRACE changed in c1:\n  - BYE sip:b@192.0.2.1 SIP/2.0\n  + BYE sip:b@[2001:db8:9::55] SIP/2.0\

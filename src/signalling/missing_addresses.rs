@@ -1,4 +1,4 @@
-//! Addresses of ours that this machine does not have: nobody reaches them.
+//! Addresses of ours that this machine does not have, or not yet: nobody reaches them.
 //!
 //! With `--freebind` they may be missing at the start, and later each may go away, as
 //! when a provider gives out another prefix. Sockets that are bound stay so.
@@ -23,7 +23,7 @@ impl MissingAddresses {
         let mut missing: Vec<(IpAddr, Role)> = Vec::new();
         for (ip, role) in Role::of_sip(config).map(|(at, role)| (at.ip(), role)) {
             // One address may have several fakes, by their ports.
-            if !local.has(ip) && missing.iter().all(|(known, _)| *known != ip) {
+            if !local.hears(ip) && missing.iter().all(|(known, _)| *known != ip) {
                 missing.push((ip, role));
             }
         }
@@ -32,7 +32,7 @@ impl MissingAddresses {
             let others = Some(gone.count()).filter(|&others| others > 0);
             warn!(%address, %role, others, "nobody reaches us there: {}", Absence(address));
         }
-        if missing.is_empty() && self.0.iter().any(|&ip| local.has(ip)) {
+        if missing.is_empty() && self.0.iter().any(|&ip| local.hears(ip)) {
             info!("all our addresses are there again");
         }
         self.0 = missing.into_iter().map(|(ip, _)| ip).collect();

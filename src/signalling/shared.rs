@@ -276,7 +276,7 @@ impl Shared {
     }
 
     /// What this machine takes for itself now.
-    pub(super) fn set_local(&self, LocalAddresses { addresses, prefixes }: LocalAddresses) {
+    pub(super) fn set_local(&self, LocalAddresses { addresses, prefixes, .. }: LocalAddresses) {
         lock(&self.calls).table.set_local_addresses(addresses, prefixes);
     }
 }

@@ -164,7 +164,9 @@ impl fmt::Display for Decision {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
             Outcome::Send { from, to, refused: None } => write!(f, "{from} -> {to}"),
-            Outcome::Send { from, to, refused: Some(reason) } => write!(f, "{from} -> {to}, refused: {reason}"),
+            Outcome::Send { from, to, refused: Some(reason) } => {
+                write!(f, "{from} -> {to}, {}: {reason}", reason.fate())
+            }
             Outcome::Drop(reason) => write!(f, "dropped: {reason}"),
         }
     }

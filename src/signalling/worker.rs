@@ -39,7 +39,7 @@ use crate::clock::{Clock, wall_clock};
 use crate::family::Family;
 use crate::observer::{Crossed, Fate, Observer};
 use crate::orders::Orders;
-use crate::proxy::{Datagram, MOST_PASSES, Outcome, Proxy, Reason};
+use crate::proxy::{Datagram, MAX_PASSES, Outcome, Proxy, Reason};
 use crate::relay::Stock;
 use crate::socket::SocketOptions;
 use crate::socket::icmp::{ErrorReader, IcmpError};
@@ -301,7 +301,7 @@ impl Worker {
         }
         let mut out = outbox.room();
         let mut outcome = self.decide(now, datagram, &mut out)?;
-        for pass in 1..=MOST_PASSES {
+        for pass in 1..=MAX_PASSES {
             let Outcome::Send { from, to, .. } = outcome else {
                 outbox.give_back(out);
                 return Ok(());
@@ -313,7 +313,7 @@ impl Worker {
                 self.send_out(now, from, to, out, outbox);
                 return Ok(());
             }
-            if pass < MOST_PASSES {
+            if pass < MAX_PASSES {
                 mem::swap(&mut out, &mut self.returning);
                 let bytes = mem::take(&mut self.returning);
                 outcome = self.decide(now, &Datagram { local: to, remote: from, bytes: &bytes }, &mut out)?;

@@ -120,6 +120,7 @@ fn other_listen_addresses_are_refused_with_words() {
     });
     let said = said.unwrap_err().to_string();
     assert!(said.contains("refuses") && said.contains("--listen4 address 192.0.2.1:5060"), "{said}");
+    assert!(said.contains("192.0.2.9:5060 takes a restart"), "{said}");
 }
 
 #[test]

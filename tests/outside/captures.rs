@@ -8,7 +8,7 @@ use std::process::Command;
 
 use crate::harness::PATIENCE;
 use crate::harness::agent::Agent;
-use crate::harness::daemon::{Daemon, fail_to_start};
+use crate::harness::daemon::{Daemon, PROGRAM, fail_to_start};
 use crate::harness::folder::Folder;
 use crate::harness::namespace::{isolated, isolated_with};
 use crate::harness::picture::{F1, LISTEN4, OPTIONS, P1, STRANGER6, X6};
@@ -75,6 +75,19 @@ fn a_collector_that_is_not_there_disturbs_nobody() {
             talk.assert_talks();
             talk.end(CALLEE);
         }
+    });
+}
+
+/// It would get what it sends, and send that again.
+#[test]
+fn a_name_that_leads_here_is_no_collector() {
+    isolated(|| {
+        let mut daemon = Daemon::start_as(&["-l", "127.0.0.1", "-L", "::1", "--hep", "localhost:5060"]);
+        daemon.await_line("--hep: collector found");
+        let phone = Agent::bind("phone", "127.0.0.1:5062");
+        phone.send_bytes(b"rubbish", "127.0.0.1:5060".parse().unwrap());
+        let line = daemon.await_line("--hep: not sent");
+        assert!(line.contains("an address of this proxy itself"), "{line}");
     });
 }
 
@@ -193,6 +206,25 @@ fn a_takeover_that_fails_leaves_the_capture_where_it_was() {
         for words in [&b"one"[..], b"two"] {
             assert!(captured.windows(3).any(|part| part == words), "{} octets in {file}", captured.len());
         }
+    });
+}
+
+/// Where the system lets no file grow any more (RLIMIT_FSIZE) it sends a signal, too.
+#[test]
+fn a_capture_that_may_not_grow_ends_no_calls() {
+    isolated(|| {
+        let folder = Folder::new("pcap-limit");
+        let file = folder.file("calls.pcap");
+        let mut command = Command::new("sh");
+        command.args(["-c", "ulimit -f 8; exec \"$0\" \"$@\"", PROGRAM]);
+        let mut daemon = Daemon::spawn_by(command, &[&OPTIONS[..], &["--pcap", &file]].concat());
+        daemon.await_line("ready");
+        let stranger = Agent::bind("stranger", STRANGER6);
+        for _ in 0..20 {
+            stranger.send_bytes(&[b'x'; 1000], "[2001:db8::1]:5060".parse().unwrap());
+        }
+        daemon.await_line("--pcap: cannot write; packets are lost");
+        daemon.assert_alive();
     });
 }
 

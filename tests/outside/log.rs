@@ -1,12 +1,13 @@
 //! Whoever reads the log may stop reading: no message waits for that.
 
-use std::io::{BufRead, BufReader, PipeReader, pipe};
+use std::io::{BufRead, BufReader, PipeReader, Write, pipe};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::channel;
 use std::thread;
 
 use crate::harness::PATIENCE;
 use crate::harness::daemon::PROGRAM;
+use crate::harness::kernel::await_socket;
 use crate::harness::namespace::isolated;
 use crate::harness::party::Party;
 use crate::harness::picture::{LISTEN4, OPTIONS, P1, U6};
@@ -20,15 +21,21 @@ struct Talkative {
 impl Talkative {
     /// Starts one. Nobody reads its log behind the line that it is ready.
     fn start() -> Self {
-        let (reader, writer) = pipe().unwrap();
+        let mut daemon = Self::start_behind(b"");
+        daemon.read_until("ready");
+        daemon
+    }
+
+    /// Starts one whose log comes behind this.
+    fn start_behind(before: &[u8]) -> Self {
+        let (reader, mut writer) = pipe().unwrap();
+        writer.write_all(before).unwrap();
         let mut command = Command::new(PROGRAM);
         command.args(OPTIONS).args(["-vv", "--control", "none"]).stdin(Stdio::null()).stderr(writer);
         let child = command.spawn().unwrap();
         // Or the pipe had another end still.
         drop(command);
-        let mut daemon = Self { child, log: BufReader::new(reader) };
-        daemon.read_until("ready");
-        daemon
+        Self { child, log: BufReader::new(reader) }
     }
 
     /// Its log as far as the first line with this text.
@@ -89,6 +96,21 @@ fn messages_pass_while_nobody_reads_and_the_log_says_what_it_lost() {
         assert!((50..400).contains(&told) && told + lost >= 400, "{told} messages are told and {lost} lines lost");
         daemon.terminate();
         assert!(daemon.read_until("stopped").lines().count() < 5, "nothing else has happened");
+        assert!(daemon.end().success());
+    });
+}
+
+#[test]
+fn the_start_waits_for_no_reader() {
+    isolated(|| {
+        // As much as a pipe holds (pipe(7)).
+        let mut daemon = Talkative::start_behind(&[b'\n'; 1 << 16]);
+        await_socket(LISTEN4.parse().unwrap());
+        let alice = Party::new("alice", P1, 50000);
+        let options = alice.request("OPTIONS", "sip:192.0.2.1");
+        alice.agent.send(&options, LISTEN4);
+        alice.agent.receive_response(200, &options);
+        daemon.terminate();
         assert!(daemon.end().success());
     });
 }

@@ -141,6 +141,7 @@ fn what_is_read_at_the_start_only_is_named() {
         let mut here = Reloaded::start(&[ALICE, "rtp-ports 20000-20099\nlenient\n"].concat());
         let said = here.reload(&[ALICE, "rtp-ports 30000-30099\ndscp 46\n"].concat(), "not reloaded");
         assert!(said.contains("options=\"dscp, lenient, rtp-ports\""), "{said}");
+        assert!(said.contains("a takeover (systemctl reload) changes it and keeps all calls"), "{said}");
         let said = here.daemon.await_line("reloaded maps=1 added=0 removed=0");
         assert!(said.contains("names=0"), "{said}");
     });

@@ -26,7 +26,7 @@ fn a_call_that_stands_loses_no_packet() {
     isolated(|| {
         let folder = Folder::new("restart-stands");
         let (secret, control) = (folder.file("secret"), folder.file("control"));
-        let options = ["--secret", &secret, "--control", &control, "--rtp-timeout", "5"];
+        let options = ["--secret", &secret, "--control", &control, "--metrics", "127.0.0.1:9064", "--rtp-timeout", "5"];
         let mut talk = Scene::six_to_four(&options).talk();
         let flow = Flow::start(&[talk.bridge()]);
         let mut old = restart(&mut talk.daemon, &options);

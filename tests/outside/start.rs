@@ -92,6 +92,9 @@ fn an_address_that_is_not_ready_is_told_from_one_that_is_not_there() {
         let listen = fail_to_start(&["-l", "192.0.2.1", "-L", "2001:db8::99"]);
         assert_says(&listen, 1, &["2001:db8::99", "unplugged has it", "tentative", "--freebind"]);
         assert!(!listen.said.contains("ip addr add"), "{}", listen.said);
+        let mut daemon = Daemon::start_as(&["-l", "192.0.2.1", "-L", "2001:db8::99", "--freebind"]);
+        let said = daemon.await_line("nobody reaches us there");
+        assert!(said.contains("unplugged has it, but it is not ready"), "{said}");
     });
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sipproxy64::config::{Config, LatchMode};
-use sipproxy64::proxy::MOST_PASSES;
+use sipproxy64::proxy::MAX_PASSES;
 
 use crate::agent::Agent;
 use crate::bridge::Bridge;
@@ -142,7 +142,7 @@ impl World {
     /// A SIP message reaches whoever is at its destination.
     fn deliver(&mut self, packet: Packet) -> Result<(), String> {
         let mut packet = packet;
-        for _ in 0..MOST_PASSES {
+        for _ in 0..MAX_PASSES {
             if !self.bridge.has_sip(packet.to) {
                 return self.hand_over(packet);
             }

@@ -27,7 +27,7 @@ pub struct Answer<'a> {
     pub request: &'a Message<'a>,
     /// The topmost Via of that.
     pub via: &'a Via,
-    /// The same, completed.
+    /// That Via as completed by us.
     pub below: &'a Below<'a>,
     /// What it says.
     pub reason: Reason,

@@ -39,7 +39,7 @@ pub fn max_forwards(message: &Message<'_>) -> Result<u32, Reason> {
 pub struct ViaPush<'a> {
     /// The received topmost Via.
     pub topmost: &'a Via,
-    /// The same as completed by us.
+    /// That Via as completed by us.
     pub below: Below<'a>,
     /// The seal of our branch.
     pub seal: Seal,

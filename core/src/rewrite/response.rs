@@ -16,7 +16,7 @@ use crate::sip::via::{Via, Vias};
 pub struct OurVia<'a> {
     /// What it says.
     pub branch: Branch,
-    /// It.
+    /// Our Via, as it was read.
     pub topmost: Via,
     /// The Via below.
     pub next: Via,

@@ -216,12 +216,18 @@ impl Reader<'_> {
         match line.kind {
             b'm' => return self.media(line),
             b'i' if self.only_titles => {
-                self.media.iter_mut().for_each(|(_, before_connection)| *before_connection = line.line_end());
+                if let Some((_, before_connection)) = &mut self.media {
+                    *before_connection = line.line_end();
+                }
                 return Ok(());
             }
             b'o' => self.room.statements.push(Statement::Origin(line)),
             b'c' => self.connection(line)?,
-            b'a' => Attribute::read(self.message, line).into_iter().for_each(|attribute| self.attribute(attribute)),
+            b'a' => {
+                if let Some(attribute) = Attribute::read(self.message, line) {
+                    self.attribute(attribute);
+                }
+            }
             _ => {}
         }
         self.only_titles = false;

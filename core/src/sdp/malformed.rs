@@ -21,7 +21,7 @@ impl Malformed {
         Self { offset, fault }
     }
 
-    /// The same fault, wherever it is.
+    /// Its fault, wherever that is.
     #[must_use]
     pub fn anywhere(self) -> Self {
         Self { offset: usize::MAX, ..self }

@@ -6,7 +6,7 @@
 mod lookup;
 mod table;
 
-use self::lookup::{LONGEST, Words, look_up};
+use self::lookup::{MAX_NAME, Words, look_up};
 pub use self::table::{Row, TABLE};
 use super::method::Method;
 use crate::scan::{find, lowest_bytes, place_in_word};
@@ -18,10 +18,10 @@ pub enum Kind {
     Left,
     /// `name-addr` or `addr-spec` values, whose numeric hosts are mapped.
     Uris,
-    /// The same, in From and To: mapped so that they stay the same whoever
-    /// sends them.
+    /// Such values in From and To: mapped so that they stay the same whoever sends
+    /// them.
     Identity,
-    /// The same, in Contact: what requests of the dialog will be sent to.
+    /// Such values in Contact: what requests of the dialog will be sent to.
     Contact,
     /// A bare URI that has no place for a parameter: only plain addresses of
     /// phones and of ours are mapped.
@@ -109,7 +109,7 @@ impl HeaderName {
             (None, Some(length)) => (Words(front, back & lowest_bytes(length)), 8 + length),
             (None, None) => {
                 let behind = text.get(16..).unwrap_or_default();
-                let most = behind.len().min(LONGEST - 16 + 1);
+                let most = behind.len().min(MAX_NAME - 16 + 1);
                 (Words(front, back), 16 + find(behind.get(..most)?, b':')?)
             }
         };

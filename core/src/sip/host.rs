@@ -32,7 +32,7 @@ impl HostPort {
     }
 
     /// Reads either, over as much `blank` as may stand at a place of a text.
-    fn scan_over(blank: impl Fn(&[u8], usize) -> usize, scanner: &mut Scanner<'_>) -> Option<Self> {
+    fn scan_over(blank: fn(&[u8], usize) -> usize, scanner: &mut Scanner<'_>) -> Option<Self> {
         let start = scanner.offset();
         let rest = scanner.rest();
         let (address, length) = front(rest)?;

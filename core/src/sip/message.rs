@@ -297,8 +297,8 @@ impl Lines<'_> {
         Some(Line { whole: Span::new(start, self.at), content: Span::new(start, start + length), broken: false })
     }
 
-    /// The same where something else than CRLF comes first: a tab, a NUL, a CR or
-    /// LF alone.
+    /// The next line where something else than CRLF comes first: a tab, a NUL, a CR
+    /// or LF alone.
     #[cold]
     fn next_odd_line(&mut self) -> Option<Line> {
         let start = self.at;
@@ -410,7 +410,8 @@ fn strip_version(text: &[u8]) -> Option<&[u8]> {
     (version.get(..4)?.eq_ignore_ascii_case(b"SIP/") && version.ends_with(b" ")).then_some(rest)
 }
 
-/// Whether `text` is a SIP-Version, if of another form than `1*DIGIT "." 1*DIGIT`.
+/// Whether `text` is a SIP-Version, more loosely than the ABNF: of any form behind the
+/// slash.
 fn is_version(text: &[u8]) -> bool {
     let named = || text.len() > 4 && text.get(..4).is_some_and(|name| name.eq_ignore_ascii_case(b"SIP/"));
     is_version_2(text) || (named() && text.iter().all(|byte| byte.is_ascii_graphic()))

@@ -133,7 +133,7 @@ impl<'a> NameAddrs<'a> {
 /// What may stand in a display name without quotes, or in a URI without brackets.
 const ALONE: Class = Class::all_but(b"<;\">");
 
-/// The same where a comma begins another value.
+/// What may stand in either where a comma begins another value.
 const IN_LIST: Class = Class::all_but(b"<;\">,");
 
 impl Iterator for NameAddrs<'_> {

@@ -3,8 +3,8 @@
 use super::HeaderName;
 use super::table::TABLE;
 
-/// The longest name in the table is no longer than this.
-pub(super) const LONGEST: usize = 32;
+/// How long a name in the table may be.
+pub(super) const MAX_NAME: usize = 32;
 
 /// The header field of a name, whose first bytes are these words.
 #[inline]
@@ -93,7 +93,7 @@ static KNOWN: [Known; TABLE.len()] = {
     let mut index = 0;
     while index < TABLE.len() {
         let name = TABLE[index].name.as_bytes();
-        let mut lower = [0; LONGEST];
+        let mut lower = [0; MAX_NAME];
         let mut at = 0;
         while at < name.len() {
             lower[at] = name[at].to_ascii_lowercase();
