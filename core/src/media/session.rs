@@ -287,13 +287,13 @@ impl Session {
             return HungUp::Other;
         }
         let Some(gone) = both.into_iter().flatten().find(|&tag| tag != caller) else { return HungUp::Other };
-        let mut is_known = false;
-        for dialog in self.dialogs.iter_mut().filter(|dialog| dialog.callee == gone) {
-            (dialog.answered, dialog.over) = (false, true);
-            is_known = true;
+        // One that is sent again ends nothing any more.
+        let mut ends = false;
+        for dialog in self.dialogs.iter_mut().filter(|dialog| dialog.callee == gone && !dialog.over) {
+            (dialog.answered, dialog.over, ends) = (false, true, true);
         }
         if gone != answered {
-            return if is_known { HungUp::Fork } else { HungUp::Other };
+            return if ends { HungUp::Fork } else { HungUp::Other };
         }
         let Some(next) = self.dialogs.iter().find(|dialog| dialog.answered) else { return HungUp::Last };
         self.answered = Some(next.callee);

@@ -162,6 +162,8 @@ fn the_bye_of_a_fork_that_lost_lets_the_other_one_go_on() {
     assert_eq!(bench.aims(), []);
     bench.signal(&Signal { to_tag: C, ..request(Method::Bye, 2, &[]) });
     assert_eq!((bench.aims(), bench.table.sessions()), (vec![(Family::V6, Some(at(P6)))], 1));
+    bench.signal(&Signal { to_tag: C, ..request(Method::Bye, 2, &[]) });
+    assert_eq!(bench.aims(), []);
 }
 
 /// An IPv4 phone calls an IPv6 phone through a proxy that has both families.
