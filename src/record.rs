@@ -10,14 +10,16 @@ mod shares;
 mod writer;
 
 use std::collections::{BinaryHeap, VecDeque};
-use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, ErrorKind, Write};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
 use std::net::IpAddr;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use nix::unistd::{AccessFlags, access};
+use nix::errno::Errno;
+use nix::sys::stat::Mode;
+use nix::unistd::{AccessFlags, access, mkdir};
 use tracing::warn;
 
 use self::shares::{Begun, surplus};
@@ -118,10 +120,7 @@ impl Recorder {
     pub fn start(settings: &Recording, config: Arc<Config>, clock: Clock) -> Result<(Self, bool), RecordError> {
         let settings = settings.clone();
         let system = |error| RecordError { folder: settings.folder.clone(), error };
-        let made = match DirBuilder::new().mode(0o700).create(&settings.folder) {
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => false,
-            made => made.map(|()| true).map_err(system)?,
-        };
+        let made = make_folder(&settings.folder).map_err(system)?;
         let kept = recordings(&settings.folder).map_err(system)?;
         let recorder = Self {
             directory: Directory::new(config),
@@ -187,10 +186,10 @@ impl Recorder {
         // One that somebody else has put there is left alone.
         let folder = loop {
             let folder = self.settings.folder.join(name(number));
-            match DirBuilder::new().mode(0o700).create(&folder) {
-                Err(error) if error.kind() == ErrorKind::AlreadyExists => number = number.wrapping_add(1),
-                made => break made.map(|()| folder)?,
+            if make_folder(&folder)? {
+                break folder;
             }
+            number = number.wrapping_add(1);
         };
         // Where the disk is full, nothing is lost but this one.
         let kept = Kept { number, strangers };
@@ -381,6 +380,14 @@ fn recordings(folder: &Path) -> io::Result<VecDeque<Kept>> {
         numbers.extend(number.filter(|&number| file_name.to_str() == Some(&name(number))));
     }
     Ok(numbers.into_sorted_vec().into_iter().map(|number| Kept { number, strangers: false }).collect())
+}
+
+/// Makes a folder that nobody else may look into; `false`: there is something of that name.
+fn make_folder(path: &Path) -> io::Result<bool> {
+    match mkdir(path, Mode::S_IRWXU) {
+        Err(Errno::EEXIST) => Ok(false),
+        made => Ok(made.map(|()| true)?),
+    }
 }
 
 /// Removes a recording, but nothing else that somebody may have put there.

@@ -22,9 +22,8 @@ mod worker;
 
 use std::collections::HashMap;
 use std::io;
-use std::num::NonZeroUsize;
 use std::sync::Arc;
-use std::thread::{self, JoinHandle};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use nix::sys::epoll::{Epoll, EpollCreateFlags};
@@ -145,7 +144,7 @@ fn most_files() -> u64 {
 
 /// How many threads do for this machine: one for each core, at most eight.
 pub fn usual_threads() -> usize {
-    thread::available_parallelism().map_or(1, NonZeroUsize::get).min(MAX_THREADS)
+    task::cores().min(MAX_THREADS)
 }
 
 impl Relay {

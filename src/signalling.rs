@@ -36,10 +36,9 @@ mod worker;
 use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::mpsc;
-use std::thread::{self, JoinHandle};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -86,7 +85,7 @@ impl Output {
     /// prints in the order of arrival.
     pub fn threads(self) -> usize {
         match self {
-            Self::Network => thread::available_parallelism().map_or(1, NonZeroUsize::get).min(MAX_THREADS),
+            Self::Network => task::cores().min(MAX_THREADS),
             Self::Stdout => 1,
         }
     }

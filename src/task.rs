@@ -8,6 +8,7 @@ use std::task::{Context, Poll};
 use std::thread;
 use std::time::Duration;
 
+use rustix::thread::sched_getaffinity;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
@@ -15,6 +16,12 @@ use tracing::debug;
 
 /// The pause after the system could not hand out a connection.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// How many cores this process may run on. What a control group lets it have of their time
+/// is not asked for, which would be a hundredth of the whole program in the standard library.
+pub(crate) fn cores() -> usize {
+    sched_getaffinity(None).map_or(1, |cores| cores.count() as usize).max(1)
+}
 
 /// Has `task` run beside all else. A tokio runtime must be there.
 ///

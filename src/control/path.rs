@@ -2,12 +2,13 @@
 
 use std::env;
 use std::ffi::OsString;
-use std::fs::{self, DirBuilder};
+use std::fs;
 use std::io;
-use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
-use nix::unistd::geteuid;
+use nix::errno::Errno;
+use nix::sys::stat::Mode;
+use nix::unistd::{geteuid, mkdir};
 
 /// The folder of a daemon that root starts.
 pub const OF_ROOT: &str = "/run/sipproxy64";
@@ -71,7 +72,10 @@ fn usual(variable: impl Fn(&str) -> Option<OsString>, root: bool) -> Option<Path
 /// Makes the folder of a daemon that root starts. Others are somebody else's.
 pub(super) fn prepare(path: &Path) -> io::Result<()> {
     if path.parent() == Some(Path::new(OF_ROOT)) {
-        DirBuilder::new().recursive(true).mode(0o755).create(OF_ROOT)?;
+        return match mkdir(OF_ROOT, Mode::from_bits_truncate(0o755)) {
+            Err(Errno::EEXIST) => Ok(()),
+            made => Ok(made?),
+        };
     }
     Ok(())
 }

@@ -15,6 +15,7 @@ use super::belongings::{Belongings, Places};
 use super::{Daemon, DaemonError, Incoming};
 use crate::config::{Config, Uplink, UplinkHost};
 use crate::control::Request;
+use crate::decimal::Decimal;
 use crate::family::{Family, PerFamily};
 use crate::media::table::Table;
 use crate::observer::{Change, Observer};
@@ -50,16 +51,17 @@ impl Daemon {
         let sessions = self.detach().await;
         let unheard = self.notices(incoming);
         let result = successor.hand_over(&self.state(&sockets, &sessions), &self.descriptors(&sockets, &sessions));
-        let pause = self.clock.now().saturating_sub(since);
+        let pause = self.clock.now().saturating_sub(since).as_secs_f64() * 1000.0;
+        let pause = format!("{:.1} ms", Decimal(pause));
         match result {
             Ok((kept, leaving)) => {
-                info!(calls = self.signalling.sessions(), ?pause, "another process goes on with all calls");
+                info!(calls = self.signalling.sessions(), %pause, "another process goes on with all calls");
                 self.belongings.disown(&kept);
                 leaving.wait();
                 true
             }
             Err(error) => {
-                warn!(%error, ?pause, "no takeover; this process goes on");
+                warn!(%error, %pause, "no takeover; this process goes on");
                 self.signalling.with_calls(|_, relay| sessions.into_iter().for_each(|session| relay.attach(session)));
                 self.signalling.serve(sockets);
                 unheard.into_iter().for_each(|notice| self.signalling.notice(notice));

@@ -411,6 +411,7 @@ impl Table {
         Ok(id)
     }
 
+    #[inline(never)]
     fn end(&mut self, now: Duration, id: SessionId, end: End) {
         let Some(session) = self.sessions.remove(&id) else { return };
         self.deadlines.remove(&(session.deadline, id));
