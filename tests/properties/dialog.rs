@@ -67,7 +67,8 @@ fn reached(config: &Config, party: SocketAddr, contact: &str, calls: bool) -> Op
     let is_route = lower.contains(";lr") && !lower.contains('@');
     let plain =
         lower.contains("s64") || lower.contains("maddr") || is_route || config.is_ours(written) || config.wrapper;
-    let callable = sipproxy64::address::Directory::is_callable(written);
+    // An uplink's word for a loopback address is no way into this machine.
+    let callable = sipproxy64::address::Directory::is_callable(written) && !written.ip().is_loopback();
     let maps = config.maps.iter().filter(|map| map.phone.ip() == party.ip()).count();
     let others_phone = config.maps.iter().any(|map| map.phone.ip() == written.ip() && written.ip() != party.ip());
     match (plain || !callable || others_phone, maps, is_uplink(config, party.ip())) {

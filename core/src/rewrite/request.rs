@@ -124,7 +124,7 @@ fn is_out_of_reach(request: &Request<'_>, hop: &Hop, directory: &Directory) -> b
         let at = Uri::within(text, value.uri).and_then(|uri| Numeric::of(text, &uri)).map(|at| at.endpoint());
         at.is_some_and(|at| at.is_ipv4() == hop.from.is_ipv4() && directory.is_ours(at))
     };
-    let needs_proof = match directory.source(hop.to) {
+    let needs_proof = || match directory.source(hop.to) {
         Source::Generic => true,
         Source::Phone(index) => directory.map(index).is_some_and(|map| map.phone != hop.to),
         Source::Uplink | Source::Ourselves => false,
@@ -132,7 +132,7 @@ fn is_out_of_reach(request: &Request<'_>, hop: &Hop, directory: &Directory) -> b
     let mut routes = request.message.all(HeaderName::RECORD_ROUTE);
     hop.request_uri == RequestUri::Restored
         && request.source != Source::Ourselves
-        && needs_proof
+        && needs_proof()
         && routes.any(|field| NameAddrs::new(text, field.value, Values::List).flatten().any(is_of_that_side))
 }
 
