@@ -27,9 +27,14 @@ const MAX_GRANTED: u16 = 5 * BUDGET;
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub struct Trial {
     granted: PerFamily<u16>,
+    /// Of which `m=` lines the caller is on trial where its own SIP is: a bit for each.
+    lines: u64,
     /// The caller has shown that our messages reach it.
     is_over: bool,
 }
+
+// Each has a bit.
+const _: () = assert!(MAX_STREAMS <= u64::BITS as usize);
 
 /// The part that each of so many streams has in the packets of one description.
 pub fn share(streams: usize) -> u16 {
@@ -63,25 +68,30 @@ impl Session {
         let is_answer = signal.method == Method::Invite && matches!(signal.status, Some(200..=299));
         if self.is_reached(signal, tags) {
             self.trial.is_over = true;
-            self.set_budgets(allocations, |_| None);
+            self.set_budgets(allocations, self.trial.lines, None);
         } else if is_answer && signal.arrival != self.caller {
-            self.set_budgets(allocations, Some);
+            let streams = self.media.iter().filter(|media| media.allocation.is_some()).count();
+            self.trial.lines |= self.set_budgets(allocations, u64::MAX, Some(share(streams)));
         }
     }
 
-    /// Sets the budget of the caller's streams at the address of its own SIP.
-    fn set_budgets(&mut self, allocations: &mut Allocations, budget: impl Fn(u16) -> Option<u16>) {
+    /// Sets the budget of those of the caller's `lines` that lead to where its SIP is, and
+    /// had another: which.
+    fn set_budgets(&mut self, allocations: &mut Allocations, lines: u64, budget: Option<u16>) -> u64 {
         let caller = self.caller;
-        let Some(party) = self.parties[caller].map(|party| party.ip()) else { return };
-        let share = share(self.media.iter().filter(|media| media.allocation.is_some()).count());
-        for index in 0..self.media.len() {
-            let Some(media) = self.media.get(index) else { continue };
+        let Some(party) = self.parties[caller].map(|party| party.ip()) else { return 0 };
+        let own = |leg: &LegDescription| [leg.rtp, leg.rtcp].iter().flatten().all(|to| to.ip() == party);
+        let mut changed = 0;
+        for (index, bit) in (0..self.media.len()).zip((0..MAX_STREAMS).map(|index| 1 << index)) {
+            let Some(media) = self.media.get(index).filter(|_| lines & bit != 0) else { continue };
             let (allocation, mut leg) = (media.allocation, media.legs[caller]);
-            let own = |leg: &LegDescription| [leg.rtp, leg.rtcp].iter().flatten().all(|to| to.ip() == party);
-            if let Some(description) = leg.description.as_mut().filter(|leg| own(leg)) {
-                description.budget = budget(share);
+            let other = |leg: &&mut LegDescription| own(leg) && leg.budget.is_some() != budget.is_some();
+            if let Some(description) = leg.description.as_mut().filter(other) {
+                description.budget = budget;
                 self.set_leg(allocations, index, allocation, caller, &leg);
+                changed |= bit;
             }
         }
+        changed
     }
 }
