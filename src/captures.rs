@@ -1,4 +1,4 @@
-//! Who looks, as the options say.
+//! `--hep`, `--pcap` and `--record`: what they say, and their sinks opened.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

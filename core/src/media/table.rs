@@ -411,7 +411,6 @@ impl Table {
         Ok(id)
     }
 
-    #[inline(never)]
     fn end(&mut self, now: Duration, id: SessionId, end: End) {
         let Some(session) = self.sessions.remove(&id) else { return };
         self.deadlines.remove(&(session.deadline, id));

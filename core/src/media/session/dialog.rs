@@ -22,7 +22,7 @@ pub(super) struct Dialog {
     pub(super) callee: Tag,
     /// Who spoke of it first.
     source: IpAddr,
-    /// The callee did so, too: nobody else could make its tag up.
+    /// The callee did so, too: who knows this tag was told it, and has not made it up.
     pub(super) by_callee: bool,
     pub(super) answered: bool,
     /// A BYE ended it, and another goes on.
