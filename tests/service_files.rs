@@ -119,6 +119,32 @@ fn the_firewall_lines_leave_what_is_for_others_tracked() {
 /// What comes from outside with a source of this machine is dropped, and nothing else.
 #[test]
 fn the_firewall_lines_know_who_is_on_this_machine() {
+    assert_dropped_from_outside("etc/sipproxy64.nft", "sipproxy64", 2);
+}
+
+/// The same in the chain that OpenWrt's firewall makes, where it puts what packages bring.
+#[test]
+fn the_firewall_of_openwrt_knows_who_is_on_the_router() {
+    let line = root().join("openwrt/files/sipproxy64.nft");
+    let ruleset = format!(
+        "table inet fw4 {{
+        chain input {{
+            type filter hook input priority filter; policy drop;
+            iif lo accept
+            include \"{}\"
+            ct state vmap {{ established : accept, related : accept }}
+            udp dport {{ 5060, 16384-32767 }} accept
+            icmpv6 type {{ nd-neighbor-solicit, nd-neighbor-advert }} accept
+        }}
+        }}",
+        line.display()
+    );
+    let folder = Folder::new("fw4");
+    assert_dropped_from_outside(folder.file("fw4.nft", &ruleset).to_str().unwrap(), "fw4", 1);
+}
+
+/// So many rules of the table's chain "input" drop SIP and media from an address of ours.
+fn assert_dropped_from_outside(ruleset: &str, table: &str, rules: usize) {
     let script = "set -e; ip link set lo up; unshare -n sleep 60 & other=$!
         until [ \"$(readlink /proc/$other/ns/net)\" != \"$(readlink /proc/$$/ns/net)\" ]; do :; done
         ip link add in address 02:00:00:00:00:01 type veth peer name out netns $other
@@ -127,17 +153,17 @@ fn the_firewall_lines_know_who_is_on_this_machine() {
         outside ip link set out up
         for source in :1 9::55; do outside ip address add 2001:db8:$source/128 dev out nodad; done
         outside ip neighbour replace 2001:db8::101 lladdr 02:00:00:00:00:01 dev out
-        nft --file etc/sipproxy64.nft
+        nft --file \"$0\"
         send() { \"$@\" bash -c 'for port in 5060 16384; do echo > /dev/udp/2001:db8::101/$port; done'; }
-        rules_that_dropped() { nft list chain inet sipproxy64 input | grep -c 'packets [1-9].* drop' || :; }
-        send env; rules_that_dropped
-        outside ip route replace 2001:db8::101 dev out src 2001:db8:9::55; send outside; rules_that_dropped
+        rules_that_dropped() { nft list chain inet $1 input | grep -c 'packets [1-9].* drop' || :; }
+        send env; rules_that_dropped $1
+        outside ip route replace 2001:db8::101 dev out src 2001:db8:9::55; send outside; rules_that_dropped $1
         outside ip route replace 2001:db8::101 dev out src 2001:db8::1
-        until [ $(rules_that_dropped) = 2 ]; do send outside; done; rules_that_dropped; kill $other";
+        until [ $(rules_that_dropped $1) = $2 ]; do send outside; done; rules_that_dropped $1; kill $other";
     let mut command = Command::new("unshare");
-    command.args(["-rn", "timeout", "20", "sh", "-c", script]);
-    let Some(output) = run("the_firewall_lines_know_who_is_on_this_machine", &mut command) else { return };
-    assert_eq!(said(&output), "0\n0\n2\n");
+    command.args(["-rn", "timeout", "20", "sh", "-c", script, ruleset, table, &rules.to_string()]);
+    let Some(output) = run("the firewall lines", &mut command) else { return };
+    assert_eq!(said(&output), format!("0\n0\n{rules}\n"));
 }
 
 /// "add" puts each fake on the interface, once, and "remove" takes off those alone.
