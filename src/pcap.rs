@@ -137,9 +137,14 @@ impl Pcap {
         }
     }
 
-    /// Begins a new file; where that cannot be done, this one anew.
+    /// Begins a new file; where that cannot be done, or the file there is another
+    /// process's, this one anew.
     fn turn_over(&mut self) {
-        match self.settings.begin() {
+        let begun = match self.is_moved_away() {
+            true => Err(ErrorKind::AlreadyExists.into()),
+            false => self.settings.begin(),
+        };
+        match begun {
             Ok(file) => self.file = file,
             Err(error) => {
                 self.failed(&error, "cannot begin a new file; the old one is emptied");
@@ -151,6 +156,13 @@ impl Pcap {
         }
         self.written = 0;
         put_head(&mut self.held);
+    }
+
+    /// Whether another file has the name now: that of the daemon that serves SIP after SIGHUP.
+    fn is_moved_away(&self) -> bool {
+        let there = FileId::at(&self.settings.path);
+        let ours = self.file.metadata().map(|about| FileId::of(&about));
+        matches!((there, ours), (Ok(there), Ok(ours)) if there != ours)
     }
 
     /// Gives the file its name again where another process has moved it away for one of
@@ -268,6 +280,24 @@ mod tests {
             use std::os::unix::fs::PermissionsExt;
             assert_eq!(fs::metadata(path).unwrap().permissions().mode() & 0o777, 0o600);
         }
+        fs::remove_dir_all(&folder).unwrap();
+    }
+
+    /// After SIGHUP one goes on with its calls while another one has begun.
+    #[test]
+    fn a_full_file_makes_no_room_among_those_of_another_process() {
+        let (folder, settings) = settings("another", 1000);
+        let mut before = start(&settings).unwrap();
+        let _after = start(&settings).unwrap();
+        let theirs = FileId::at(&settings.path).unwrap();
+        let ends = ("192.0.2.9:5062".parse().unwrap(), "192.0.2.1:5060".parse().unwrap());
+        for _ in 0..3 {
+            before.packet(SystemTime::UNIX_EPOCH, ends, Note { direction: INBOUND, comment: None }, &[b'x'; 1000]);
+        }
+        before.settle();
+        assert_eq!(FileId::at(&settings.path).unwrap(), theirs);
+        let ours = fs::metadata(settings.older()).unwrap();
+        assert!(FileId::of(&ours) == FileId::of(&before.file.metadata().unwrap()) && ours.len() < 2000);
         fs::remove_dir_all(&folder).unwrap();
     }
 
