@@ -348,7 +348,7 @@ impl Daemon {
 
     /// Gathers what is to be seen, for whoever asks.
     fn gather(&self, asking: Asking) {
-        self.gatherer.gather(&self.signalling, self.leaving, asking);
+        self.gatherer.gather(&self.signalling, asking);
     }
 
     /// Takes in what a relay thread tells.

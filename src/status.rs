@@ -27,8 +27,6 @@ pub struct Snapshot {
     pub schema: u32,
     /// The version of the daemon.
     pub version: &'static str,
-    /// Whether it takes new calls.
-    pub state: State,
     /// Now, since 1970 (UTC).
     pub time: f64,
     /// For how long it has been running.
@@ -49,16 +47,6 @@ pub struct Snapshot {
     pub media: Vec<Media>,
     /// Calls that ended since the start.
     pub ended: Ended,
-}
-
-/// Whether the daemon takes new calls.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum State {
-    /// It does.
-    Running,
-    /// It got SIGHUP: it relays what there is, and then ends.
-    Leaving,
 }
 
 /// One call with media. A hairpin (two phones of one side) is two of them.

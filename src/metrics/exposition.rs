@@ -3,7 +3,7 @@
 use std::fmt::{self, Write};
 
 use crate::decimal::Decimal;
-use crate::status::{CallState, Ended, Kind, Leg, Media, Messages, SILENT, Snapshot, State};
+use crate::status::{CallState, Ended, Kind, Leg, Media, Messages, SILENT, Snapshot};
 
 /// All figures. `not_captured` copies of messages were lost to those who look.
 pub(super) fn write(snapshot: &Snapshot, not_captured: u64) -> String {
@@ -39,9 +39,7 @@ impl Exposition {
         self.family("build_info", Type::Gauge, "The version of the daemon.")?;
         self.sample("build_info", &[("version", snapshot.version)], 1)?;
         self.family("start_time_seconds", Type::Gauge, "When the daemon started, since 1970.")?;
-        self.sample("start_time_seconds", &[], format_args!("{:.3}", Decimal(snapshot.time - snapshot.uptime)))?;
-        self.family("leaving", Type::Gauge, "1 after SIGHUP: no new calls, the end after the last one.")?;
-        self.sample("leaving", &[], u8::from(snapshot.state == State::Leaving))
+        self.sample("start_time_seconds", &[], format_args!("{:.3}", Decimal(snapshot.time - snapshot.uptime)))
     }
 
     fn calls(&mut self, snapshot: &Snapshot) -> fmt::Result {

@@ -19,7 +19,7 @@ pub use self::past::Past;
 use self::past::Sums;
 use self::troubles::troubles;
 use super::text::hears;
-use super::{Call, Ended, Kind, Leg, Limit, Messages, Party, SCHEMA, Snapshot, State, Trouble as Told};
+use super::{Call, Ended, Kind, Leg, Limit, Messages, Party, SCHEMA, Snapshot, Trouble as Told};
 use crate::address::Source;
 use crate::clock::{Clock, wall_clock};
 use crate::config::{Plain, Uplink, UplinkHost};
@@ -84,7 +84,7 @@ impl Gatherer {
 
     /// Gathers a snapshot for whoever asks. Returns at once; a tokio runtime must
     /// be there.
-    pub fn gather(&self, signalling: &Signalling, leaving: bool, asking: Asking) {
+    pub fn gather(&self, signalling: &Signalling, asking: Asking) {
         let now = self.clock.now();
         {
             let mut shared = lock(&self.shared);
@@ -103,7 +103,7 @@ impl Gatherer {
         let figures = signalling.with_calls(|_, relay| relay.snapshot());
         let views = views(now, signalling);
         let before = lock(&self.shared).past.troubles.clone();
-        let snapshot = without_media(now, signalling, leaving, before, &views);
+        let snapshot = without_media(now, signalling, before, &views);
         task::spawn(finish(now, snapshot, views, figures, Arc::clone(&self.shared)));
     }
 }
@@ -164,7 +164,6 @@ fn views(now: Duration, signalling: &Signalling) -> Vec<(CallView, PerFamily<Kin
 fn without_media(
     now: Duration,
     signalling: &Signalling,
-    leaving: bool,
     before: Vec<Told>,
     views: &[(CallView, PerFamily<Kind>)],
 ) -> Snapshot {
@@ -175,7 +174,6 @@ fn without_media(
     Snapshot {
         schema: SCHEMA,
         version: env!("CARGO_PKG_VERSION"),
-        state: if leaving { State::Leaving } else { State::Running },
         time: wall_clock().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64(),
         uptime: now.as_secs_f64(),
         listen: Family::BOTH.map(|side| signalling.config().listen[side].to_string()),

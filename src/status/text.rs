@@ -3,7 +3,7 @@
 use std::fmt::{self, Write};
 use std::net::Ipv4Addr;
 
-use super::{Call, CallState, Kind, Leg, Limit, Party, SILENT, Snapshot, State};
+use super::{Call, CallState, Kind, Leg, Limit, Party, SILENT, Snapshot};
 use crate::decimal::{Bytes, Decimal, Percent};
 
 /// Columns of a terminal.
@@ -19,9 +19,6 @@ pub fn status(snapshot: &Snapshot) -> String {
 
 fn write_status(out: &mut String, snapshot: &Snapshot) -> fmt::Result {
     writeln!(out, "sipproxy64 {}, running for {}", snapshot.version, Length(snapshot.uptime))?;
-    if snapshot.state == State::Leaving {
-        writeln!(out, "It takes no new calls, and ends after the last one")?;
-    }
     calls(out, &snapshot.calls)?;
     parties(out, &snapshot.parties)?;
     limits(out, &snapshot.limits)?;
@@ -256,7 +253,6 @@ mod tests {
         Snapshot {
             schema: SCHEMA,
             version: "1.0.0-alpha.1",
-            state: State::Leaving,
             time: 0.0,
             uptime: 90_061.0,
             listen: ["192.0.2.1:5060".to_owned(), "[2001:db8::1]:5060".to_owned()],
@@ -310,7 +306,6 @@ mod tests {
         let text = status(&snapshot());
         for words in [
             "running for 1 d 1 h",
-            "no new calls",
             "1 call now",
             "talking for 2 h 1 min, Call-ID c1@",
             "caller [2001:db8:1234:5678:9abc:def0:1234:5678]:50600 (IPv6, stranger)",
