@@ -125,7 +125,9 @@ impl Detached {
                 Ok(_) | Err(Errno::EPERM) => {}
                 Err(error) => return Err(error.into()),
             }
-            let nothing = OpenOptions::new().read(true).write(true).open("/dev/null")?;
+            let nothing = OpenOptions::new().read(true).write(true).open("/dev/null");
+            let nothing =
+                nothing.map_err(|error| io::Error::other(format!("--daemon: /dev/null: {error}; it must be there")))?;
             let waiting = getppid().and_then(|parent| pidfd_open(parent, PidfdFlags::empty()).ok());
             return Ok(Some(Self { nothing, keep_stderr, waiting }));
         }

@@ -182,6 +182,19 @@ fn what_goes_wrong_at_the_start_of_a_daemon_is_said_in_the_shell() {
     });
 }
 
+/// As in a container that has not all of the usual mounts.
+#[test]
+fn a_daemon_says_what_it_takes_to_leave_the_shell() {
+    isolated(|| {
+        let mut command = Command::new("unshare");
+        let script = "mount -t tmpfs none /dev && exec \"$0\" -l 127.0.0.1 -L ::1 --control none -d";
+        let output = command.args(["--mount", "sh", "-c", script, PROGRAM]).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        assert!(said.starts_with("sipproxy64: --daemon: /dev/null: No such file"), "{said}");
+    });
+}
+
 #[test]
 fn a_pid_file_belongs_to_one_daemon_at_a_time() {
     isolated(|| {
