@@ -57,7 +57,7 @@ use std::io;
 use std::time::Duration;
 
 /// The format of [`message`]s. Processes with different ones leave each other alone.
-pub const FORMAT: u32 = 9;
+pub const FORMAT: u32 = 10;
 
 /// How long the new process may take to make itself ready, while calls go on.
 pub const PREPARATION: Duration = Duration::from_secs(20);

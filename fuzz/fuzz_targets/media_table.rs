@@ -10,6 +10,7 @@ use libfuzzer_sys::arbitrary::{self, Arbitrary};
 use libfuzzer_sys::fuzz_target;
 use sipproxy64::config::{Config, LatchMode, PortOrder, PortRange};
 use sipproxy64::family::Family;
+use sipproxy64::media::limits::Charge;
 use sipproxy64::media::signal::{Refusal, Sender, Signal};
 use sipproxy64::media::table::Table;
 use sipproxy64::sip::method::Method;
@@ -318,7 +319,11 @@ impl Said {
                 3 => Sender::Ourselves,
                 _ => Sender::Known,
             },
-            asked_by: self.asked_by.map(|host| endpoint(host % 2 == 0, host % 8, 5060).ip()),
+            asked_by: match self.asked_by {
+                None => Charge::Nobody,
+                Some(0..64) => Charge::OnTrust,
+                Some(host) => Charge::Stranger(endpoint(host % 2 == 0, host % 8, 5060).ip()),
+            },
             branch: self.branch(),
             wanted: wanted.as_deref(),
         }

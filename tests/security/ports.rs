@@ -51,6 +51,26 @@ fn what_strangers_leave_is_for_phones() {
     (0..10).for_each(|number| assert_a_phone_can_call(&mut bridge, &format!("phone{number}")));
 }
 
+/// Whoever forges the address of an uplink calls phones that are off.
+#[test]
+fn what_an_uplink_seems_to_ask_for_leaves_an_eighth_until_somebody_answers() {
+    let mut config = picture();
+    config.rtp_ports = PortRange::new(20_000, 20_079).unwrap();
+    let mut bridge = Bridge::new(config);
+    let call = |bridge: &mut Bridge, number: usize| {
+        let invite = invite("sip:p@[2001:db8::101]", U6, &format!("c{number}"), 1);
+        bridge.handle(U6, F1, invite).unwrap()
+    };
+    let sent: Vec<_> = (0..200).map(|number| call(&mut bridge, number)).collect();
+    let forwarded: Vec<_> = sent.iter().filter(|sent| sent.status().is_none()).collect();
+    assert_eq!(forwarded.len(), 35, "seven eighths of 40");
+    assert_a_phone_can_call(&mut bridge, "phone");
+    assert_eq!(call(&mut bridge, 200).status(), Some(503));
+    // The uplink itself has a phone ring, and then the next one.
+    bridge.handle(P1, LISTEN4, forwarded[0].response("180 Ringing")).unwrap();
+    assert_eq!(call(&mut bridge, 201).status(), None);
+}
+
 /// A stranger whose call takes the way through us and back has two sessions; both count.
 #[test]
 fn both_passes_of_a_strangers_hairpin_count() {

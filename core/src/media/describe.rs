@@ -7,7 +7,7 @@ use super::allocations::{Allocation, Allocations, Owner};
 use super::command::LegDescription;
 use super::destination::{Destinations, RelaySocket};
 use super::exchange::DescriptionRole;
-use super::limits::Limits;
+use super::limits::{Count, Limits};
 use super::session::{Heed, LegState, MediaState, Session};
 use super::signal::{RequestId, Sender, Signal};
 use super::tags::MessageTags;
@@ -138,7 +138,7 @@ impl Description<'_> {
             .then(|| self.allocations.open(self.now, Owner { media_index: index, ..self.owner }, told))
             .flatten();
         if admitted && allocation.is_none() {
-            self.limits.release_stream(charged_to);
+            self.limits.release(charged_to, Count::STREAM);
         }
         self.update(index, |media| {
             media.allocation = allocation;

@@ -1,5 +1,5 @@
 //! How many sessions and streams there may be, and how many of them strangers
-//! may have asked for, one alone and all together.
+//! may have asked for, one alone and all together, and uplinks on trust.
 //!
 //! Sessions are counted. One session can have many streams, each of which takes ports,
 //! so the streams of strangers are counted too:
@@ -8,10 +8,16 @@
 //!   last quarter is for phones and uplinks, whatever strangers do;
 //! * one stranger has at most four streams for each call that it may have, and at most
 //!   half of what strangers have together.
+//!
+//! The address of an uplink can be forged. So what it asks for is on trust until something
+//! comes back from whoever is called; and that leaves an eighth, with what strangers have:
+//! for phones, and for the calls that go on.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
 
 use super::signal::Refusal;
 use super::view::{LimitView, Nearness};
@@ -32,16 +38,44 @@ pub struct Limits {
     max_streams_per_source: usize,
     /// Of strangers together.
     most: Count,
+    /// Of these, and of what is on trust.
+    most_on_trust: Count,
     by_source: HashMap<IpAddr, Count>,
     /// What strangers have together.
     all: Count,
+    on_trust: Count,
+}
+
+/// For whom a session counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Charge {
+    /// For nobody: a phone asked for it, or an uplink that was answered.
+    Nobody,
+    /// For this stranger.
+    Stranger(IpAddr),
+    /// For nobody yet: an uplink seems to have asked for it.
+    OnTrust,
+}
+
+impl Charge {
+    /// Whoever has one address of an IPv6 /64 has all.
+    fn of_subscriber(self) -> Self {
+        if let Self::Stranger(source) = self { Self::Stranger(subscriber(source)) } else { self }
+    }
+
+    /// Whether a stranger has asked.
+    pub fn is_strangers(self) -> bool {
+        matches!(self, Self::Stranger(_))
+    }
 }
 
 /// What one stranger has, or all of them.
 #[derive(Clone, Copy, Debug, Default)]
-struct Count {
-    calls: usize,
-    streams: usize,
+pub struct Count {
+    /// Sessions.
+    pub calls: usize,
+    /// Their streams.
+    pub streams: usize,
 }
 
 impl Limits {
@@ -49,81 +83,88 @@ impl Limits {
     pub fn new(config: &Config) -> Self {
         let pairs = config.streams();
         let max_calls = config.max_calls.unwrap_or(pairs);
-        let most = Count { calls: max_calls - max_calls / 4, streams: pairs - pairs / 4 };
+        let all_but = |part| Count { calls: max_calls - max_calls / part, streams: pairs - pairs / part };
+        let most = all_but(4);
         let by_calls = config.max_calls_per_source.saturating_mul(STREAMS_PER_CALL);
         Self {
             max_calls,
             max_calls_per_source: config.max_calls_per_source,
             max_streams_per_source: by_calls.min((most.streams / 2).max(STREAMS_AT_LEAST)),
             most,
+            most_on_trust: all_but(8),
             by_source: HashMap::new(),
             all: Count::default(),
+            on_trust: Count::default(),
         }
     }
 
-    /// Counts a session of the process before with so many streams, whatever the limits.
-    pub fn adopt(&mut self, source: Option<IpAddr>, streams: usize) {
-        let Some(source) = source else { return };
-        let count = self.by_source.entry(source).or_default();
-        count.calls = count.calls.saturating_add(1);
-        count.streams = count.streams.saturating_add(streams);
-        self.all.calls = self.all.calls.saturating_add(1);
-        self.all.streams = self.all.streams.saturating_add(streams);
+    /// Counts so much more, whatever the limits. The answer is one that is passed now.
+    pub fn add(&mut self, charge: Charge, more: Count) -> Option<Refusal> {
+        let (together, most) = match charge {
+            Charge::Nobody => return None,
+            Charge::OnTrust => {
+                self.on_trust = self.on_trust.and(more);
+                (self.on_trust.and(self.all), self.most_on_trust)
+            }
+            Charge::Stranger(source) => {
+                let count = self.by_source.entry(source).or_default();
+                *count = count.and(more);
+                self.all = self.all.and(more);
+                if count.calls > self.max_calls_per_source || count.streams > self.max_streams_per_source {
+                    return Some(Refusal::MaxCallsPerSource);
+                }
+                (self.all, self.most)
+            }
+        };
+        if together.streams > most.streams {
+            Some(Refusal::NoPorts)
+        } else {
+            (together.calls > most.calls).then_some(Refusal::MaxCalls)
+        }
     }
 
-    /// Counts one more session beside `sessions` others, which needs so many
-    /// streams and which this stranger, if it is one, asked for. The answer is the
-    /// source that it was counted for, to be given back by [`Limits::release`].
+    /// Counts so much less.
+    pub fn release(&mut self, charge: Charge, less: Count) {
+        let together = match charge {
+            Charge::Nobody => return,
+            Charge::OnTrust => &mut self.on_trust,
+            Charge::Stranger(source) => {
+                let Entry::Occupied(mut entry) = self.by_source.entry(source) else { return };
+                let count = entry.get().without(less);
+                if count.calls > 0 {
+                    entry.insert(count);
+                } else {
+                    entry.remove();
+                }
+                &mut self.all
+            }
+        };
+        *together = together.without(less);
+    }
+
+    /// Counts one more session beside `sessions` others, which needs so many streams.
+    /// The answer is for whom it was counted, to be given back by [`Limits::release`].
     ///
     /// # Errors
     /// The limit that it would pass.
-    pub fn admit(
-        &mut self,
-        sessions: usize,
-        asked_by: Option<IpAddr>,
-        streams: usize,
-    ) -> Result<Option<IpAddr>, Refusal> {
+    pub fn admit(&mut self, sessions: usize, asked_by: Charge, streams: usize) -> Result<Charge, Refusal> {
         if sessions >= self.max_calls {
             return Err(Refusal::MaxCalls);
         }
-        let Some(source) = asked_by.map(subscriber) else { return Ok(None) };
-        let entry = self.by_source.entry(source);
-        let count = match &entry {
-            Entry::Occupied(occupied) => *occupied.get(),
-            Entry::Vacant(_) => Count::default(),
-        };
-        if count.calls >= self.max_calls_per_source || count.streams + streams > self.max_streams_per_source {
-            return Err(Refusal::MaxCallsPerSource);
-        }
-        if self.all.streams + streams > self.most.streams {
-            return Err(Refusal::NoPorts);
-        }
-        if self.all.calls >= self.most.calls {
-            return Err(Refusal::MaxCalls);
-        }
-        self.all.calls += 1;
-        entry.insert_entry(Count { calls: count.calls + 1, ..count });
-        Ok(Some(source))
+        let charge = asked_by.of_subscriber();
+        let passed = self.add(charge, Count { calls: 1, streams });
+        // Each stream is counted when it has its ports.
+        self.release(charge, Count { calls: usize::from(passed.is_some()), streams });
+        passed.map_or(Ok(charge), Err)
     }
 
-    /// Counts one more stream of a session that was counted for this source;
-    /// `false`: that would be too many.
-    pub fn admit_stream(&mut self, source: Option<IpAddr>) -> bool {
-        let Some(count) = source.and_then(|source| self.by_source.get_mut(&source)) else { return true };
-        let fits = count.streams < self.max_streams_per_source && self.all.streams < self.most.streams;
-        if fits {
-            count.streams += 1;
-            self.all.streams += 1;
+    /// Counts one more stream of a session; `false`: that would be too many.
+    pub fn admit_stream(&mut self, charge: Charge) -> bool {
+        let fits = self.add(charge, Count::STREAM).is_none();
+        if !fits {
+            self.release(charge, Count::STREAM);
         }
         fits
-    }
-
-    /// A stream has ended, or had no ports after all, that was counted for this source.
-    pub fn release_stream(&mut self, source: Option<IpAddr>) {
-        if let Some(count) = source.and_then(|source| self.by_source.get_mut(&source)) {
-            count.streams = count.streams.saturating_sub(1);
-            self.all.streams = self.all.streams.saturating_sub(1);
-        }
     }
 
     /// How near they are, with so many sessions. Takes a look at every source.
@@ -136,19 +177,19 @@ impl Limits {
             streams_of_strangers: Nearness { now: self.all.streams, most: self.most.streams },
         }
     }
+}
 
-    /// A session has ended that was counted for this source, and so many streams with it.
-    pub fn release(&mut self, source: Option<IpAddr>, streams: usize) {
-        let Some(source) = source else { return };
-        let Entry::Occupied(mut entry) = self.by_source.entry(source) else { return };
-        self.all.calls = self.all.calls.saturating_sub(1);
-        self.all.streams = self.all.streams.saturating_sub(streams);
-        let count = entry.get_mut();
-        if count.calls > 1 {
-            count.calls -= 1;
-            count.streams = count.streams.saturating_sub(streams);
-        } else {
-            entry.remove();
-        }
+impl Count {
+    /// A session, without its streams.
+    pub const CALL: Self = Self { calls: 1, streams: 0 };
+    /// A stream of one that is counted.
+    pub const STREAM: Self = Self { calls: 0, streams: 1 };
+
+    fn and(self, more: Self) -> Self {
+        Self { calls: self.calls.saturating_add(more.calls), streams: self.streams.saturating_add(more.streams) }
+    }
+
+    fn without(self, less: Self) -> Self {
+        Self { calls: self.calls.saturating_sub(less.calls), streams: self.streams.saturating_sub(less.streams) }
     }
 }

@@ -13,6 +13,7 @@ use self::dialog::{Dialog, MAX_DIALOGS, Reoffer};
 use super::allocations::Allocation;
 use super::command::LegDescription;
 use super::exchange::{Exchange, Order};
+use super::limits::{Charge, Count};
 use super::signal::{RequestId, Sender, Signal};
 use super::tags::{CallHash, MessageTags, Tag};
 use super::trial::Trial;
@@ -49,7 +50,7 @@ pub struct Session {
     /// Each side's party, by the address of its SIP.
     pub parties: PerFamily<Option<SocketAddr>>,
     /// For whom it counts.
-    pub charged_to: Option<IpAddr>,
+    pub charged_to: Charge,
     /// Which addresses of strangers get packets unasked.
     pub trial: Trial,
     /// When it began.
@@ -114,13 +115,7 @@ pub struct LegState {
 
 impl Session {
     /// The session that `signal`, with a description, begins.
-    pub fn new(
-        now: Duration,
-        signal: &Signal<'_>,
-        tags: &MessageTags,
-        call: CallHash,
-        charged_to: Option<IpAddr>,
-    ) -> Self {
+    pub fn new(now: Duration, signal: &Signal<'_>, tags: &MessageTags, call: CallHash, charged_to: Charge) -> Self {
         let caller = signal.requester();
         let caller_tag = if signal.status.is_none() { tags.sender } else { tags.other };
         let call_id = signal.call_id.get(..MAX_CALL_ID).unwrap_or(signal.call_id);
@@ -390,6 +385,16 @@ impl Session {
     /// Whether nothing came back yet for the request that began it.
     pub fn is_new(&self) -> bool {
         self.answered.is_none() && !self.ringing
+    }
+
+    /// Whether whoever is called has said anything of it.
+    pub fn is_responded(&self) -> bool {
+        self.ringing
+    }
+
+    /// What counts of it.
+    pub fn count(&self) -> Count {
+        Count { streams: self.media.iter().filter(|media| media.allocation.is_some()).count(), ..Count::CALL }
     }
 
     /// The callee's tag in a message.

@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
 
+use super::limits::Charge;
 use crate::address::Source;
 use crate::family::Family;
 use crate::sip::method::Method;
@@ -32,9 +33,9 @@ pub struct Signal<'a> {
     pub destination: SocketAddr,
     /// Who sent it.
     pub sender: Sender,
-    /// The stranger, if it is one, who sent it, or the request that it answers:
-    /// for whom a call counts that it begins.
-    pub asked_by: Option<IpAddr>,
+    /// Who sent it, or the request that it answers: for whom a call counts that it
+    /// begins.
+    pub asked_by: Charge,
     /// Tells the branches of a forked request apart: the same in a request, its
     /// CANCEL and its responses.
     pub branch: u64,

@@ -9,7 +9,7 @@ use super::allocations::{Allocations, Owner};
 use super::command::{Command, End, SessionId};
 use super::describe::Description;
 use super::destination::{Destinations, Prefix};
-use super::limits::Limits;
+use super::limits::{Charge, Count, Limits};
 use super::saved::{Saved, Unfit};
 use super::session::{HungUp, Session};
 use super::signal::{Refusal, Signal};
@@ -128,7 +128,7 @@ impl Table {
             streams += 1;
         }
         self.on_later_passes += usize::from(session.pass > 0);
-        self.limits.adopt(session.charged_to, streams);
+        self.limits.add(session.charged_to, Count { calls: 1, streams });
         self.deadlines.insert((session.deadline, id));
         self.sessions.insert(id, session);
         Ok(())
@@ -173,6 +173,7 @@ impl Table {
             }
             self.end(now, id, end);
         } else {
+            prove(session, &mut self.limits);
             reschedule(id, session, &self.timeouts, &mut self.deadlines);
         }
         Ok(())
@@ -217,7 +218,7 @@ impl Table {
             return true;
         }
         media.legs = PerFamily::default();
-        self.limits.release_stream(session.charged_to);
+        self.limits.release(session.charged_to, Count::STREAM);
         if session.is_new() {
             self.end(now, owner.session, End::NoPorts);
         }
@@ -396,7 +397,7 @@ impl Table {
         let needed = wanted.iter().take(MAX_STREAMS).filter(|wanted| signal.is_relayed(wanted)).count();
         let charged_to = self.limits.admit(self.sessions.len(), signal.asked_by, needed)?;
         if self.allocations.available(now) < needed {
-            self.limits.release(charged_to, 0);
+            self.limits.release(charged_to, Count::CALL);
             return Err(Refusal::NoPorts);
         }
         self.last_session = self.last_session.saturating_add(1);
@@ -418,8 +419,8 @@ impl Table {
         for tag in &session.tags {
             self.tags.remove(*tag);
         }
+        self.limits.release(session.charged_to, session.count());
         let allocations = session.media.iter().filter_map(|media| media.allocation);
-        self.limits.release(session.charged_to, allocations.clone().count());
         allocations.for_each(|allocation| self.allocations.give_back(now, allocation));
         self.allocations.push(Command::Close { session: id, obituary: Box::new(session.obituary(now, end)) });
     }
@@ -492,6 +493,15 @@ fn advance(
         _ => {}
     }
     None
+}
+
+/// What somebody answers is on trust no more: nobody has forged an address and called into
+/// the void.
+fn prove(session: &mut Session, limits: &mut Limits) {
+    if session.charged_to == Charge::OnTrust && session.is_responded() {
+        limits.release(Charge::OnTrust, session.count());
+        session.charged_to = Charge::Nobody;
+    }
 }
 
 /// Looks after a session again when silence would end it.

@@ -62,7 +62,7 @@ impl Session {
     /// Puts a stranger who calls on trial when it is answered, and ends that when it shows
     /// that it got the answer.
     pub fn try_caller(&mut self, signal: &Signal<'_>, tags: &MessageTags, allocations: &mut Allocations) {
-        if self.charged_to.is_none() || self.trial.is_over {
+        if !self.charged_to.is_strangers() || self.trial.is_over {
             return;
         }
         let is_answer = signal.method == Method::Invite && matches!(signal.status, Some(200..=299));

@@ -1,13 +1,14 @@
 //! What a message says of media: told to the media sessions, and written anew with what
 //! they grant.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::State;
 use crate::address::Directory;
 use crate::edit::Edits;
 use crate::family::Family;
+use crate::media::limits::Charge;
 use crate::media::signal::{Refusal, Sender, Signal};
 use crate::reason::Reason;
 use crate::rewrite::fields::Identities;
@@ -37,7 +38,7 @@ pub(super) struct SignalContext {
     pub(super) source: SocketAddr,
     pub(super) destination: SocketAddr,
     pub(super) sender: Sender,
-    pub(super) asked_by: Option<IpAddr>,
+    pub(super) asked_by: Charge,
     pub(super) branch: u64,
     pub(super) cseq: u32,
     pub(super) identities: Identities,

@@ -9,6 +9,7 @@ use crate::address::{Directory, Rights, Source};
 use crate::branch::Below;
 use crate::family::Family;
 use crate::limit::Asker;
+use crate::media::limits::Charge;
 use crate::rewrite::fields;
 use crate::rewrite::reply::{self, Answer, Form};
 use crate::rewrite::request::{ViaPush, lay_path, max_forwards, take_up_routes};
@@ -132,7 +133,11 @@ impl Forwarding<'_> {
                 source: request.remote,
                 destination: hop.to,
                 sender: request.source.into(),
-                asked_by: (request.rights == Rights::Generic).then_some(self.asker),
+                asked_by: match request.rights {
+                    Rights::Phone => Charge::Nobody,
+                    Rights::Uplink => Charge::OnTrust,
+                    Rights::Generic => Charge::Stranger(self.asker),
+                },
                 branch: seal.0,
                 cseq,
                 identities,

@@ -7,6 +7,7 @@ use super::{Arrival, Datagram, Decider, Outcome, Reason, State, finish, intact};
 use crate::address::{Directory, Rights, Source};
 use crate::branch::Below;
 use crate::family::Family;
+use crate::media::limits::Charge;
 use crate::rewrite::fields;
 use crate::rewrite::response::{OurVia, lay_service_route};
 use crate::rewrite::uri::Crossing;
@@ -66,9 +67,9 @@ impl Decider {
             // What a stranger offers in an answer is his, whoever called: he can say it again
             // and again, long after.
             let asked_by = match (via.branch.rights, source) {
-                (Rights::Generic, _) => Some(asker(message, to, directory)?),
-                (_, Source::Generic) => Some(remote.ip()),
-                _ => None,
+                (Rights::Generic, _) => Charge::Stranger(asker(message, to, directory)?),
+                (_, Source::Generic) => Charge::Stranger(remote.ip()),
+                _ => Charge::Nobody,
             };
             let branch = via.branch.seal.0;
             let context = SignalContext {

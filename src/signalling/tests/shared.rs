@@ -3,6 +3,7 @@ use std::sync::atomic::AtomicU16;
 use super::*;
 use crate::clock::Clock;
 use crate::config::{LatchMode, PortRange};
+use crate::media::limits::Charge;
 use crate::media::signal::Sender;
 use crate::relay::{Notice, RelayOptions};
 use crate::sip::method::Method;
@@ -60,7 +61,7 @@ fn invite<'a>(call_id: &'a [u8], wanted: &'a [Wanted]) -> Signal<'a> {
         source: "192.0.2.101:5060".parse().unwrap(),
         destination: "[2001:db8::9]:5060".parse().unwrap(),
         sender: Sender::Known,
-        asked_by: None,
+        asked_by: Charge::Nobody,
         branch: 1,
         wanted: Some(wanted),
     }

@@ -17,7 +17,7 @@ impl Session {
             duration: now.saturating_sub(self.began),
             answered: self.answered.is_some() && !self.is_doubtful(),
             rang: self.ringing,
-            by_stranger: self.charged_to.is_some(),
+            by_stranger: self.charged_to.is_strangers(),
             wishes: PerFamily::from_fn(|side| self.wish(side)),
             call_id: self.call_id.into_vec(),
         }

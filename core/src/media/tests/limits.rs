@@ -22,7 +22,7 @@ fn our_own_sockets_are_nobodys_destination() {
 }
 
 fn call<'a>(call_id: &'a [u8], wanted: &'a [Wanted]) -> Signal<'a> {
-    let asked_by = Some(at("192.0.2.101:5060").ip());
+    let asked_by = Charge::Stranger(at("192.0.2.101:5060").ip());
     Signal { call_id, asked_by, sender: Sender::Generic, ..request(Method::Invite, 1, wanted) }
 }
 
@@ -34,7 +34,7 @@ fn one_stranger_cannot_take_every_call() {
     let wanted = [audio(P6)];
     let from = |call_id, source| {
         let source = at(source);
-        Signal { arrival: Family::V6, source, asked_by: Some(source.ip()), ..call(call_id, &wanted) }
+        Signal { arrival: Family::V6, source, asked_by: Charge::Stranger(source.ip()), ..call(call_id, &wanted) }
     };
     bench.signal(&from(b"1", "[2001:db8:9::55]:5060"));
     bench.signal(&from(b"2", "[2001:db8:9::66]:5061"));
@@ -42,7 +42,7 @@ fn one_stranger_cannot_take_every_call() {
     assert_eq!(bench.try_signal(&third), Err(Refusal::MaxCallsPerSource));
     bench.signal(&from(b"1", "[2001:db8:9::55]:5060"));
     bench.signal(&from(b"4", "[2001:db8:9:1::55]:5060"));
-    bench.signal(&Signal { asked_by: None, ..third });
+    bench.signal(&Signal { asked_by: Charge::Nobody, ..third });
     bench.signal(&Signal { call_id: b"1", ..response(from(b"1", "[::]:1"), 486, &[]) });
     bench.signal(&Signal { call_id: b"5", ..third });
 }
@@ -66,7 +66,7 @@ fn storm_of(bench: &mut Bench, strangers: u16, calls: u16, wanted: &[Wanted]) ->
     for (stranger, number) in (0..strangers).flat_map(|stranger| (0..calls).map(move |number| (stranger, number))) {
         let call_id = format!("{stranger}-{number}");
         let source = at(&format!("[2001:db8:{stranger:x}:1::{number:x}]:5060"));
-        let asked_by = Some(source.ip());
+        let asked_by = Charge::Stranger(source.ip());
         let signal = Signal { arrival: Family::V6, source, asked_by, ..call(call_id.as_bytes(), wanted) };
         granted += usize::from(bench.try_signal(&signal).is_ok());
     }
@@ -123,6 +123,47 @@ fn strangers_together_leave_a_quarter_of_the_calls_to_phones() {
     }
 }
 
+/// How many of these calls that an uplink asks for are let begin.
+fn granted_to_uplink(bench: &mut Bench, call_ids: &[[u8; 1]], method: Method) -> usize {
+    let wanted = [audio(P4)];
+    let to_tag = if method == Method::Update { B } else { None };
+    let uplink = Signal { asked_by: Charge::OnTrust, to_tag, ..request(method, 1, &wanted) };
+    call_ids.iter().filter(|call_id| bench.try_signal(&Signal { call_id: &call_id[..], ..uplink }).is_ok()).count()
+}
+
+/// The address of an uplink can be forged, and a phone that is off says nothing.
+#[test]
+fn what_an_uplink_asks_for_leaves_an_eighth_until_somebody_answers() {
+    let mut bench = Bench::new(&forty_pairs());
+    let call_ids: [_; 100] = std::array::from_fn(|number| [u8::try_from(number).unwrap()]);
+    let (called, made_up) = call_ids.split_at(30);
+    assert_eq!(granted_to_uplink(&mut bench, called, Method::Invite), 30);
+    assert_eq!(granted_to_uplink(&mut bench, made_up, Method::Update), 5, "within dialogs that are none");
+    let more = [audio(P4); 9];
+    let reoffer = Signal { call_id: &called[0], ..request(Method::Invite, 2, &more) };
+    assert_eq!(bench.signal(&reoffer)[1..], [Grant::Refused; 8], "nor later on");
+    let phones = (100..120u8).filter(|number| {
+        let phone = Signal { call_id: &[*number], ..request(Method::Invite, 1, &more[..1]) };
+        bench.try_signal(&phone).is_ok()
+    });
+    assert_eq!(phones.count(), 5);
+    // Whose calls are answered is an uplink.
+    bench.signal(&Signal { call_id: &[100], ..response(request(Method::Invite, 1, &[]), 486, &[]) });
+    bench.now += crate::media::ports::REST;
+    assert_eq!(granted_to_uplink(&mut bench, &[*b"x"], Method::Invite), 0);
+    bench.signal(&Signal { call_id: &called[0], ..response(request(Method::Invite, 1, &[]), 180, &[]) });
+    assert_eq!(granted_to_uplink(&mut bench, &[*b"x", *b"y"], Method::Invite), 1);
+}
+
+/// Also where the calls are limited further than the ports do, or take none.
+#[test]
+fn what_an_uplink_asks_for_leaves_an_eighth_of_the_calls() {
+    let mut bench = Bench::new(&Config { max_calls: Some(8), ..forty_pairs() });
+    let call_ids: [_; 20] = std::array::from_fn(|number| [u8::try_from(number).unwrap()]);
+    assert_eq!(granted_to_uplink(&mut bench, &call_ids, Method::Invite), 7);
+    assert!(bench.try_signal(&request(Method::Invite, 1, &[audio(P4)])).is_ok());
+}
+
 #[test]
 fn unanswered_calls_of_strangers_are_over_after_forty_seconds() {
     let mut bench = Bench::new(&forty_pairs());
@@ -150,7 +191,7 @@ fn an_offer_in_the_answer_counts_for_the_stranger_who_called() {
     let wanted = [audio(P6)];
     let granted = (0..9u8).map(|number| {
         let late = Signal { call_id: &[number], ..response(request(Method::Invite, 1, &[]), 200, &wanted) };
-        bench.signal(&Signal { asked_by: Some(at(P4).ip()), branch: number.into(), ..late })
+        bench.signal(&Signal { asked_by: Charge::Stranger(at(P4).ip()), branch: number.into(), ..late })
     });
     let granted = granted.filter(|grants| grants[..] != [Grant::Refused]).count();
     assert_eq!(granted, 2);
@@ -245,7 +286,7 @@ fn a_stranger_who_calls_has_a_budget_from_the_answer_to_its_ack() {
     let (there, here) = ([audio(P6)], [audio(P4)]);
     let source = at("[2001:db8:9::55]:5060");
     let stranger = |method, to_tag, wanted| {
-        let asked_by = Some(source.ip());
+        let asked_by = Charge::Stranger(source.ip());
         let request = request(method, 1, wanted);
         Signal { arrival: Family::V6, source, sender: Sender::Generic, asked_by, to_tag, ..request }
     };
@@ -420,8 +461,13 @@ impl Step {
             8 => response(in_dialog(Method::Update, 8, &[]), 500, &[]),
             _ => Signal { arrival: Family::V6, ..request(Method::Invite, 1, &v6) },
         };
+        let asked_by = match self.call_id {
+            [0] => Charge::Nobody,
+            [1] => Charge::OnTrust,
+            _ => Charge::Stranger(at(P4).ip()),
+        };
         bench.now += seconds(self.wait);
-        let said = bench.try_signal(&Signal { call_id: &self.call_id, to_tag, ..sent });
+        let said = bench.try_signal(&Signal { call_id: &self.call_id, to_tag, asked_by, ..sent });
         if self.what == 9 {
             bench.table.handle_timeout(bench.now);
         }
@@ -452,6 +498,9 @@ proptest! {
         prop_assert!(bench.table.tags.is_empty());
         let rested = bench.now + crate::media::ports::REST;
         prop_assert_eq!(bench.table.allocations.available(rested), 10);
+        bench.now = rested;
+        prop_assert_eq!(granted_to_uplink(&mut bench, &std::array::from_fn::<_, 20, _>(|number| [number as u8]), Method::Invite), 9);
+        prop_assert_eq!(bench.table.limits().streams_of_strangers.now, 0);
     }
 }
 

@@ -58,7 +58,7 @@ fn request<'a>(method: Method, cseq: u32, wanted: &'a [Wanted]) -> Signal<'a> {
         source: at("192.0.2.101:5060"),
         destination: at("[2001:db8:9::55]:5060"),
         sender: Sender::Known,
-        asked_by: None,
+        asked_by: Charge::Nobody,
         branch: u64::from(cseq),
         wanted: (!wanted.is_empty()).then_some(wanted),
     }
@@ -82,7 +82,7 @@ fn response<'a>(to: Signal<'_>, status: u16, wanted: &'a [Wanted]) -> Signal<'a>
         source: at("[2001:db8:9::55]:5060"),
         destination: at("192.0.2.101:5060"),
         sender: Sender::Known,
-        asked_by: None,
+        asked_by: Charge::Nobody,
         wanted: (!wanted.is_empty()).then_some(wanted),
     }
 }
