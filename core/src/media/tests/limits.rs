@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::config::PortOrder;
+use crate::media::allowance::Allowance;
 use crate::media::command::StreamId;
 use proptest::prelude::*;
 
@@ -329,6 +330,21 @@ fn what_a_stranger_has_sent_to_others_does_not_grow_with_its_descriptions() {
     }
     let granted: Vec<u16> = bench.legs().into_iter().filter_map(|(_, leg)| leg.budget).collect();
     assert_eq!((granted.len() > 8, granted.iter().sum::<u16>()), (true, 1000));
+}
+
+#[test]
+fn addresses_that_a_stranger_names_by_turns_get_a_thousand_packets_in_all() {
+    let mut bench = Bench::answered();
+    let mut allowance = Allowance::default();
+    let sent = (2..12).map(|cseq| {
+        let victim = if cseq % 2 == 0 { "[2001:db8:bad::1]:6000" } else { "[2001:db8:bad::2]:6000" };
+        let (wanted, source) = ([audio(victim)], at("[2001:db8:9::55]:5060"));
+        let reoffer = Signal { arrival: Family::V6, source, from_tag: B, ..request(Method::Invite, cseq, &wanted) };
+        bench.signal(&Signal { to_tag: A, sender: Sender::Generic, ..reoffer });
+        bench.legs().iter().for_each(|(_, leg)| allowance.describe(leg));
+        (0..500).filter(|_| allowance.spend(at(victim).ip())).count()
+    });
+    assert_eq!(sent.collect::<Vec<_>>(), [200, 200, 200, 200, 200, 0, 0, 0, 0, 0]);
 }
 
 /// Each fork answers from where it was asked.
