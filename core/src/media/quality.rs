@@ -70,6 +70,12 @@ impl Quality {
         self.jitter.receive(now, rtp);
     }
 
+    /// The next packet begins a new run: what is missing before it was never sent.
+    pub fn interrupt(&mut self) {
+        self.lost = self.lost();
+        self.source = None;
+    }
+
     /// Packets that never came. One that came twice makes up for one that did not.
     pub fn lost(&self) -> u64 {
         self.lost.saturating_add(self.source.map_or(0, Source::lost))

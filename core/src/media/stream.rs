@@ -81,6 +81,10 @@ impl Stream {
     /// The leg on `side` is described anew ([`super::command::Command::Describe`]).
     pub fn describe(&mut self, side: Family, leg: LegDescription) {
         self.legs[side].describe(leg);
+        // It may end a hold, during which Asterisk counts sequence numbers and sends nothing.
+        for side in Family::BOTH {
+            self.legs[side].quality.interrupt();
+        }
     }
 
     /// A packet came in on the socket of `component` on `side`. The answer is

@@ -43,6 +43,20 @@ fn a_packet_leaves_to_the_other_leg_by_the_same_component() {
 }
 
 #[test]
+fn what_was_not_sent_while_the_other_party_held_it_back_is_not_lost() {
+    let mut stream = stream();
+    let hear = |stream: &mut Stream, sequences: [u16; 3]| {
+        for sequence in sequences {
+            stream.packet(NOW, Family::V6, Component::Rtp, at(P6), &rtp(sequence));
+        }
+    };
+    hear(&mut stream, [1, 2, 4]);
+    stream.describe(Family::V4, leg(P4, None));
+    hear(&mut stream, [80, 81, 83]);
+    assert_eq!(stream.report(Family::V6).lost, 2);
+}
+
+#[test]
 fn who_keeps_the_speaker_at_hand_gets_the_same_and_counts_the_same() {
     let (mut one, mut other) = (stream(), stream());
     for stream in [&mut one, &mut other] {
