@@ -96,7 +96,7 @@ impl Party<'_> {
             Wish::Held => write!(f, "; the {} had put the call on hold (sendonly or inactive)", self.name),
             Wish::Closed => write!(f, "; the {} refused or removed all media (port 0)", self.name),
             Wish::Unsaid if self.ending.obituary.answered => {
-                write!(f, "; the {} never described its media (no SDP from it)", self.name)
+                write!(f, "; no SDP from the {} came by, unless before this proxy was started", self.name)
             }
             Wish::Unsaid | Wish::Open => Ok(()),
         }
@@ -290,6 +290,13 @@ mod tests {
             ending.obituary.wishes[Family::V4] = wish;
             assert!(!verdict(&ending).contains("no packets"), "{}", verdict(&ending));
         }
+    }
+
+    #[test]
+    fn a_description_from_before_the_start_may_be_missing() {
+        let mut ending = ending(PerFamily::new(Report::default(), heard()));
+        ending.obituary.wishes[Family::V4] = Wish::Unsaid;
+        assert!(verdict(&ending).contains("unless before this proxy was started"), "{}", verdict(&ending));
     }
 
     #[test]
