@@ -114,22 +114,17 @@ impl Latch {
     pub fn describe(&mut self, address: Option<SocketAddr>, acceptable: [Option<IpAddr>; 2]) {
         self.acceptable = acceptable;
         self.recall = Recall::Yes;
-        if !is(self.described, address) {
-            self.reopened = address.is_none();
-            self.move_to(address, acceptable);
-        } else if address.is_some() {
-            self.reopened = false;
-        }
-        let is_described = |winner: SocketAddr| is(self.described, Some(winner));
+        // Said again, that nothing is known reopens nothing.
+        self.reopened = address.is_none() && (self.reopened || self.described.is_some());
+        self.move_to(address, acceptable);
+        let is_described = |winner: SocketAddr| is(self.described, winner);
         self.reopened |= self.learned().is_some_and(|winner| !self.is_acceptable(winner) && !is_described(winner));
     }
 
     fn move_to(&mut self, address: Option<SocketAddr>, acceptable: [Option<IpAddr>; 2]) {
         self.described = address;
-        if address.is_none() || is(self.last_described, address) {
-            return;
-        }
-        let before = std::mem::replace(&mut self.last_described, address);
+        let Some(address) = address.filter(|&address| !is(self.last_described, address)) else { return };
+        let before = self.last_described.replace(address);
         let loser = self.winner.take_if(|winner| before.is_some() || !accepts(self.mode, acceptable, winner.address));
         match loser {
             Some(winner) => self.former = Some((before, winner)),
@@ -139,7 +134,7 @@ impl Latch {
     }
 
     /// Ends a race that nobody has won, if the race before was about this address.
-    fn return_to(&mut self, address: Option<SocketAddr>) {
+    fn return_to(&mut self, address: SocketAddr) {
         self.winner = self.former.take_if(|(described, _)| is(*described, address)).map(|(_, winner)| winner);
     }
 
@@ -157,7 +152,7 @@ impl Latch {
     /// The same, where it is not from the winner.
     #[cold]
     fn hear_another(&mut self, now: Duration, from: SocketAddr, packet: Packet) -> bool {
-        let from_described = is(self.described, Some(from));
+        let from_described = is(self.described, from);
         if self.recall == Recall::Yes && self.is_signalled(from) {
             self.recall = Recall::Since(now);
         }
@@ -176,8 +171,7 @@ impl Latch {
             former.heard = now;
             return true;
         }
-        let undecided = self.winner.is_none() && packet == Packet::Other && self.is_acceptable(from);
-        from_described || undecided
+        from_described || (self.winner.is_none() && self.is_acceptable(from))
     }
 
     /// Who has won the race by media, and is not displaced by the first that comes.
@@ -248,12 +242,8 @@ fn same(one: SocketAddr, other: SocketAddr) -> bool {
     one.ip() == other.ip() && one.port() == other.port()
 }
 
-fn is(one: Option<SocketAddr>, other: Option<SocketAddr>) -> bool {
-    match (one, other) {
-        (Some(one), Some(other)) => same(one, other),
-        (None, None) => true,
-        _ => false,
-    }
+fn is(one: Option<SocketAddr>, other: SocketAddr) -> bool {
+    one.is_some_and(|one| same(one, other))
 }
 
 #[cfg(test)]

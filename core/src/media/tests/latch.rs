@@ -69,6 +69,28 @@ fn a_silent_winner_is_followed_by_its_ssrc() {
     goes_to(&latch, "203.0.113.9:40002");
 }
 
+#[test]
+fn a_winner_is_followed_by_the_ssrc_that_it_had_last() {
+    let mut latch = latch(LatchMode::Signalled);
+    for packet in [Packet::Setup, rtp(1), rtp(2), Packet::Setup] {
+        assert!(latch.hear(NOW, at(NAT), packet));
+    }
+    assert!(!latch.hear(after(2), at(OTHER_PORT), rtp(1)));
+    assert!(latch.hear(after(2), at(OTHER_PORT), rtp(2)));
+    goes_to(&latch, OTHER_PORT);
+}
+
+/// Fax over UDPTL has none.
+#[test]
+fn without_an_ssrc_nobody_is_followed() {
+    let mut latch = latch(LatchMode::Signalled);
+    latch.hear(NOW, at(NAT), Packet::Udptl);
+    for packet in [Packet::Udptl, Packet::Setup] {
+        assert!(!latch.hear(after(60), at(OTHER_PORT), packet));
+    }
+    goes_to(&latch, NAT);
+}
+
 const OTHER_PORT: &str = "203.0.113.9:50000";
 
 fn after(seconds: u64) -> Duration {
@@ -90,6 +112,19 @@ fn who_goes_on_after_a_hold_may_do_so_from_elsewhere() {
         assert_eq!(latch.hear(after(61), at(from), rtp(2)), wins, "{mode:?} {from}");
         goes_to(&latch, if wins { from } else { NAT });
     }
+}
+
+/// It is itself who may: nobody else to whom `first` listens, and not by STUN.
+#[test]
+fn who_goes_on_is_whom_the_signalling_shows_and_sends_media() {
+    let mut latch = latch(LatchMode::First);
+    latch.hear(NOW, at(NAT), rtp(1));
+    describe(&mut latch, "10.0.0.5:4000");
+    assert!(!latch.hear(after(1), at(OTHER_PORT), rtp(2)));
+    assert!(!latch.hear(after(3), at("198.51.100.66:4000"), rtp(3)));
+    assert!(!latch.hear(after(3), at(OTHER_PORT), Packet::Setup));
+    assert!(latch.hear(after(3), at(OTHER_PORT), rtp(2)));
+    goes_to(&latch, OTHER_PORT);
 }
 
 /// Others at its address, behind the same NAT, have nothing of its pauses.
@@ -148,10 +183,28 @@ fn hold_by_the_unspecified_address_keeps_who_was_learned() {
     latch.hear(NOW, at(NAT), rtp(1));
     latch.describe(None, [None, Some(at(NAT).ip())]);
     assert!(latch.hear(NOW, at(NAT), rtp(1)));
+    goes_to(&latch, NAT);
     describe(&mut latch, "10.0.0.5:4000");
     goes_to(&latch, NAT);
     assert!(latch.hear(NOW, at(NAT), rtp(1)));
     goes_to(&latch, NAT);
+    assert!(!latch.hear(NOW, at(OTHER_PORT), rtp(2)), "as before the hold");
+}
+
+/// Once: the next one is somebody else, also where the hold is said again.
+#[test]
+fn who_says_no_address_any_more_may_speak_from_another() {
+    let mut latch = latch(LatchMode::Signalled);
+    latch.hear(NOW, at(NAT), rtp(1));
+    let unsaid = [None, Some(at(NAT).ip())];
+    latch.describe(None, unsaid);
+    assert!(!latch.hear(NOW, at("198.51.100.66:4000"), rtp(2)), "no stranger");
+    assert!(latch.hear(NOW, at(OTHER_PORT), rtp(2)));
+    goes_to(&latch, OTHER_PORT);
+    assert!(!latch.hear(NOW, at(NAT), rtp(1)));
+    latch.describe(None, unsaid);
+    assert!(!latch.hear(NOW, at(NAT), rtp(1)));
+    goes_to(&latch, OTHER_PORT);
 }
 
 #[test]
@@ -159,9 +212,10 @@ fn a_refused_re_offer_gives_the_winner_back() {
     let mut latch = latch(LatchMode::Signalled);
     latch.hear(NOW, at(NAT), rtp(1));
     describe(&mut latch, "10.0.0.5:4002");
-    latch.hear(NOW, at(NAT), rtp(1));
+    latch.hear(after(2), at(NAT), rtp(1));
     describe(&mut latch, "10.0.0.5:4000");
     goes_to(&latch, NAT);
+    assert!(!latch.hear(after(3), at(OTHER_PORT), rtp(1)), "it was not silent");
 }
 
 #[test]
@@ -197,10 +251,26 @@ fn who_is_no_longer_acceptable_yields_to_who_is() {
 #[test]
 fn garbage_never_latches() {
     let mut latch = latch(LatchMode::First);
-    latch.hear(NOW, at("198.51.100.66:1"), Packet::Other);
+    assert!(latch.hear(NOW, at("198.51.100.66:1"), Packet::Other), "nobody has spoken yet");
     goes_to(&latch, "10.0.0.5:4000");
     latch.hear(NOW, at("10.0.0.5:4000"), rtp(1));
     assert!(!latch.hear(NOW, at("198.51.100.66:1"), Packet::Other));
+}
+
+#[test]
+fn a_strangers_garbage_is_refused_before_anybody_has_spoken() {
+    let mut latch = latch(LatchMode::Signalled);
+    assert!(!latch.hear(NOW, at("198.51.100.66:1"), Packet::Other));
+    assert!(latch.hear(NOW, at(NAT), Packet::Other));
+    goes_to(&latch, "10.0.0.5:4000");
+}
+
+/// No packet could be sent there.
+#[test]
+fn port_zero_never_latches() {
+    let mut latch = latch(LatchMode::Signalled);
+    latch.hear(NOW, at("203.0.113.9:0"), rtp(1));
+    goes_to(&latch, "10.0.0.5:4000");
 }
 
 #[test]
@@ -209,13 +279,15 @@ fn a_flood_of_stun_or_dtls_moves_nothing_and_media_displaces_it() {
     latch.hear(NOW, at(NAT), rtp(1));
     for _ in 0..1000 {
         assert!(!latch.hear(NOW + SILENCE * 2, at("203.0.113.9:40002"), Packet::Setup));
-        latch.hear(NOW, at("10.0.0.5:4000"), Packet::Setup);
+        assert!(latch.hear(NOW, at("10.0.0.5:4000"), Packet::Setup), "let in");
     }
     goes_to(&latch, NAT);
     // Before any media, DTLS-SRTP needs a way; media then finds its own.
     describe(&mut latch, "10.0.0.5:4002");
     assert!(latch.hear(NOW, at("203.0.113.9:1"), Packet::Setup));
     goes_to(&latch, "203.0.113.9:1");
+    assert!(latch.hear(NOW, at("10.0.0.5:4002"), Packet::Setup));
+    goes_to(&latch, "10.0.0.5:4002");
     assert!(latch.hear(NOW, at("203.0.113.9:40004"), rtp(1)));
     goes_to(&latch, "203.0.113.9:40004");
 }
