@@ -232,11 +232,12 @@ impl Allocations {
         self.owners[family].len()
     }
 
-    /// The pairs of the side that has the fewest left. All that are in use count as
-    /// lost until a session is found that has them.
+    /// The pairs of the side that has the fewest left: as many are in use on both, but
+    /// other programs may have more of one. All that are in use count as lost until a
+    /// session is found that has them.
     pub fn usage(&self) -> Usage {
         let [v4, v6] = Family::BOTH.map(|family| &self.pools[family]);
-        let pool = if v4.in_use() >= v6.in_use() { v4 } else { v6 };
+        let pool = if v4.set_aside().1 >= v6.set_aside().1 { v4 } else { v6 };
         let (resting, taken) = pool.set_aside();
         Usage { pairs: pool.pairs().min(self.most), resting, taken, lost: pool.in_use(), ..Usage::default() }
     }
