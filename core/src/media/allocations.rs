@@ -127,15 +127,11 @@ impl Allocations {
     /// Reserves ports for a stream, if there are some, and opens those of the side
     /// that is told of them.
     pub fn open(&mut self, now: Duration, owner: Owner, told: Family) -> Option<Allocation> {
-        if now < self.shut_until || self.room() == 0 {
+        if self.available(now) == 0 {
             return None;
         }
         self.failures = 0;
-        let v4 = self.pools[Family::V4].take(now)?;
-        let Some(v6) = self.pools[Family::V6].take(now) else {
-            self.pools[Family::V4].free(now, v4);
-            return None;
-        };
+        let (v4, v6) = (self.pools[Family::V4].take(now)?, self.pools[Family::V6].take(now)?);
         self.last_stream = self.last_stream.saturating_add(1);
         let unnamed = Some(told.other());
         let allocation = Allocation { stream: StreamId(self.last_stream), ports: PerFamily::new(v4, v6), unnamed };
@@ -180,7 +176,6 @@ impl Allocations {
         if allocation.unnamed == Some(family.other()) {
             self.push_open(owner.session, allocation, family);
         } else {
-            allocation.unnamed = None;
             self.push_rest(allocation, family);
         }
         Some(allocation)

@@ -11,13 +11,12 @@ use std::net::{IpAddr, SocketAddr};
 
 use super::signal::Sender;
 use crate::config::Config;
-use crate::family::{Family, PerFamily, is_unicast};
+use crate::family::{Family, is_unicast};
 use crate::hashing::Hashing;
 
 /// The addresses of this machine, by what the relay may send to them.
 #[derive(Debug)]
 pub struct Destinations {
-    listen: PerFamily<IpAddr>,
     /// Where our SIP sockets are: the ports of listen addresses and fakes.
     sip: HashMap<IpAddr, Vec<u16>, Hashing>,
     local: Vec<IpAddr>,
@@ -59,8 +58,7 @@ pub enum RelaySocket {
 impl Destinations {
     /// By the configuration, before anything is known of the interfaces.
     pub fn new(config: &Config) -> Self {
-        let listen = PerFamily::from_fn(|family| config.listen[family].ip());
-        let mut destinations = Self { listen, sip: HashMap::default(), local: Vec::new(), prefixes: Vec::new() };
+        let mut destinations = Self { sip: HashMap::default(), local: Vec::new(), prefixes: Vec::new() };
         destinations.reconfigure(config);
         destinations
     }
@@ -77,9 +75,8 @@ impl Destinations {
     /// prefixes of which it takes every address for its own.
     pub fn set_local(&mut self, addresses: Vec<IpAddr>, prefixes: Vec<Prefix>) {
         // A heap sorts too, with a tenth of the machine code.
-        let mut addresses = BinaryHeap::from(addresses).into_sorted_vec();
-        addresses.dedup();
-        (self.local, self.prefixes) = (addresses, prefixes);
+        self.local = BinaryHeap::from(addresses).into_sorted_vec();
+        self.prefixes = prefixes;
     }
 
     /// Whether a party on `side` whose SIP comes from `source` may have packets
@@ -90,7 +87,7 @@ impl Destinations {
         if endpoint.port() == 0 || !is_unicast(endpoint.ip()) || Family::at(endpoint) != side {
             return false;
         }
-        if relay != RelaySocket::No && self.listen[side] == endpoint.ip() {
+        if relay != RelaySocket::No {
             return relay == RelaySocket::SameCall && sender != Sender::Generic;
         }
         match sender {
@@ -200,6 +197,12 @@ mod tests {
         assert!(!allows(uplink, relay, RelaySocket::Other));
         let here = "[2001:db8::101]:4000".parse().unwrap();
         assert!(!allows_from(Sender::Ourselves, fake, here, RelaySocket::No), "whoever sent it to us");
+        for here in ["127.0.0.1:4000", "198.51.100.1:4000"] {
+            assert!(
+                !allows_from(Sender::Ourselves, "192.0.2.1:5060", here.parse().unwrap(), RelaySocket::No),
+                "{here}"
+            );
+        }
         assert!(!allows_from(Sender::Generic, uplink, relay.parse().unwrap(), RelaySocket::SameCall), "a stranger");
     }
 }

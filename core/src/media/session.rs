@@ -140,7 +140,7 @@ impl Session {
             exchange: Exchange::new(signal.request_id()),
             caller_tag,
             dialogs: Vec::new(),
-            branches: if signal.method == Method::Invite { vec![signal.branch] } else { Vec::new() },
+            branches: vec![signal.branch],
             more_branches: false,
             invited_addresses: if signal.status.is_none() { vec![signal.destination.ip()] } else { Vec::new() },
             ringing: false,
@@ -240,13 +240,9 @@ impl Session {
 
     /// The INVITE failed on one branch; whether that was the last hope.
     pub fn on_failure(&mut self, signal: &Signal<'_>) -> bool {
-        if self.answered.is_some() || signal.arrival == self.caller {
-            return false;
-        }
-        // A callee may have one tag for several calls, whose failures are not this one's.
-        let before = self.branches.len();
+        // A callee may have one tag for several calls: another one's branch is none of this one's.
         self.branches.retain(|branch| *branch != signal.branch);
-        self.branches.is_empty() && before > 0 && !self.more_branches
+        self.answered.is_none() && self.branches.is_empty() && !self.more_branches
     }
 
     /// A 2xx to the INVITE came: the first one's dialog has the callee's leg from
@@ -295,11 +291,9 @@ impl Session {
         HungUp::Next(next.legs.clone())
     }
 
-    /// Whether a request of the caller has a tag that a callee told it: what we send there
-    /// arrives.
-    pub fn is_reached(&self, signal: &Signal<'_>, tags: &MessageTags) -> bool {
-        let told = |dialog: &Dialog| dialog.by_callee && Some(dialog.callee) == tags.other;
-        signal.arrival == self.caller && signal.status.is_none() && self.dialogs.iter().any(told)
+    /// Whether the caller says a tag that a callee told it: what we send there arrives.
+    pub fn is_reached(&self, tags: &MessageTags) -> bool {
+        self.dialogs.iter().any(|dialog| dialog.by_callee && Some(dialog.callee) == tags.other)
     }
 
     /// How far a description counts: older ones do not, nor do the legs of a
@@ -310,7 +304,7 @@ impl Session {
         let callee = self.callee_tag(signal, tags);
         let answered = self.answered;
         let order = match callee {
-            Some(callee) => self.dialog(callee, signal).filter(|dialog| !dialog.over).map(|dialog| &mut dialog.order),
+            Some(callee) => self.dialog(callee, signal).map(|dialog| &mut dialog.order),
             // An INVITE outside a dialog says nothing of one that was answered, nor
             // anything that is newer than what was said within one.
             None if answered.is_some() || (signal.status.is_none() && self.is_within(signal.arrival)) => None,

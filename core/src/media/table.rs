@@ -166,7 +166,7 @@ impl Table {
             None => {}
         }
         // One that is refused ends no dialog that was there before.
-        let is_re_invite = signal.is_refusal() && session.is_reoffer(signal);
+        let is_re_invite = session.is_reoffer(signal);
         if let Some(end) = advance(now, session, signal, &tags, &mut self.allocations) {
             if matches!(signal.method, Method::Bye | Method::Invite) && !is_re_invite {
                 session.callees().for_each(|(callee, last)| self.tags.note_over(now, callee, signal, last));
@@ -406,8 +406,7 @@ impl Table {
         learn_tag(&mut session, id, Tag::of_branch(signal.branch), &mut self.tags);
         session.pass = pass;
         self.on_later_passes += usize::from(pass > 0);
-        session.deadline = session.expires(&self.timeouts);
-        self.deadlines.insert((session.deadline, id));
+        // When it is looked after is set when the message has been taken in.
         self.sessions.insert(id, session);
         Ok(id)
     }
@@ -486,7 +485,7 @@ fn advance(
                 let legs = legs.iter().flatten().copied().map(Some).collect();
                 session.set_legs(allocations, side, legs);
             }
-            if signal.method == Method::Invite && session.on_failure(signal) {
+            if session.on_failure(signal) {
                 return Some(End::Failed(status));
             }
         }

@@ -84,7 +84,6 @@ impl MediaMessage<'_, '_> {
         let Self { now, message, context, directory, state, room } = self;
         let method = message.method();
         room.parts.clear();
-        room.grants.clear();
         if method.describes_media() {
             body::descriptions(message, &mut room.parts);
         }

@@ -128,12 +128,9 @@ impl Session {
     /// Before a description within a dialog changes anything: keeps what was,
     /// until the response says whether it holds (RFC 3261 §14.1, RFC 3311 §5.1).
     pub fn keep_for_rollback(&mut self, signal: &Signal<'_>, tags: &MessageTags, role: DescriptionRole) {
-        let callee = tags.sender.filter(|_| signal.arrival != self.caller);
-        let said = || {
-            callee
-                .and_then(|callee| self.dialogs.iter().find(|dialog| dialog.callee == callee))
-                .map(|dialog| dialog.legs.clone())
-        };
+        // The caller's own tag is no callee's.
+        let said =
+            || self.dialogs.iter().find(|dialog| Some(dialog.callee) == tags.sender).map(|dialog| dialog.legs.clone());
         let legs = || self.media.iter().map(|media| media.legs[signal.arrival]).collect();
         let changes = matches!(signal.method, Method::Invite | Method::Update | Method::Prack);
         let changes = changes && signal.status.is_none() && role == DescriptionRole::Offer;
