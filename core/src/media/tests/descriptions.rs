@@ -183,6 +183,9 @@ fn each_pass_in_the_same_direction_has_a_session_of_its_own() {
         assert_eq!(bench.signal(&Signal { wanted: Some(&offer), ..first }), [Grant::Relayed { port: 16384 }]);
         assert_eq!(bench.signal(&Signal { wanted: Some(&forwarded), ..second }), [Grant::Untouched]);
         assert_eq!(bench.table.sessions(), 2);
+        // Also when another process goes on with them.
+        bench.commands();
+        bench.hand_over(&config());
     }
     for _ in 0..2 {
         assert_eq!(bench.signal(&Signal { branch: 2, ..back(second, &answer) }), [Grant::Untouched]);
@@ -401,6 +404,10 @@ fn a_refused_re_offer_is_taken_back() {
         bench.signal(&response(in_dialog(method, 3, &[]), 200, &[]));
         bench.signal(&response(in_dialog(method, 3, &[]), 500, &[]));
         assert_eq!(bench.aims(), [(Family::V4, Some(at("192.0.2.101:4002")))]);
+        // Nor is the next one, by a late refusal of that.
+        bench.signal(&in_dialog(method, 4, &[audio("192.0.2.101:4004")]));
+        bench.signal(&response(in_dialog(method, 3, &[]), 500, &[]));
+        assert_eq!(bench.aims(), [(Family::V4, Some(at("192.0.2.101:4004")))]);
     }
 }
 
@@ -450,6 +457,11 @@ fn rtcp_goes_where_the_description_says() {
     let wanted = [Wanted { rtcp: Some(at("192.0.2.101:9001")), ..audio(P4) }];
     bench.signal(&request(Method::Invite, 1, &wanted));
     assert_eq!(bench.legs()[0].1.rtcp, Some(at("192.0.2.101:9001")));
+    // Not where that socket cannot send.
+    let mut bench = Bench::new(&config());
+    let wanted = [Wanted { rtcp: Some(at("[2001:db8:5::5]:9001")), ..audio(P4) }];
+    bench.signal(&request(Method::Invite, 1, &wanted));
+    assert_eq!(bench.legs()[0].1.rtcp, Some(at("192.0.2.101:4001")));
 }
 
 #[test]

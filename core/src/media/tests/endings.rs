@@ -45,8 +45,9 @@ fn a_request_from_before_the_bye_begins_nothing() {
 fn a_copy_of_a_request_from_before_the_others_bye_begins_nothing() {
     let mut bench = Bench::answered();
     let (held, answer) = ([Wanted { held: true, ..audio(P4) }], [Wanted { held: true, ..audio(P6) }]);
-    for _ in 0..2 {
+    for copies in 0..2 {
         bench.signal(&in_dialog(Method::Invite, 3, &held));
+        assert_eq!(bench.table.sessions(), 1 - copies);
         bench.signal(&response(in_dialog(Method::Invite, 3, &[]), 200, &answer));
         bench.signal(&Signal { arrival: Family::V6, from_tag: B, to_tag: A, ..request(Method::Bye, 1, &[]) });
         assert_eq!(bench.table.sessions(), 0);
@@ -78,6 +79,12 @@ fn a_re_invite_that_is_refused_ends_no_dialog() {
     assert_eq!(bench.signal(&in_dialog(Method::Invite, 3, &[audio(P4)])), [Grant::Relayed { port: 16386 }]);
     let answer = response(in_dialog(Method::Invite, 3, &[]), 200, &[]);
     assert_eq!(bench.signal(&Signal { wanted: Some(&[audio(P6)]), ..answer }), [Grant::Relayed { port: 16386 }]);
+    // Nor does an UPDATE.
+    let mut bench = Bench::new(&config());
+    bench.signal(&in_dialog(Method::Update, 2, &[audio(P4)]));
+    bench.signal(&response(in_dialog(Method::Update, 2, &[]), 500, &[]));
+    bench.signal(&in_dialog(Method::Invite, 3, &[audio(P4)]));
+    assert_eq!(bench.signal(&Signal { wanted: Some(&[audio(P6)]), ..answer }), [Grant::Relayed { port: 16386 }]);
 }
 
 #[test]
@@ -107,6 +114,8 @@ fn bye_ends_from_either_side_with_the_right_tags_only() {
     let mut bench = Bench::answered();
     bench.signal(&Signal { to_tag: C, ..request(Method::Bye, 2, &[]) });
     bench.signal(&Signal { to_tag: None, ..request(Method::Bye, 2, &[]) });
+    // A callee may have one tag for several calls.
+    bench.signal(&Signal { arrival: Family::V6, from_tag: B, to_tag: C, ..request(Method::Bye, 1, &[]) });
     assert_eq!(bench.table.sessions(), 1);
     bench.now = seconds(90);
     bench.signal(&Signal { arrival: Family::V6, from_tag: B, to_tag: A, ..request(Method::Bye, 1, &[]) });
@@ -117,6 +126,16 @@ fn bye_ends_from_either_side_with_the_right_tags_only() {
     assert_eq!(obituary.call_id, b"c1@192.0.2.101");
     assert_eq!(bench.table.ports_in_use(Family::V4), 0);
     assert_eq!(bench.table.poll_timeout(), None);
+}
+
+/// RFC 2543 has none.
+#[test]
+fn bye_ends_the_call_of_a_callee_without_a_tag() {
+    let mut bench = Bench::new(&config());
+    bench.signal(&request(Method::Invite, 1, &[audio(P4)]));
+    bench.signal(&Signal { to_tag: None, ..response(request(Method::Invite, 1, &[]), 200, &[audio(P6)]) });
+    bench.signal(&Signal { to_tag: None, ..request(Method::Bye, 2, &[]) });
+    assert_eq!(bench.end().unwrap().end, End::Bye(Family::V4));
 }
 
 /// A 200 whose ACK was lost is sent again, and may meet the BYE.
@@ -170,8 +189,12 @@ fn the_failure_of_all_branches_that_are_counted_ends_nothing_where_there_are_mor
     for branch in 0..99 {
         bench.signal(&Signal { branch, ..response(invite(branch), 486, &[]) });
     }
-    let grants = bench.signal(&Signal { branch: 99, ..response(invite(99), 200, &[audio(P6)]) });
+    let grants = bench.signal(&Signal { branch: 99, ..response(invite(99), 183, &[audio(P6)]) });
     assert_eq!((&grants[..], bench.table.sessions()), (&[Grant::Relayed { port: 16384 }][..], 1));
+    // Who asks again, with a password, has given all of them up.
+    bench.signal(&Signal { branch: 100, ..request(Method::Invite, 2, &offer) });
+    bench.signal(&Signal { branch: 100, ..response(request(Method::Invite, 2, &[]), 403, &[]) });
+    assert_eq!(bench.table.sessions(), 0);
 }
 
 /// An INVITE without an offer begins no session; the first branch that makes one does,
@@ -241,6 +264,7 @@ fn a_failure_ends_no_call_but_the_one_that_failed() {
     bench.signal(&response(request(Method::Invite, 1, &[]), 183, &[audio(P6)]));
     let other = Signal { from_tag: C, branch: 2, ..request(Method::Invite, 1, &[]) };
     bench.signal(&Signal { wanted: Some(&[audio(P4)]), ..other });
+    bench.signal(&Signal { from_tag: C, ..response(other, 180, &[]) });
     for _ in 0..2 {
         bench.signal(&Signal { from_tag: C, ..response(other, 486, &[]) });
         assert_eq!(bench.table.sessions(), 2);
@@ -255,6 +279,13 @@ fn silence_ends_an_invite_without_any_answer_after_forty_seconds() {
     bench.signal(&request(Method::Invite, 1, &[audio(P4)]));
     assert_eq!(bench.pass(seconds(39), None), None);
     assert_eq!(bench.pass(seconds(41), None), Some(End::Silence(seconds(40))));
+    // From the last place on that was asked.
+    let mut bench = Bench::new(&config());
+    bench.signal(&request(Method::Invite, 1, &[audio(P4)]));
+    bench.pass(seconds(30), None);
+    bench.signal(&Signal { branch: 2, ..request(Method::Invite, 1, &[audio(P4)]) });
+    assert_eq!(bench.pass(seconds(69), None), None);
+    assert_eq!(bench.pass(seconds(71), None), Some(End::Silence(seconds(40))));
 }
 
 /// A request of a dialog that is not known may be of a call from before a restart,
@@ -309,6 +340,20 @@ fn an_answered_call_ends_after_a_minute_without_a_packet() {
     let mut bench = Bench::answered();
     assert_eq!(bench.pass(seconds(100), Some(seconds(50))), None);
     assert_eq!(bench.pass(seconds(111), Some(seconds(50))), Some(End::Silence(seconds(60))));
+}
+
+/// Not from the last ringing, and no ringing that comes late counts.
+#[test]
+fn that_minute_begins_with_the_answer() {
+    let mut bench = Bench::new(&config());
+    let invite = request(Method::Invite, 1, &[]);
+    bench.signal(&request(Method::Invite, 1, &[audio(P4)]));
+    bench.signal(&response(invite, 183, &[audio(P6)]));
+    bench.pass(seconds(100), None);
+    bench.signal(&response(invite, 200, &[]));
+    assert_eq!(bench.pass(seconds(150), None), None);
+    bench.signal(&response(invite, 180, &[]));
+    assert_eq!(bench.pass(seconds(161), None), Some(End::Silence(seconds(60))));
 }
 
 #[test]

@@ -22,6 +22,54 @@ fn our_own_sockets_are_nobodys_destination() {
     }
 }
 
+/// Nobody may have his media sent into another call.
+#[test]
+fn a_relay_socket_is_no_destination_of_another_call() {
+    let mut bench = Bench::answered();
+    let wanted = [audio("192.0.2.1:16384")];
+    bench.signal(&Signal { call_id: b"another", ..request(Method::Invite, 1, &wanted) });
+    assert_eq!(bench.aims()[0], (Family::V4, None));
+}
+
+/// Only at our addresses are ports ours, and only while a stream has them.
+#[test]
+fn two_parties_hear_each_other_whatever_their_ports() {
+    for (four, six) in [
+        ("192.0.2.101:16384", "[2001:db8:9::55]:16384"),
+        // Two telephones on this machine.
+        ("192.0.2.1:4000", "[2001:db8::1]:4000"),
+    ] {
+        let mut bench = Bench::new(&config());
+        let (source, destination) = (at(four), at(six));
+        let invite = Signal { source, destination, ..request(Method::Invite, 1, &[]) };
+        bench.signal(&Signal { wanted: Some(&[audio(four)]), ..invite });
+        bench.commands();
+        bench.signal(&Signal { source: destination, ..response(invite, 200, &[audio(six)]) });
+        assert_eq!(bench.aims(), [(Family::V6, Some(at(six)))], "{six}");
+    }
+}
+
+/// What a reload or the interfaces say is this machine is so from then on.
+#[test]
+fn an_address_is_this_machines_for_as_long_as_it_is() {
+    let aim = |bench: &mut Bench, call_id: &[u8], to: &str| {
+        let wanted = [audio(to)];
+        bench.signal(&Signal { call_id, ..request(Method::Invite, 1, &wanted) });
+        bench.aims()[0].1.is_some()
+    };
+    let mut config = config();
+    config.listen[Family::V4] = at("192.0.2.2:5060");
+    config.maps.clear();
+    config.maps.push(Map { phone: at("[2001:db8:6::7]:5060"), fake: at("192.0.2.207:5060") });
+    let mut bench = Bench::new(&config);
+    let there = ["192.0.2.207:4000", "198.51.100.1:4000"];
+    assert_eq!(there.map(|to| aim(&mut bench, b"1", to)), [false, true]);
+    config.maps.clear();
+    bench.table.reconfigure(&config);
+    bench.table.set_local_addresses(vec![at(there[1]).ip()], Vec::new());
+    assert_eq!(there.map(|to| aim(&mut bench, b"2", to)), [true, false]);
+}
+
 fn call<'a>(call_id: &'a [u8], wanted: &'a [Wanted]) -> Signal<'a> {
     let asked_by = Charge::Stranger(at("192.0.2.101:5060").ip());
     Signal { call_id, asked_by, sender: Sender::Generic, ..request(Method::Invite, 1, wanted) }
@@ -80,8 +128,41 @@ fn one_stranger_cannot_take_every_port_by_many_streams() {
     assert_eq!(storm(&mut bench, 1, 100, 5), 3);
     assert_eq!(bench.table.ports_in_use(Family::V6), 15);
     let more = [audio(P6); 9];
-    let reoffer = Signal { call_id: b"0-0", cseq: 2, arrival: Family::V6, ..call(b"", &more) };
+    let source = at("[2001:db8:0:1::]:5060");
+    let reoffer = Signal { call_id: b"0-0", cseq: 2, arrival: Family::V6, source, ..call(b"", &more) };
     assert_eq!(bench.signal(&reoffer).iter().filter(|&&grant| grant == Grant::Refused).count(), 4, "nor later on");
+    assert_eq!(bench.table.ports_in_use(Family::V6), 15);
+}
+
+#[test]
+fn what_a_stranger_had_is_given_back() {
+    let mut bench = Bench::new(&forty_pairs());
+    let counts = |bench: &Bench| {
+        let limits = bench.table.limits();
+        [limits.calls_of_one_source, limits.calls_of_strangers, limits.streams_of_strangers].map(|limit| limit.now)
+    };
+    storm(&mut bench, 1, 2, 2);
+    assert_eq!(counts(&bench), [2, 2, 4]);
+    let failed = |call_id, status| {
+        let invite = Signal { arrival: Family::V6, ..request(Method::Invite, 1, &[]) };
+        Signal { call_id, ..response(invite, status, &[]) }
+    };
+    bench.signal(&failed(b"0-0", 180));
+    // A third stream that cannot be opened.
+    let (source, more) = (at("[2001:db8:0:1::]:5060"), [audio(P6); 3]);
+    let reoffer = Signal { arrival: Family::V6, source, ..call(b"0-0", &more) };
+    let grants = bench.signal(&reoffer);
+    let [.., Grant::Relayed { port }] = grants[..] else { panic!("{grants:?}") };
+    assert_eq!(counts(&bench), [2, 2, 5]);
+    bench.table.no_socket(bench.now, Family::V4, port);
+    assert_eq!(counts(&bench), [2, 2, 4]);
+    // Nor has it one for which no port is asked for a moment.
+    bench.signal(&Signal { cseq: 2, ..reoffer });
+    assert_eq!(counts(&bench), [2, 2, 4]);
+    bench.signal(&failed(b"0-0", 486));
+    assert_eq!(counts(&bench), [1, 1, 2]);
+    bench.signal(&failed(b"0-1", 486));
+    assert_eq!(counts(&bench), [0, 0, 0]);
 }
 
 #[test]
@@ -103,6 +184,9 @@ fn strangers_together_leave_a_quarter_of_the_ports_to_phones() {
     assert_eq!(storm(&mut bench, 50, 2, 1), 30);
     let stranger = [audio(P4)];
     assert_eq!(bench.try_signal(&call(b"stranger", &stranger)), Err(Refusal::NoPorts));
+    let (source, two) = (at("[2001:db8:0:1::]:5060"), [audio(P6); 2]);
+    let reoffer = Signal { call_id: b"0-0", cseq: 2, arrival: Family::V6, source, ..call(b"", &two) };
+    assert_eq!(bench.signal(&reoffer)[1], Grant::Refused, "nor later on");
     for number in 0..10u8 {
         bench.signal(&Signal { call_id: &[number], ..request(Method::Invite, 1, &stranger) });
     }
@@ -238,6 +322,28 @@ fn a_port_that_somebody_else_has_is_replaced() {
     assert_eq!(ports, PerFamily::new(16384, 16386));
     assert_eq!(commands.len(), 3);
     assert_eq!(bench.signal(&request(Method::Invite, 1, &invite)), [Grant::Relayed { port: 16386 }]);
+    // It is nobody's, and is asked for again after a while.
+    assert_eq!(Family::BOTH.map(|side| bench.table.ports_in_use(side)), [1, 1]);
+    bench.signal(&response(request(Method::Invite, 1, &[]), 486, &[]));
+    let usage = bench.table.usage(bench.now);
+    assert_eq!((usage.pairs, usage.resting, usage.taken, usage.lost), (10, 1, 1, 0));
+    bench.now += crate::media::ports::REST;
+    assert_eq!(bench.table.allocations.available(bench.now), 9);
+    bench.now = crate::media::ports::REST_TAKEN;
+    assert_eq!(bench.table.allocations.available(bench.now), 10);
+}
+
+/// That no other is tried for a moment is for where all are another program's.
+#[test]
+fn ports_that_are_taken_now_and_then_refuse_no_call() {
+    let mut bench = Bench::new(&Config { rtp_ports: PortRange::new(16384, 17407).unwrap(), ..config() });
+    let wanted = [audio(P4)];
+    for number in 0..100u8 {
+        let invite = Signal { call_id: &[number], ..request(Method::Invite, 1, &wanted) };
+        bench.signal(&invite);
+        let port = port(&bench.commands());
+        assert!(bench.table.port_taken(bench.now, Family::V4, port), "{number}");
+    }
 }
 
 #[test]
@@ -437,9 +543,31 @@ fn what_strangers_send_stays_bounded() {
     }
     let session = bench.table.sessions.values().next().unwrap();
     assert!(session.tags.len() <= 32 && session.media.len() <= 64);
+    assert!(session.is_sound());
     assert_eq!(bench.table.sessions(), 1);
     bench.signal(&in_dialog(Method::Bye, 2, &[]));
     assert!(bench.table.tags.is_empty());
+}
+
+/// Nor do the places where it rings, and the calls that are over.
+#[test]
+fn what_a_caller_sends_stays_bounded() {
+    let mut bench = Bench::new(&config());
+    let offer = [audio(P4)];
+    for n in 1..500u32 {
+        bench.signal(&request(Method::Invite, n, &offer));
+        bench.signal(&Signal { branch: 1000 + u64::from(n), ..request(Method::Invite, 500, &offer) });
+        assert!(bench.table.sessions.values().all(Session::is_sound));
+    }
+    let mut bench = Bench::new(&config());
+    for cseq in 1..2000 {
+        bench.now += seconds(6);
+        bench.signal(&request(Method::Invite, cseq, &offer));
+        bench.signal(&response(request(Method::Invite, cseq, &[]), 200, &[audio(P6)]));
+        bench.signal(&in_dialog(Method::Bye, cseq, &[]));
+        assert_eq!(bench.table.sessions(), 0);
+    }
+    assert_eq!(bench.table.tags.over().len(), 1024);
 }
 
 /// One message of one of three calls, and how many seconds passed before.
@@ -541,6 +669,16 @@ fn a_port_of_the_callers_side_is_replaced_when_the_call_is_answered() {
     assert_eq!((bench.table.sessions(), bench.table.ports_in_use(Family::V6)), (1, 0));
 }
 
+/// Its request is not refused any more: nobody would send it again.
+#[test]
+fn a_call_that_rings_goes_on_without_its_stream() {
+    let mut bench = Bench::new(&config());
+    bench.signal(&request(Method::Invite, 1, &[audio(P4)]));
+    bench.signal(&response(request(Method::Invite, 1, &[]), 183, &[audio(P6)]));
+    bench.table.no_socket(bench.now, Family::V4, 16384);
+    assert_eq!(bench.table.sessions(), 1);
+}
+
 #[test]
 fn where_no_port_can_be_opened_the_call_is_refused_and_the_next_one_later_is_not() {
     let mut bench = Bench::new(&Config { rtp_ports: PortRange::new(16384, 17407).unwrap(), ..config() });
@@ -549,7 +687,7 @@ fn where_no_port_can_be_opened_the_call_is_refused_and_the_next_one_later_is_not
     let mut ports = (16384..).step_by(2);
     while bench.table.port_taken(bench.now, Family::V4, ports.next().unwrap()) {}
     assert!(ports.next().unwrap() < 17300, "given up before all ports of the range were tried");
-    assert_eq!(bench.table.sessions(), 0);
+    assert_eq!((bench.table.sessions(), bench.table.ports_in_use(Family::V6)), (0, 0));
     assert_eq!(bench.try_signal(&call(b"1", &wanted)), Err(Refusal::NoPorts));
     bench.now += Duration::from_secs(2);
     bench.signal(&call(b"1", &wanted));
@@ -591,6 +729,12 @@ fn where_the_machine_has_no_socket_a_call_goes_on_without_the_new_stream() {
     bench.table.no_socket(bench.now, Family::V6, port);
     assert_eq!(bench.signal(&in_dialog(Method::Invite, 2, &two)), [old, Grant::Refused]);
     assert_eq!(bench.table.sessions(), 1);
+    // When it is asked for again, it is another one.
+    bench.now += seconds(2);
+    bench.commands();
+    let grants = bench.signal(&in_dialog(Method::Invite, 3, &two));
+    assert!(matches!(grants[..], [_, Grant::Relayed { .. }]), "{grants:?}");
+    assert_eq!(bench.aims()[0], (Family::V4, Some(at("192.0.2.101:4002"))));
 }
 
 /// The files of this machine may be fewer than the ports.

@@ -16,7 +16,7 @@ fn travelled(table: &Table) -> Saved {
 
 impl Bench {
     /// From now on in another process.
-    fn hand_over(&mut self, config: &Config) {
+    pub(super) fn hand_over(&mut self, config: &Config) {
         self.open_all();
         self.table = Table::resume(config, travelled(&self.table)).unwrap();
     }
@@ -57,6 +57,28 @@ fn a_call_goes_on_with_its_ports() {
     bench.signal(&in_dialog(Method::Bye, 4, &[]));
     assert!(matches!(bench.end().unwrap().end, End::Bye(Family::V4)));
     assert!(bench.table.tags.is_empty());
+}
+
+#[test]
+fn strangers_have_no_more_in_the_next_process() {
+    let mut bench = Bench::new(&config());
+    let (asked_by, two) = (Charge::Stranger(at(P4).ip()), [audio(P4); 2]);
+    bench.signal(&Signal { asked_by, sender: Sender::Generic, ..request(Method::Invite, 1, &two) });
+    let limits = bench.table.limits();
+    assert_eq!((limits.calls_of_one_source.now, limits.streams_of_strangers.now), (1, 2));
+    bench.commands();
+    bench.hand_over(&config());
+    assert_eq!(bench.table.limits(), limits);
+}
+
+#[test]
+fn what_comes_late_begins_no_call_in_the_next_process() {
+    let mut bench = Bench::answered();
+    bench.signal(&in_dialog(Method::Bye, 2, &[]));
+    bench.commands();
+    bench.hand_over(&config());
+    let again = [audio(P6)];
+    assert_eq!(bench.signal(&response(request(Method::Invite, 1, &[]), 200, &again)), [Grant::Refused]);
 }
 
 #[test]

@@ -108,6 +108,47 @@ fn an_address_that_never_answers_gets_two_hundred_packets() {
     assert_eq!(send(&mut stream, 1000), 1000, "it answered");
 }
 
+/// Also where that is never learned from packets, or they say nothing of themselves.
+#[test]
+fn an_address_that_answers_gets_all_whatever_is_learned() {
+    for (mode, transport, answer) in
+        [(LatchMode::Off, Transport::Rtp, rtp(1)), (LatchMode::Signalled, Transport::Udp, b"anything".to_vec())]
+    {
+        let mut stream = Stream::new(mode);
+        stream.describe(Family::V4, leg(P4, None));
+        stream.describe(Family::V6, LegDescription { transport, ..leg(P6, Some(3)) });
+        let send = |stream: &mut Stream| {
+            (0..10).filter(|&n| stream.packet(NOW, Family::V4, Component::Rtp, at(P4), &rtp(n)).is_some()).count()
+        };
+        assert_eq!(send(&mut stream), 3);
+        let report = stream.report(Family::V6);
+        assert_eq!((report.withheld, report.last_withheld), (7, Some(at(P6))));
+        // Garbage is no answer where something else is expected.
+        stream.packet(NOW, Family::V6, Component::Rtp, at(P6), b"garbage");
+        let is_answer = transport == Transport::Udp;
+        assert_eq!(send(&mut stream), if is_answer { 10 } else { 0 });
+        stream.packet(NOW, Family::V6, Component::Rtp, at(P6), &answer);
+        assert_eq!(send(&mut stream), 10);
+    }
+}
+
+/// It may have spoken before it was described; a stranger has not.
+#[test]
+fn what_was_refused_of_a_party_before_its_description_is_forgotten() {
+    for (spoke, refused) in [(P6, None), ("[2001:db8:bad::1]:6000", Some("[2001:db8:bad::1]:6000"))] {
+        let mut stream = Stream::new(LatchMode::Signalled);
+        stream.packet(NOW, Family::V6, Component::Rtp, at(spoke), &rtp(1));
+        stream.describe(Family::V6, leg(P6, None));
+        let report = stream.report(Family::V6);
+        assert_eq!((report.refused, report.last_refused), (u64::from(refused.is_some()), refused.map(at)));
+        // Later on it counts.
+        stream.packet(NOW, Family::V6, Component::Rtp, at(P6), &rtp(1));
+        stream.packet(NOW, Family::V6, Component::Rtp, at("[2001:db8:9::55]:7000"), &rtp(2));
+        stream.describe(Family::V6, leg(P6, None));
+        assert_eq!(stream.report(Family::V6).refused, u64::from(refused.is_some()) + 1);
+    }
+}
+
 #[test]
 fn moving_on_and_on_does_not_make_a_hammer() {
     let mut stream = stream();
@@ -165,7 +206,10 @@ fn a_report_tells_what_was_heard() {
     let report = stream.report(Family::V4);
     assert_eq!((report.packets, report.bytes, report.lost, report.last_heard), (3, 48, 1, Some(NOW)));
     assert_eq!(stream.report(Family::V6).sent, 3);
-    assert_eq!(stream.last_heard(), Some(NOW));
+    stream.packet(NOW * 2, Family::V6, Component::Rtcp, at("[2001:db8:9::55]:6001"), &[0x80, 201, 0, 1, 0, 0, 0, 9]);
+    let report = stream.report(Family::V6);
+    assert_eq!((report.packets, report.rtcp), (1, 1));
+    assert_eq!(stream.last_heard(), Some(NOW * 2), "of either party");
 }
 
 /// What arrives in another process: nothing but the bytes.
@@ -179,6 +223,7 @@ fn another_process_goes_on_with_what_was_learned() {
     let SocketAddr::V6(mut link_local) = at("[fe80::5]:6000") else { panic!() };
     link_local.set_scope_id(7);
     assert_eq!(stream.packet(NOW, Family::V6, Component::Rtp, link_local.into(), &rtp(1)), None);
+    assert_eq!(stream.report(Family::V4).unaddressed, 1);
     let mut stream = travelled(&stream);
     assert_eq!(stream.packet(NOW, Family::V4, Component::Rtp, at(P4), &rtp(1)), Some(link_local.into()));
     assert_eq!(stream.packet(NOW, Family::V6, Component::Rtp, link_local.into(), &rtp(4)), Some(at(P4)));
