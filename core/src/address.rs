@@ -91,6 +91,7 @@ struct Spelling {
 }
 
 impl Spelling {
+    #[inline(never)] // Once for each side.
     fn of(endpoint: SocketAddr) -> Self {
         let mut text = Vec::new();
         AddressAndPort { address: endpoint.ip(), port: None }.write(&mut text);

@@ -99,11 +99,17 @@ impl Destinations {
 
     /// Whether an endpoint is one of our SIP sockets.
     pub fn is_sip(&self, endpoint: SocketAddr) -> bool {
-        self.sip.get(&endpoint.ip()).is_some_and(|ports| ports.contains(&endpoint.port()))
+        self.sip_ports(endpoint.ip()).is_some_and(|ports| ports.contains(&endpoint.port()))
+    }
+
+    /// The ports of our SIP sockets at an address that has some.
+    #[inline(never)] // In many places it would be as many copies of the search.
+    fn sip_ports(&self, address: IpAddr) -> Option<&[u16]> {
+        self.sip.get(&address).map(Vec::as_slice)
     }
 
     fn is_here(&self, address: IpAddr) -> bool {
-        address.is_loopback() || self.sip.contains_key(&address) || self.is_local(address)
+        address.is_loopback() || self.sip_ports(address).is_some() || self.is_local(address)
     }
 
     /// An address of this machine is for a party on it: a loopback address or
@@ -115,7 +121,7 @@ impl Destinations {
             false
         } else if address.is_loopback() {
             source.is_loopback()
-        } else if self.sip.contains_key(&address) {
+        } else if self.sip_ports(address).is_some() {
             source == address
         } else {
             !self.is_local(address) || self.is_local(source)
