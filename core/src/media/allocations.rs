@@ -1,5 +1,6 @@
 //! The sockets of all sessions: who has which ports, and what the shell is to do.
 
+use std::cmp::Ordering;
 use std::collections::{HashMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -36,6 +37,8 @@ pub struct Owner {
     pub call: CallHash,
     /// The session.
     pub session: SessionId,
+    /// The side that called there.
+    pub caller: Family,
     /// Which of its `m=` lines.
     pub media_index: usize,
 }
@@ -252,10 +255,35 @@ impl Allocations {
         }
     }
 
-    /// Whether a leg on `side` is another stream of ours.
-    pub fn leads_back(&self, side: Family, leg: &LegDescription) -> bool {
-        let is_ours = |to: SocketAddr| to.ip() == self.listen[side] && self.owner(side, to.port()).is_some();
-        [leg.rtp, leg.rtcp].into_iter().flatten().any(is_ours)
+    /// Whether the two legs of a stream lead to other streams of ours, and could be part of a
+    /// ring, in which a packet goes round for ever. A pass between two others of its call is
+    /// not: toward the callee the sessions become newer, toward the caller older.
+    #[inline(never)] // Within the setting of a leg it would be larger.
+    pub fn may_close_ring(&self, own: Option<Allocation>, legs: [(Family, Option<&LegDescription>); 2]) -> bool {
+        let is_here = |side, to: Option<SocketAddr>| to.is_some_and(|to| to.ip() == self.listen[side]);
+        let mut legs_here = legs.iter();
+        legs_here.all(|&(side, leg)| leg.is_some_and(|leg| is_here(side, leg.rtp) || is_here(side, leg.rtcp)))
+            && self.closes_ring(own, legs)
+    }
+
+    #[cold]
+    fn closes_ring(&self, own: Option<Allocation>, legs: [(Family, Option<&LegDescription>); 2]) -> bool {
+        let own = own.and_then(|own| self.owner(Family::V4, own.ports[Family::V4]));
+        let mut leads_on = true;
+        for (side, leg) in legs {
+            let Some(leg) = leg else { return false };
+            let next = [self.relay_at(side, leg.rtp), self.relay_at(side, leg.rtcp)];
+            if next.iter().all(Option::is_none) {
+                return false;
+            }
+            leads_on &= own.is_some_and(|own| next.iter().flatten().all(|next| is_next(own, side, next)));
+        }
+        !leads_on
+    }
+
+    #[inline(never)] // It is seldom that a leg has such an address.
+    fn relay_at(&self, side: Family, to: Option<SocketAddr>) -> Option<Owner> {
+        to.filter(|to| to.ip() == self.listen[side]).and_then(|to| self.owner(side, to.port()))
     }
 
     fn push_open(&mut self, session: SessionId, allocation: Allocation, side: Family) {
@@ -266,4 +294,11 @@ impl Allocations {
     fn push_rest(&mut self, allocation: Allocation, side: Family) {
         self.commands.push_back(Command::OpenRest { stream: allocation.stream, side, port: allocation.ports[side] });
     }
+}
+
+/// Whether `own`, where it leads to `next` on `side`, leads on: toward the callee to a newer
+/// session that was called from there, toward the caller to an older one that called there.
+fn is_next(own: Owner, side: Family, next: &Owner) -> bool {
+    let order = if side == own.caller { Ordering::Less } else { Ordering::Greater };
+    next.session.cmp(&own.session) == order && (next.caller == side) == (own.caller != side)
 }

@@ -242,12 +242,10 @@ impl Session {
         leg: &LegState,
     ) -> bool {
         let Some(media) = self.media.get_mut(index) else { return false };
-        // A stream that leads to sockets of ours on both sides could be part of a
-        // ring, in which a packet goes round for ever.
-        let leads_back =
-            |side, leg: &LegState| leg.description.as_ref().is_some_and(|leg| allocations.leads_back(side, leg));
+        let other = media.legs[side.other()].description.as_ref();
+        let legs = [(side, leg.description.as_ref()), (side.other(), other)];
         let mut to_nobody = None;
-        if leads_back(side, leg) && leads_back(side.other(), &media.legs[side.other()]) {
+        if allocations.may_close_ring(allocation, legs) {
             to_nobody = Some(LegState { description: leg.description.map(LegDescription::to_nobody), ..*leg });
         }
         let before = &mut media.legs[side];

@@ -124,7 +124,8 @@ impl Table {
         let mut streams = 0;
         for (media_index, media) in session.media.iter().enumerate() {
             let Some(allocation) = media.allocation else { continue };
-            self.allocations.adopt(Owner { call: session.call, session: id, media_index }, allocation)?;
+            self.allocations
+                .adopt(Owner { call: session.call, session: id, caller: session.caller, media_index }, allocation)?;
             streams += 1;
         }
         self.on_later_passes += usize::from(session.pass > 0);
@@ -158,7 +159,7 @@ impl Table {
             }
             Some(wanted) => {
                 learn_tags(session, id, &tags, &mut self.tags);
-                let owner = Owner { call: session.call, session: id, media_index: 0 };
+                let owner = Owner { call: session.call, session: id, caller: session.caller, media_index: 0 };
                 let (allocations, limits, destinations) = (&mut self.allocations, &mut self.limits, &self.destinations);
                 Description { now, signal, tags: &tags, owner, session, allocations, limits, destinations }
                     .read(wanted, grants);

@@ -4,6 +4,7 @@ mod bleed;
 mod descriptions;
 mod endings;
 mod limits;
+mod passes;
 mod saved;
 mod view;
 
