@@ -200,6 +200,10 @@ impl Router<'_> {
         while routes.next().is_some_and(|value| self.names_us(&value.uri, self.arrival)) {
             routes.popped = routes.popped.saturating_add(1);
         }
+        // What else may name a Contact is rare, or ends the dialog.
+        if self.request.source == Source::Generic && matches!(self.request.method, Method::Invite | Method::Update) {
+            routes.has_another_port = self.has_another_port(routes);
+        }
         let Some(uri) = routes.next().map(|value| value.uri) else { return };
         let Some(endpoint) = uri.endpoint.filter(|_| self.names_us(&uri, self.leaving)) else { return };
         routes.popped = routes.popped.saturating_add(1);
@@ -208,6 +212,16 @@ impl Router<'_> {
             self.from = endpoint;
         }
         self.received = self.received_of(&uri.uri, endpoint);
+    }
+
+    /// Whether the `received=` of the last popped Route, whoever wrote it, says that the
+    /// sender had another port when the dialog began.
+    #[cold]
+    fn has_another_port(&self, routes: &Routes) -> bool {
+        let last = routes.popped.checked_sub(1).and_then(|last| routes.values.get(last));
+        let remote = self.request.remote;
+        last.and_then(|route| self.received_in(&route.uri.uri))
+            .is_some_and(|before| before.ip() == remote.ip() && before.port() != remote.port())
     }
 
     fn names_us(&self, uri: &RouteUri, side: Family) -> bool {
@@ -228,10 +242,17 @@ impl Router<'_> {
     /// `received=` of a Route of ours, if its `sig=` proves that we wrote it.
     fn received_of(&self, uri: &Uri, route: SocketAddr) -> Option<SocketAddr> {
         let text = self.request.message.bytes;
-        let received = Written::parse(uri.last_parameter(text, b"received")?.value.of(text))?.endpoint;
+        let received = self.received_in(uri)?;
         let seal = Seal::parse(uri.last_parameter(text, b"sig")?.value.of(text))?;
         let proven = seal == seal_route(self.directory.key(), route, received);
         (proven && Family::at(received) == self.leaving).then_some(received)
+    }
+
+    /// `received=` of a Route, whoever wrote it.
+    #[inline(never)] // It is asked for twice.
+    fn received_in(&self, uri: &Uri) -> Option<SocketAddr> {
+        let text = self.request.message.bytes;
+        Some(Written::parse(uri.last_parameter(text, b"received")?.value.of(text))?.endpoint)
     }
 
     fn next_hop(&self, routes: &mut Routes, target: &Target) -> Result<Hop, Reason> {

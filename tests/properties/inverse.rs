@@ -25,7 +25,7 @@ fn crossed(directory: &Directory, uri: &str, way: (SocketAddr, SocketAddr), plac
         Source::Generic | Source::Ourselves => Rights::Generic,
     };
     let arrival = Family::of(source.ip());
-    let crossing = Crossing { directory, arrival, source, rights, destination, redirect: false };
+    let crossing = Crossing { directory, arrival, source, rights, destination, redirect: false, another_port: false };
     let mut edits = Edits::default();
     edits.clear();
     crossing.map(uri.as_bytes(), Span::new(0, uri.len()), place, UriForm::Bracketed, &mut edits);

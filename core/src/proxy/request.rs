@@ -119,6 +119,7 @@ impl Forwarding<'_> {
             rights: request.rights,
             destination: hop.to,
             redirect: false,
+            another_port: room.routes.has_another_port,
         };
         // In the order in which they stand in the message, so that nothing is sorted.
         let edits = &mut room.edits;

@@ -57,6 +57,7 @@ impl Decider {
             rights: rights(source),
             destination: to,
             redirect: (300..400).contains(&code),
+            another_port: false,
         };
         let edits = &mut room.edits;
         edits.clear();

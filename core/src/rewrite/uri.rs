@@ -41,6 +41,8 @@ pub struct Crossing<'a> {
     pub destination: SocketAddr,
     /// It is a 3xx response.
     pub redirect: bool,
+    /// It comes from another port than the dialog began with.
+    pub another_port: bool,
 }
 
 /// Where in a message a URI stands.
@@ -143,7 +145,10 @@ impl Crossing<'_> {
             place == Place::Contact && rule == StandIn::Listen && self.rights != Rights::Uplink && !self.redirect;
         if place == Place::Identity {
             Beyond::Nothing
-        } else if written.ip() == canonical(self.source.ip()) && !self.directory.is_ours(self.source) {
+        } else if written.ip() == canonical(self.source.ip())
+            && !self.directory.is_ours(self.source)
+            && !(self.another_port && roams)
+        {
             Beyond::Seal(seal_everybody(key, written))
         } else if roams {
             Beyond::Source(self.source, seal_source(key, written, self.source))

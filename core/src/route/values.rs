@@ -52,6 +52,8 @@ pub struct Routes {
     pub popped: usize,
     /// The last one became the Request-URI: a strict router sent this.
     pub last_is_request_uri: bool,
+    /// A stranger had another port when the dialog began.
+    pub has_another_port: bool,
     /// The topmost remaining one becomes the Request-URI: a strict router is next.
     pub next_is_strict: bool,
 }
@@ -61,7 +63,7 @@ impl Routes {
     pub(super) fn read(&mut self, message: &Message<'_>) -> Result<(), Reason> {
         self.values.clear();
         self.popped = 0;
-        (self.last_is_request_uri, self.next_is_strict) = (false, false);
+        (self.last_is_request_uri, self.has_another_port, self.next_is_strict) = (false, false, false);
         for field in message.all(HeaderName::ROUTE) {
             let before = self.values.len();
             for value in NameAddrs::new(message.bytes, field.value, Values::List) {
