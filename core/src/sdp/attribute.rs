@@ -74,7 +74,8 @@ pub enum Name {
     BundleOnly,
     /// An address beside that of the `c=` line: `altc` (RFC 6947), `ccap` (RFC
     /// 7006), `source-filter` (RFC 4570), `visited-realm`, `secondary-realm`
-    /// (3GPP TS 29.079), `oldmediaip`, `oldoip`.
+    /// (3GPP TS 29.079), `oldmediaip`, `oldoip`, `path` (RFC 4975); or a port beside that
+    /// of the `m=` line: `multicast-rtcp` (RFC 6128).
     OtherAddress,
     /// `acap`: an attribute as a capability (RFC 5939).
     Capability,
@@ -82,10 +83,6 @@ pub enum Name {
     Extensions,
     /// `pcfg`, `acfg`: a choice of capabilities (RFC 5939).
     Configuration,
-    /// `path` (RFC 4975).
-    Path,
-    /// `multicast-rtcp` (RFC 6128).
-    MulticastRtcp,
 }
 
 impl Name {
@@ -150,7 +147,7 @@ const fn of_length(length: usize) -> &'static [(&'static str, Name)] {
         3 => &[("alt", Name::Ice)],
         4 => &[
             ("rtcp", Name::Rtcp),
-            ("path", Name::Path),
+            ("path", Name::OtherAddress),
             ("acap", Name::Capability),
             ("acfg", Name::Configuration),
             ("pcfg", Name::Configuration),
@@ -177,7 +174,7 @@ const fn of_length(length: usize) -> &'static [(&'static str, Name)] {
             ("source-filter", Name::OtherAddress),
             ("visited-realm", Name::OtherAddress),
         ],
-        14 => &[("multicast-rtcp", Name::MulticastRtcp)],
+        14 => &[("multicast-rtcp", Name::OtherAddress)],
         15 => &[("secondary-realm", Name::OtherAddress)],
         17 => &[("end-of-candidates", Name::Ice), ("remote-candidates", Name::Ice)],
         _ => &[],

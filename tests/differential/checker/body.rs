@@ -3,7 +3,7 @@
 use super::naive::{Message, latin1};
 
 /// Attributes that leave with a stream that is relayed.
-const CUT: [&str; 22] = [
+const CUT: [&str; 23] = [
     "a=rtcp:",
     "a=candidate",
     "a=remote-candidates",
@@ -24,6 +24,7 @@ const CUT: [&str; 22] = [
     "a=oldmediaip",
     "a=oldoip",
     "a=path",
+    "a=multicast-rtcp",
     "a=csup",
     "a=creq",
 ];

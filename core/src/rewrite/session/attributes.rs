@@ -9,11 +9,11 @@
 //! | `acap` of one of these or of `rtcp` | the same as a capability (RFC 5939) |
 //! | `visited-realm`, `secondary-realm` | earlier addresses, to bypass relays (3GPP TS 29.079) |
 //! | `oldmediaip`, `oldoip` | notes of other relays with an address |
+//! | `path` (RFC 4975), `multicast-rtcp` (RFC 6128) | an address or port of what is never relayed |
 //! | `group:BUNDLE`, `bundle-only` | all streams on one port (RFC 9143); each has its own here |
 //! | `group:ANAT` | the same stream in both families to choose from (RFC 4091) |
 //!
-//! A stream that is refused also loses `path` (RFC 4975) and `multicast-rtcp`
-//! (RFC 6128), which name an address or port of it. All others stay.
+//! All others stay.
 
 use crate::edit::Edits;
 use crate::scan::Span;
@@ -29,8 +29,6 @@ pub enum Disposition {
     Ice,
     /// Its line goes.
     Cut,
-    /// Its line goes if the stream is refused.
-    CutIfRefused,
     /// It is rewritten (RFC 3605).
     Rtcp,
     /// The `ccap-v0` in its list goes.
@@ -48,7 +46,6 @@ pub fn disposition(message: &[u8], attribute: &Attribute) -> Disposition {
         Name::OtherAddress | Name::BundleOnly => Disposition::Cut,
         Name::Group if is_group_to_cut(value()) => Disposition::Cut,
         Name::Capability if is_capability_to_cut(value()) => Disposition::Cut,
-        Name::Path | Name::MulticastRtcp => Disposition::CutIfRefused,
         Name::Extensions => Disposition::Options,
         Name::Configuration => Disposition::Configuration,
         Name::Direction(_) | Name::RtcpMux | Name::Group | Name::Capability => Disposition::Stay,
@@ -139,7 +136,7 @@ mod tests {
             ("a=acap:1 candidate:1 1 UDP 1 192.0.2.1 5000 typ host", Disposition::Cut),
             ("a=acap:2 rtcp:5001", Disposition::Cut),
             ("a=acap:3 crypto:1 x", Disposition::Stay),
-            ("a=path:msrp://192.0.2.1:7777/x;tcp", Disposition::CutIfRefused),
+            ("a=path:msrp://192.0.2.1:7777/x;tcp", Disposition::Cut),
             ("a=rtcp-mux", Disposition::Stay),
             ("a=rtcp-fb:* nack", Disposition::Stay),
             ("a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:x", Disposition::Stay),

@@ -156,7 +156,7 @@ impl<'a> Writer<'a> {
                     self.connection(session, line, connection);
                 }
                 Statement::Attribute(attribute) if self.plan.cuts_attributes => {
-                    self.attribute(attribute, Fate::Refused);
+                    self.attribute(attribute);
                 }
                 Statement::Connection(..) | Statement::Attribute(_) => {}
             }
@@ -255,18 +255,16 @@ impl<'a> Writer<'a> {
             (Disposition::Ice, Fate::Kept) if self.plan.ends_ice => self.cut(attribute),
             (_, Fate::Kept) => {}
             (Disposition::Rtcp, Fate::Relayed(port)) => self.rtcp(attribute, port, media),
-            _ => self.attribute(attribute, fate),
+            _ => self.attribute(attribute),
         }
     }
 
     /// An attribute of the session section, or of a stream that is not kept.
-    fn attribute(&mut self, attribute: &Attribute, fate: Fate) {
+    fn attribute(&mut self, attribute: &Attribute) {
         let message = self.description.message();
         match disposition(message, attribute) {
             Disposition::Stay => {}
             Disposition::Ice | Disposition::Cut => self.cut(attribute),
-            Disposition::CutIfRefused if matches!(fate, Fate::Relayed(_)) => {}
-            Disposition::CutIfRefused => self.cut(attribute),
             // Nothing is sent to the port of a refused stream; an address goes.
             Disposition::Rtcp => match self.read_rtcp(attribute) {
                 Some(Rtcp { address: None, .. }) => {}
