@@ -72,7 +72,6 @@ pub enum RequestUri {
 /// The URI that decides where a request goes.
 #[derive(Clone, Copy, Debug)]
 struct Target {
-    scheme: Scheme,
     uri: Option<Uri>,
     numeric: Option<Numeric>,
     led: Option<Led>,
@@ -115,11 +114,10 @@ impl Target {
             // ourselves, must not prove anything to the second.
             let sender = Some(request.remote.ip()).filter(|_| request.source != Source::Ourselves);
             let seen_there = token.is_proven(directory.key(), None);
-            let proven = seen_there || token.is_proven(directory.key(), sender);
-            let allowed = proven || request.rights == Rights::Phone;
+            let allowed = seen_there || request.rights == Rights::Phone || token.is_proven(directory.key(), sender);
             Led { to, seen_there, names_source: token.source == Some(to), allowed }
         });
-        Ok(Self { scheme, uri, numeric, led, maddr })
+        Ok(Self { uri, numeric, led, maddr })
     }
 
     /// A numeric address, which is not one of our listen addresses.
@@ -173,12 +171,8 @@ pub fn route(request: &Request<'_>, directory: &Directory, routes: &mut Routes) 
 
 /// The fake of the source phone in the outgoing family, else the listen address.
 fn own_address(request: &Request<'_>, directory: &Directory, leaving: Family) -> SocketAddr {
-    own_fake(request, directory, leaving).unwrap_or_else(|| directory.listen(leaving))
-}
-
-fn own_fake(request: &Request<'_>, directory: &Directory, leaving: Family) -> Option<SocketAddr> {
-    let Source::Phone(index) = request.source else { return None };
-    directory.map(index).map(|map| map.fake).filter(|&fake| Family::at(fake) == leaving)
+    let fake = if let Source::Phone(index) = request.source { directory.map(index) } else { None };
+    fake.map_or_else(|| directory.listen(leaving), |map| map.fake)
 }
 
 impl Router<'_> {
@@ -207,8 +201,8 @@ impl Router<'_> {
         let Some(uri) = routes.next().map(|value| value.uri) else { return };
         let Some(endpoint) = uri.endpoint.filter(|_| self.names_us(&uri, self.leaving)) else { return };
         routes.popped = routes.popped.saturating_add(1);
-        if self.directory.is_listen(endpoint) || own_fake(self.request, self.directory, self.leaving) == Some(endpoint)
-        {
+        // A fake of the sender's own it is already.
+        if self.directory.is_listen(endpoint) {
             self.from = endpoint;
         }
         self.received = self.received_of(&uri.uri, endpoint);
@@ -227,7 +221,7 @@ impl Router<'_> {
     fn names_us(&self, uri: &RouteUri, side: Family) -> bool {
         match uri.endpoint {
             Some(endpoint) => Family::at(endpoint) == side && self.directory.is_ours(endpoint),
-            None => side == self.arrival && self.is_own_name(uri),
+            None => self.is_own_name(uri),
         }
     }
 
@@ -245,7 +239,7 @@ impl Router<'_> {
         let received = self.received_in(uri)?;
         let seal = Seal::parse(uri.last_parameter(text, b"sig")?.value.of(text))?;
         let proven = seal == seal_route(self.directory.key(), route, received);
-        (proven && Family::at(received) == self.leaving).then_some(received)
+        proven.then_some(received)
     }
 
     /// `received=` of a Route, whoever wrote it.
@@ -348,7 +342,7 @@ impl Router<'_> {
     /// may not.
     fn look_behind_maddr(&self, target: &Target) -> Result<(), Reason> {
         let rights = self.request.rights;
-        if target.maddr == Maddr::Absent || rights == Rights::Phone || target.led.is_some_and(|led| led.allowed) {
+        if rights == Rights::Phone || target.led.is_some_and(|led| led.allowed) {
             return Ok(());
         }
         if target.maddr == Maddr::Several {
@@ -393,7 +387,7 @@ impl Router<'_> {
             return Err(Reason::Malformed(Fault::Value("maddr in Request-URI")));
         }
         let to = self.uplink(Reason::NoUplink)?;
-        let ours = target.scheme == Scheme::Sip && target.is_listen(self.directory);
+        let ours = target.is_listen(self.directory);
         let request_uri = if ours { RequestUri::Uplink } else { self.leaving_uri(target) };
         Ok(self.hop(to, request_uri, target))
     }

@@ -39,7 +39,7 @@ impl Decider {
         let cseq = validate(message)?;
         let from = via.branch.arrival;
         let to = via.below.response_address().filter(|&to| Directory::is_callable(to));
-        let to = to.filter(|&to| Family::at(to) == Family::at(from) && from.is_ipv4() != local.is_ipv4());
+        let to = to.filter(|_| from.is_ipv4() != local.is_ipv4());
         let to = to.ok_or(Reason::ForeignResponse)?;
         let source = directory.source(remote);
         *last_sender = source;

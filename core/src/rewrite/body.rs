@@ -12,7 +12,6 @@ const TRANSFER_ENCODING: &str = "Content-Transfer-Encoding";
 /// Puts the places of all session descriptions of a message into `parts`: the
 /// body, or parts of a multipart one. Encoded and signed bodies are left alone.
 pub fn descriptions(message: &Message<'_>, parts: &mut Vec<Span>) {
-    parts.clear();
     let Some(content_type) = message.value(HeaderName::CONTENT_TYPE) else { return };
     if message.body.is_empty()
         || message.all(HeaderName::CONTENT_ENCODING).any(|field| encodes(field.value.of(message.bytes)))

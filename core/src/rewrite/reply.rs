@@ -118,7 +118,6 @@ fn put_via(text: &[u8], field: &Field, via: &Via, below: &Below<'_>, edits: &mut
     edits.remove(0..field.line.start);
     edits.remove(field.line.end..text.len());
     edits.apply(text, out);
-    edits.clear();
 }
 
 fn put(text: &[u8], name: &str, value: Span, out: &mut Vec<u8>) {

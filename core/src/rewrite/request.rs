@@ -8,7 +8,7 @@ use crate::edit::Edits;
 use crate::family::Family;
 use crate::reason::Reason;
 use crate::route::{Hop, Request, RequestUri, Routes};
-use crate::scan::{Span, number};
+use crate::scan::number;
 use crate::sip::fault::Fault;
 use crate::sip::header::{HeaderName, Values, is_record_routed};
 use crate::sip::message::Message;
@@ -194,18 +194,12 @@ fn remove_values(routes: &Routes, used: usize, edits: &mut Edits) {
         {
             None => edits.remove(line.range()),
             Some((first_kept, last_kept)) => {
-                cut(Span::new(first.whole.start, first_kept.whole.start), edits);
+                edits.remove(first.whole.start..first_kept.whole.start);
                 let last = routes.values.get(end.saturating_sub(1)).unwrap_or(last_kept);
-                cut(Span::new(last_kept.whole.end, last.whole.end), edits);
+                edits.remove(last_kept.whole.end..last.whole.end);
             }
         }
         index = end;
-    }
-}
-
-fn cut(span: Span, edits: &mut Edits) {
-    if !span.is_empty() {
-        edits.remove(span.range());
     }
 }
 

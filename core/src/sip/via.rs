@@ -78,9 +78,6 @@ impl Via {
         }
         let sent_by = HostPort::scan_sent_by(&mut scanner)?;
         scanner.skip_lws();
-        if !matches!(scanner.peek(), None | Some(b';')) {
-            return None;
-        }
         let parameters = Span::new(scanner.offset(), span.end);
         let (branch, received, rport) = (None, None, None);
         let whole = span;
