@@ -408,8 +408,12 @@ mod tests {
         let mut directory = Directory::new(Arc::new(config));
         directory.set_uplink(Family::V6, vec!["2001:db8::12".parse().unwrap()]);
         assert_eq!(directory.uplink(Family::V6), None);
-        let directory = directory.reconfigured(without);
+        let mut directory = directory.reconfigured(without);
         assert_eq!(directory.uplink(Family::V6), Some(endpoint("[2001:db8::12]:5060")));
+        // Nor are what names may stand for, too.
+        let found = ["ff02::1", "::", "198.51.100.12", "2001:db8::13"].map(|address| address.parse().unwrap());
+        directory.set_uplink(Family::V6, found.to_vec());
+        assert_eq!(directory.uplink(Family::V6), Some(endpoint("[2001:db8::13]:5060")));
     }
 
     #[test]

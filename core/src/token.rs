@@ -397,6 +397,18 @@ mod tests {
         assert!(Token::parse(value.as_bytes()).unwrap().is_proven(&key, Some(stranger)));
     }
 
+    /// Else whoever has one could send anywhere by it.
+    #[test]
+    fn a_seal_proves_no_source_that_was_put_beside_it() {
+        let key = Key([1; 16]);
+        let written: SocketAddr = "203.0.113.9:5060".parse().unwrap();
+        let friend: IpAddr = "2001:db8::9".parse().unwrap();
+        for seal in [seal_recipient(&key, written, friend), seal_everybody(&key, written)] {
+            let value = format!("203.0.113.9_198.51.100.1~22_{seal}");
+            assert!(!Token::parse(value.as_bytes()).unwrap().is_proven(&key, Some(friend)));
+        }
+    }
+
     #[test]
     fn endpoints_are_written_without_colons() {
         assert_eq!(written(Tilde("[2001:db8::1]:5060".parse().unwrap())), "2001-db8--1~5060");

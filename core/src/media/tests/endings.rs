@@ -370,6 +370,15 @@ fn a_call_on_hold_has_its_own_time_and_a_resumed_one_a_new_minute() {
     assert_eq!(bench.pass(seconds(3700), Some(seconds(1))), Some(End::Silence(seconds(3599 + 1))));
 }
 
+#[test]
+fn a_call_whose_other_line_was_refused_in_the_answer_can_be_held() {
+    let mut bench = Bench::new(&config());
+    bench.signal(&request(Method::Invite, 1, &[audio(P4), audio("192.0.2.101:4002")]));
+    let held = [Wanted { held: true, ..audio(P6) }, Wanted { port: 0, ..audio(P6) }];
+    bench.signal(&response(request(Method::Invite, 1, &[]), 200, &held));
+    assert_eq!(bench.pass(seconds(3000), None), None);
+}
+
 /// A fax or a video that was refused is no stream that could be missed.
 #[test]
 fn a_call_whose_added_line_was_refused_can_be_held() {

@@ -301,6 +301,21 @@ fn over_a_limit_a_new_call_is_refused_and_an_old_one_goes_on_without() {
     assert_eq!(bench.signal(&Signal { call_id: b"4", ..in_dialog(Method::Ack, 1, &one) }), [Grant::Refused]);
 }
 
+/// Its sender has the answer of the first one, or will.
+#[test]
+fn a_stream_that_had_no_ports_has_none_when_its_request_is_sent_again() {
+    let mut bench = Bench::new(&Config { rtp_ports: PortRange::new(16384, 16387).unwrap(), ..config() });
+    let (one, two) = ([audio(P4)], [audio(P4), audio("192.0.2.101:4002")]);
+    let other = Signal { call_id: b"2", ..request(Method::Invite, 1, &one) };
+    bench.signal(&request(Method::Invite, 1, &one));
+    bench.signal(&other);
+    assert_eq!(bench.signal(&in_dialog(Method::Update, 2, &two))[1], Grant::Refused);
+    bench.signal(&Signal { call_id: b"2", ..response(other, 486, &[]) });
+    bench.now += crate::media::ports::REST;
+    assert_eq!(bench.signal(&in_dialog(Method::Update, 2, &two))[1], Grant::Refused);
+    assert_eq!(bench.signal(&in_dialog(Method::Update, 3, &two))[1], Grant::Relayed { port: 16386 });
+}
+
 #[test]
 fn max_calls_is_the_limit_of_all() {
     let mut config = config();
@@ -358,6 +373,25 @@ fn a_strangers_word_for_an_address_has_a_budget() {
     bench.signal(&generic(&elsewhere));
     let budgets: Vec<_> = bench.legs().into_iter().map(|(_, leg)| leg.budget).collect();
     assert_eq!(budgets, [None, Some(100), Some(100)]);
+}
+
+/// A socket of somebody who has nothing to do with the call.
+#[test]
+fn a_stranger_has_no_reports_sent_to_where_no_media_goes() {
+    for (sender, rtcp) in [(Sender::Generic, None), (Sender::Known, Some(at("192.0.2.66:53")))] {
+        let mut bench = Bench::new(&config());
+        let wanted = [Wanted { rtcp: Some(at("192.0.2.66:53")), ..audio(P4) }];
+        bench.signal(&Signal { sender, ..request(Method::Invite, 1, &wanted) });
+        assert_eq!(bench.legs()[0].1.rtcp, rtcp);
+    }
+    // Media may go elsewhere, a little, and reports with it, or home.
+    for rtcp in [at("192.0.2.66:53"), at(P4)] {
+        let mut bench = Bench::new(&config());
+        let wanted = [Wanted { rtcp: Some(rtcp), ..audio("192.0.2.66:4000") }];
+        bench.signal(&Signal { sender: Sender::Generic, ..request(Method::Invite, 1, &wanted) });
+        let leg = bench.legs()[0].1;
+        assert_eq!((leg.rtcp, leg.budget), (Some(rtcp), Some(200)));
+    }
 }
 
 /// One forged packet must not make an address that never spoke the party's own.
@@ -467,6 +501,11 @@ fn a_fork_that_answers_from_where_it_was_asked_has_no_budget() {
     bench.signal(&ok);
     assert_eq!(bench.legs().into_iter().map(|(_, leg)| leg.budget).collect::<Vec<_>>(), [None]);
     assert_eq!(bench.table.sessions.values().next().unwrap().parties[Family::V6], Some(other));
+    // One that was not asked has.
+    let (source, answer) = (at("[2001:db8:bad::1]:5060"), [audio("[2001:db8:bad::1]:6000")]);
+    bench.signal(&Signal { source, to_tag: C, sender: Sender::Generic, ..response(fork, 200, &answer) });
+    bench.signal(&in_dialog(Method::Bye, 2, &[]));
+    assert_eq!(bench.legs().into_iter().map(|(_, leg)| leg.budget).collect::<Vec<_>>(), [Some(200)]);
 }
 
 /// On the second pass of a hairpin nobody knows any more who said it: what the first one

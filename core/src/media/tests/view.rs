@@ -1,6 +1,7 @@
 //! What can be seen of the table from outside.
 
 use super::*;
+use crate::media::command::Wish;
 use crate::media::view::{CallState, Nearness};
 
 /// So many calls that ring, by their Call-IDs.
@@ -53,4 +54,27 @@ fn the_use_of_ports_adds_up() {
     let usage = bench.table.usage(seconds(10));
     let lost = Usage { pairs: 10, answered: 1, held: 1, ringing: 1, taken: 1, quietest: seconds(10), ..usage };
     assert_eq!((usage, usage.resting, usage.lost), (lost, 0, 0));
+}
+
+#[test]
+fn how_far_a_call_is_can_be_seen() {
+    let state = |bench: &Bench| bench.table.calls(seconds(1), None, 1)[0].state;
+    let mut bench = Bench::new(&config());
+    let invite = request(Method::Invite, 1, &[]);
+    bench.signal(&request(Method::Invite, 1, &[audio(P4)]));
+    assert_eq!(state(&bench), CallState::Trying);
+    bench.signal(&response(invite, 180, &[]));
+    assert_eq!(state(&bench), CallState::Ringing);
+    bench.signal(&response(invite, 200, &[audio(P6)]));
+    assert_eq!(state(&bench), CallState::Answered);
+    bench.signal(&in_dialog(Method::Invite, 2, &[Wanted { held: true, ..audio(P4) }]));
+    assert_eq!(state(&bench), CallState::Held);
+    let wishes = bench.table.calls(seconds(1), None, 1)[0].wishes;
+    assert_eq!(wishes, PerFamily::new(Wish::Held, Wish::Open));
+    // Anybody can say that of a dialog.
+    let mut bench = Bench::new(&config());
+    bench.signal(&in_dialog(Method::Invite, 2, &[Wanted { held: true, ..audio(P4) }]));
+    assert_eq!(state(&bench), CallState::Trying);
+    bench.table.shut_down(seconds(1));
+    assert!(!bench.end().unwrap().answered);
 }
