@@ -25,6 +25,11 @@ fn a_response_at_another_socket_is_dropped() {
     for socket in [LISTEN6, F1, F2, G4] {
         assert_eq!(bridge.handle(P1, socket, sent.response("200 OK")), Err(Reason::ForeignResponse), "{socket}");
     }
+    // The MAC does not cover the sent-by: from the side of the request no response comes.
+    for socket in [LISTEN6, F1] {
+        let moved = sent.response("200 OK").replace("UDP 192.0.2.1:5060", &format!("UDP {socket}"));
+        assert_eq!(bridge.handle(X6, socket, moved), Err(Reason::ForeignResponse), "{socket}");
+    }
 }
 
 #[test]
