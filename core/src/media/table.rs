@@ -486,7 +486,7 @@ fn advance(
                 let legs = legs.iter().flatten().copied().map(Some).collect();
                 session.set_legs(allocations, side, legs);
             }
-            if session.on_failure(signal) {
+            if signal.method == Method::Invite && session.on_failure(signal) {
                 return Some(End::Failed(status));
             }
         }

@@ -418,7 +418,19 @@ fn a_refused_re_offer_is_taken_back() {
         bench.signal(&in_dialog(method, 4, &[audio("192.0.2.101:4004")]));
         bench.signal(&response(in_dialog(method, 3, &[]), 500, &[]));
         assert_eq!(bench.aims(), [(Family::V4, Some(at("192.0.2.101:4004")))]);
+        bench.signal(&response(in_dialog(method, 4, &[]), 488, &[]));
+        assert_eq!(bench.aims(), [(Family::V4, Some(at("192.0.2.101:4002")))]);
     }
+}
+
+#[test]
+fn what_was_said_while_a_re_invite_rang_is_taken_back_with_it() {
+    let mut bench = Bench::answered();
+    bench.signal(&in_dialog(Method::Invite, 2, &[audio("192.0.2.101:4002")]));
+    bench.signal(&response(in_dialog(Method::Invite, 2, &[]), 183, &[audio("[2001:db8:9::55]:6002")]));
+    bench.commands();
+    bench.signal(&response(in_dialog(Method::Invite, 2, &[]), 488, &[]));
+    assert_eq!(bench.aims(), [(Family::V4, Some(at(P4))), (Family::V6, Some(at(P6)))]);
 }
 
 /// A provisional response that the network repeats, or that the 200 has overtaken.
