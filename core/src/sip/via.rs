@@ -77,7 +77,6 @@ impl Via {
             return None;
         }
         let sent_by = HostPort::scan_sent_by(&mut scanner)?;
-        scanner.skip_lws();
         let parameters = Span::new(scanner.offset(), span.end);
         let (branch, received, rport) = (None, None, None);
         let whole = span;

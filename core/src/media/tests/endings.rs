@@ -215,6 +215,17 @@ fn a_branch_of_a_late_offer_that_fails_ends_nothing_while_another_rings() {
     assert_eq!(bench.end().unwrap().end, End::Failed(486));
 }
 
+/// A callee may have one tag for several calls.
+#[test]
+fn that_another_call_rings_keeps_none_that_failed() {
+    let mut bench = Bench::new(&config());
+    bench.signal(&response(request(Method::Invite, 1, &[]), 183, &[audio(P6)]));
+    let other = Signal { from_tag: C, branch: 2, ..request(Method::Invite, 1, &[]) };
+    bench.signal(&Signal { from_tag: C, ..response(other, 180, &[]) });
+    bench.signal(&response(request(Method::Invite, 1, &[]), 486, &[]));
+    assert_eq!(bench.end().unwrap().end, End::Failed(486));
+}
+
 /// UDP may turn a provisional response and the final one round.
 #[test]
 fn a_branch_that_failed_is_not_pending_again_when_it_rang_before() {

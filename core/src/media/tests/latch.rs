@@ -166,6 +166,10 @@ fn a_move_takes_effect_at_once_and_the_old_winner_cannot_win() {
     assert!(latch.hear(NOW, at("203.0.113.9:40002"), rtp(2)));
     goes_to(&latch, "203.0.113.9:40002");
     assert!(!latch.hear(NOW, at(NAT), rtp(1)), "the race is over");
+    let elsewhere = at("192.0.2.7:4000");
+    latch.describe(Some(elsewhere), [Some(elsewhere.ip()); 2]);
+    assert!(latch.hear(NOW, at("203.0.113.9:40002"), rtp(2)), "though it is to come from elsewhere");
+    assert!(!latch.hear(NOW, at(NAT), rtp(1)));
 }
 
 #[test]
@@ -199,6 +203,7 @@ fn who_says_no_address_any_more_may_speak_from_another() {
     let unsaid = [None, Some(at(NAT).ip())];
     latch.describe(None, unsaid);
     assert!(!latch.hear(NOW, at("198.51.100.66:4000"), rtp(2)), "no stranger");
+    latch.describe(None, unsaid);
     assert!(latch.hear(NOW, at(OTHER_PORT), rtp(2)));
     goes_to(&latch, OTHER_PORT);
     assert!(!latch.hear(NOW, at(NAT), rtp(1)));
