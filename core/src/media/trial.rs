@@ -66,7 +66,7 @@ impl Session {
             return;
         }
         let is_answer = signal.method == Method::Invite && matches!(signal.status, Some(200..=299));
-        if self.is_reached(tags) {
+        if self.is_reached(signal, tags) {
             self.trial.is_over = true;
             self.set_budgets(allocations, self.trial.lines, None);
         } else if is_answer && signal.arrival != self.caller {

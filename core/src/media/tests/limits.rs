@@ -449,6 +449,9 @@ fn a_stranger_who_calls_has_a_budget_from_the_answer_to_its_ack() {
     bench.signal(&stranger(Method::Ack, C, &[]));
     bench.signal(&stranger(Method::Invite, C, &there));
     assert_eq!(budgets(&mut bench), [Some(200)]);
+    // So says whoever lives there of a call that it did not make.
+    bench.signal(&Signal { status: Some(481), from_tag: B, ..stranger(Method::Update, A, &[]) });
+    assert_eq!(budgets(&mut bench), []);
     bench.signal(&stranger(Method::Ack, B, &[]));
     bench.signal(&answer(200, &here));
     assert_eq!(budgets(&mut bench), [None]);
