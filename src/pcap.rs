@@ -140,10 +140,7 @@ impl Pcap {
     /// Begins a new file; where that cannot be done, or the file there is another
     /// process's, this one anew.
     fn turn_over(&mut self) {
-        let begun = match self.is_moved_away() {
-            true => Err(ErrorKind::AlreadyExists.into()),
-            false => self.settings.begin(),
-        };
+        let begun = if self.is_moved_away() { Err(ErrorKind::AlreadyExists.into()) } else { self.settings.begin() };
         match begun {
             Ok(file) => self.file = file,
             Err(error) => {

@@ -121,15 +121,13 @@ impl Table {
 
     fn adopt(&mut self, id: SessionId, mut session: Session) -> Result<(), Unfit> {
         session.tags.retain(|&tag| self.tags.insert(tag, id));
-        let mut streams = 0;
         for (media_index, media) in session.media.iter().enumerate() {
             let Some(allocation) = media.allocation else { continue };
-            self.allocations
-                .adopt(Owner { call: session.call, session: id, caller: session.caller, media_index }, allocation)?;
-            streams += 1;
+            let owner = Owner { call: session.call, session: id, caller: session.caller, media_index };
+            self.allocations.adopt(owner, allocation)?;
         }
         self.on_later_passes += usize::from(session.pass > 0);
-        self.limits.add(session.charged_to, Count { calls: 1, streams });
+        self.limits.add(session.charged_to, session.count());
         self.deadlines.insert((session.deadline, id));
         self.sessions.insert(id, session);
         Ok(())
