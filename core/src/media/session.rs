@@ -291,11 +291,11 @@ impl Session {
         HungUp::Next(next.legs.clone())
     }
 
-    /// Whether a request of the caller has a tag that a callee told it: what we send there
-    /// arrives. A response says that of any host that does SIP, as 481.
+    /// Whether a request of the caller, from where it called, has a tag that a callee told
+    /// it: what we send there arrives. A response says that of any host that does SIP, as 481.
     pub fn is_reached(&self, signal: &Signal<'_>, tags: &MessageTags) -> bool {
         let told = |dialog: &Dialog| dialog.by_callee && Some(dialog.callee) == tags.other;
-        signal.status.is_none() && self.dialogs.iter().any(told)
+        signal.status.is_none() && !self.is_from_elsewhere(signal) && self.dialogs.iter().any(told)
     }
 
     /// How far a description counts: older ones do not, nor do the legs of a

@@ -452,6 +452,12 @@ fn a_stranger_who_calls_has_a_budget_from_the_answer_to_its_ack() {
     // So says whoever lives there of a call that it did not make.
     bench.signal(&Signal { status: Some(481), from_tag: B, ..stranger(Method::Update, A, &[]) });
     assert_eq!(budgets(&mut bench), []);
+    // Who knows the tag elsewhere does not live there either, however often he says it.
+    let elsewhere = Signal { source: at("[2001:db8:bad::1]:5060"), ..stranger(Method::Update, B, &there) };
+    bench.signal(&elsewhere);
+    assert_eq!(budgets(&mut bench), [Some(200)]);
+    bench.signal(&elsewhere);
+    assert_eq!(budgets(&mut bench), []);
     bench.signal(&stranger(Method::Ack, B, &[]));
     bench.signal(&answer(200, &here));
     assert_eq!(budgets(&mut bench), [None]);
