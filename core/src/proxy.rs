@@ -160,6 +160,15 @@ impl Proxy {
         }
     }
 
+    /// `sent` could not leave for its next hop. `true`: in `out` is a response that is to be
+    /// handled as if that had given it (RFC 3261 §16.9). Nothing is said to an ACK or to
+    /// a response, nor to a stranger whose request was small.
+    pub fn unsent(&mut self, now: Duration, sent: &Datagram<'_>, state: &mut dyn State, out: &mut Vec<u8>) -> bool {
+        let Self { decider, fields, .. } = self;
+        let Ok(message) = Message::parse(sent.bytes, fields) else { return false };
+        decider.unsent(&Arrival { now, datagram: sent, message: &message }, state, out).is_some()
+    }
+
     /// Whether `endpoint` is one of our sockets: what is sent there comes in again.
     pub fn is_ours(&self, endpoint: SocketAddr) -> bool {
         self.decider.directory.is_ours(endpoint)

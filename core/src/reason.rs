@@ -46,6 +46,9 @@ pub enum Reason {
     /// The name of the uplink has not been found yet.
     #[error("the uplink's name is not resolved yet")]
     UplinkUnresolved,
+    /// This machine has no way to the next hop.
+    #[error("no way to the next hop")]
+    Unsent,
     /// No media ports are free.
     #[error("no media ports free")]
     NoPorts,
@@ -116,6 +119,7 @@ impl Reason {
             Self::Loop => (482, "Loop Detected"),
             Self::MaxForwards => (483, "Too Many Hops"),
             Self::UplinkUnresolved => (503, "Uplink Not Resolved Yet"),
+            Self::Unsent => (503, "Next Hop Unreachable"),
             Self::NoPorts => (503, "No Media Ports Free"),
             Self::TooManyCalls => (503, "Too Many Calls"),
             Self::TooManyCallsFromSource => (503, "Too Many Calls From This Source"),
@@ -136,7 +140,7 @@ impl Reason {
     /// After how many seconds it is worth trying again (RFC 3261 §20.33).
     pub fn retry_after(self) -> Option<u32> {
         match self {
-            Self::UplinkUnresolved => Some(10),
+            Self::UplinkUnresolved | Self::Unsent => Some(10),
             Self::NoPorts | Self::TooManyCalls | Self::TooManyCallsFromSource => Some(30),
             _ => None,
         }

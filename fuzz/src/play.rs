@@ -148,6 +148,8 @@ pub struct World {
     arrived: Option<Arrived>,
     /// The last request that left, as its receiver sees it.
     request: Option<Arrived>,
+    /// How long it was when it came, if a stranger sent it.
+    asked: Option<usize>,
     most_sessions: usize,
 }
 
@@ -158,7 +160,7 @@ impl World {
         let sockets = Sockets::new(config.rtp_ports);
         let config = Arc::new(config);
         let proxy = Standalone::new(Arc::clone(&config));
-        Self { proxy, config, sockets, now: Duration::ZERO, arrived: None, request: None, most_sessions }
+        Self { proxy, config, sockets, now: Duration::ZERO, arrived: None, request: None, asked: None, most_sessions }
     }
 
     fn step(&mut self, step: &str, below: &[u8]) {
@@ -175,6 +177,7 @@ impl World {
                 let (local, remote) = (request.remote, request.local);
                 drop(self.arrive(Arrived { local, remote, bytes }));
             }
+            "unsent" => self.unsent(),
             "again" => {
                 if let Some(arrived) = self.arrived.clone() {
                     drop(self.arrive(arrived));
@@ -208,6 +211,7 @@ impl World {
     /// is what became of it, pass by pass.
     pub fn arrive(&mut self, arrived: Arrived) -> Vec<Passed> {
         self.arrived = Some(arrived.clone());
+        let asked = Some(arrived.bytes.len()).filter(|_| self.is_stranger(arrived.remote));
         let mut passes = Vec::new();
         let mut arrived = arrived;
         for _ in 0..MAX_PASSES {
@@ -221,6 +225,7 @@ impl World {
             let Outcome::Send { from, to, refused } = outcome else { return passes };
             if refused.is_none() && is_request(&out) {
                 self.request = Some(Arrived { local: to, remote: from, bytes: out.clone() });
+                self.asked = asked;
             }
             if !self.proxy.is_ours(to) {
                 return passes;
@@ -228,6 +233,20 @@ impl World {
             arrived = Arrived { local: to, remote: from, bytes: out };
         }
         panic!("a datagram that goes round for ever: {}", arrived.bytes.escape_ascii());
+    }
+
+    /// The last request that left did not: there was no way.
+    fn unsent(&mut self) {
+        let Some(Arrived { local, remote, bytes }) = self.request.clone() else { return };
+        let sent = Datagram { local: remote, remote: local, bytes: &bytes };
+        let mut answer = Vec::new();
+        if !self.proxy.unsent(self.now, &sent, &mut answer) {
+            return;
+        }
+        let asked = self.asked;
+        let passes = self.arrive(Arrived { local: remote, remote: local, bytes: answer });
+        let out = passes.last().map_or(0, |last| last.out.len());
+        assert!(asked.is_none_or(|asked| out <= asked), "whoever forges a source gains: {passes:?}");
     }
 
     /// A retransmission gives the same bytes and asks for nothing.

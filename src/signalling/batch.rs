@@ -112,6 +112,7 @@ pub(super) struct Leaving {
 #[derive(Debug)]
 pub(super) struct Outbox {
     leaving: Vec<Leaving>,
+    unsent: Vec<Leaving>,
     room: Vec<Vec<u8>>,
     headers: MultiHeaders<SockaddrStorage>,
     addresses: Vec<Option<SockaddrStorage>>,
@@ -121,6 +122,7 @@ impl Outbox {
     pub(super) fn new() -> Self {
         Self {
             leaving: Vec::with_capacity(BATCH),
+            unsent: Vec::new(),
             room: Vec::with_capacity(BATCH),
             headers: MultiHeaders::preallocate(BATCH, None),
             addresses: Vec::with_capacity(BATCH),
@@ -147,8 +149,18 @@ impl Outbox {
 
     /// Sends all that waits; what goes out of one socket keeps its order.
     /// `socket` finds a socket by its key, `failed` is told of each message that
-    /// the system does not take, and why.
-    pub(super) fn send(&mut self, socket: impl Fn(usize) -> Option<Exit>, mut failed: impl FnMut(&Leaving, Errno)) {
+    /// the system does not take, and why. Where it says `true`, the message is kept.
+    pub(super) fn send(
+        &mut self,
+        socket: impl Fn(usize) -> Option<Exit>,
+        mut failed: impl FnMut(&Leaving, Errno) -> bool,
+    ) {
+        let unsent = &mut self.unsent;
+        let mut failed = |leaving: &Leaving, errno| {
+            if failed(leaving, errno) && unsent.len() < BATCH {
+                unsent.push(Leaving { bytes: leaving.bytes.clone(), ..*leaving });
+            }
+        };
         // As few as they are, this sorts in place and allocates nothing.
         self.leaving.sort_by_key(|leaving| leaving.socket);
         for run in self.leaving.chunk_by(|one, other| one.socket == other.socket) {
@@ -163,6 +175,11 @@ impl Outbox {
                 self.room.push(bytes);
             }
         }
+    }
+
+    /// The next message that could not leave and was kept.
+    pub(super) fn unsent(&mut self) -> Option<Leaving> {
+        self.unsent.pop()
     }
 }
 
@@ -298,7 +315,15 @@ mod tests {
         outbox.push(leaving(0, there, &vec![0; 65_536]));
         outbox.push(leaving(0, there, b"last"));
         let mut told = Vec::new();
-        outbox.send(|key| (key == 0).then(|| open(&us)), |leaving, errno| told.push((leaving.bytes.len(), errno)));
+        outbox.send(
+            |key| (key == 0).then(|| open(&us)),
+            |leaving, errno| {
+                told.push((leaving.bytes.len(), errno));
+                errno == Errno::EADDRNOTAVAIL
+            },
+        );
+        assert_eq!(outbox.unsent().map(|kept| kept.bytes.len()), Some(9));
+        assert!(outbox.unsent().is_none());
         assert_eq!(told, [(65_536, Errno::EMSGSIZE), (9, Errno::EADDRNOTAVAIL)]);
         let arrived: Vec<_> = waiting(&mut inbox, &them).into_iter().map(|(_, bytes)| bytes).collect();
         assert_eq!(arrived, [b"first".to_vec(), b"last".to_vec()]);

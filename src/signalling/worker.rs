@@ -170,6 +170,7 @@ impl Worker {
             }
             written = written.and(self.work_off(&mut outbox));
             self.send(&mut outbox);
+            written = written.and(self.answer_unsent(&mut outbox));
             written.map_err(|error| ThreadError { what: "write to standard output", error })?;
         }
     }
@@ -283,13 +284,12 @@ impl Worker {
         // Not in the loop's head: it would hold the lock meanwhile.
         loop {
             let Some(Sent { bytes, .. }) = self.shared.large().take(from, to) else { break };
-            debug!(%from, %to, length = bytes.len(), "too big for its path");
             self.shared.trouble_toward(self.clock.now(), Trouble::TooBig, to);
             self.push(Leaving { socket: key, to, bytes }, outbox);
         }
     }
 
-    /// Handles one datagram, and again as often as it comes back to ourselves.
+    /// Handles one datagram.
     fn datagram(&mut self, now: Duration, datagram: &Datagram<'_>, outbox: &mut Outbox) -> io::Result<()> {
         // What we send to ourselves never goes through the network: this sender
         // is forged, perhaps with a Via of ours that it has seen.
@@ -300,7 +300,19 @@ impl Worker {
             self.shared.links().hear(from);
         }
         let mut out = outbox.room();
-        let mut outcome = self.decide(now, datagram, &mut out)?;
+        let outcome = self.decide(now, datagram, &mut out)?;
+        self.heard.hear(now, self.proxy.sender(), Family::at(datagram.remote));
+        self.pass_on(now, outcome, out, outbox)
+    }
+
+    /// Lets a message leave, or come in again as often as it comes back to ourselves.
+    fn pass_on(
+        &mut self,
+        now: Duration,
+        mut outcome: Outcome,
+        mut out: Vec<u8>,
+        outbox: &mut Outbox,
+    ) -> io::Result<()> {
         for pass in 1..=MAX_PASSES {
             let Outcome::Send { from, to, .. } = outcome else {
                 outbox.give_back(out);
@@ -356,17 +368,35 @@ impl Worker {
             |leaving, errno| {
                 debug!(to = %leaving.to, %errno, length = leaving.bytes.len(), "not sent");
                 self.shared.trouble_toward(self.clock.now(), Trouble::Unsent(errno as i32), leaving.to);
+                is_without_way(errno)
             },
         );
         // What is left is of calls that begin: what comes to their sockets waits there.
         self.shared.wake_relay();
     }
 
+    /// Whoever sent a request that could not leave is told, as if its next hop said so.
+    fn answer_unsent(&mut self, outbox: &mut Outbox) -> io::Result<()> {
+        let now = self.clock.now();
+        while let Some(Leaving { socket, to, bytes }) = outbox.unsent() {
+            let Some((_, from)) = self.sockets.descriptor(socket) else { continue };
+            let mut answer = outbox.room();
+            let sent = Datagram { local: from, remote: to, bytes: &bytes };
+            if self.proxy.unsent(now, &sent, &mut self.shared.with(&mut self.stock), &mut answer) {
+                let mut out = outbox.room();
+                let outcome = self.decide(now, &Datagram { bytes: &answer, ..sent }, &mut out)?;
+                self.pass_on(now, outcome, out, outbox)?;
+            }
+            outbox.give_back(answer);
+        }
+        self.send(outbox);
+        Ok(())
+    }
+
     /// Asks the proxy. When it answers, everything is done that the message needs:
     /// its media ports are open before anybody hears of them.
     fn decide(&mut self, now: Duration, datagram: &Datagram<'_>, out: &mut Vec<u8>) -> io::Result<Outcome> {
         let outcome = self.proxy.handle(now, datagram, &mut self.shared.with(&mut self.stock), out);
-        self.heard.hear(now, self.proxy.sender(), Family::at(datagram.remote));
         self.record(now, datagram, outcome, out)?;
         Ok(outcome)
     }
@@ -396,6 +426,13 @@ impl Worker {
             _ => Ok(()),
         }
     }
+}
+
+/// Whether a message could not leave as there is no way there from here, which its sender
+/// would else learn from its own patience.
+fn is_without_way(errno: Errno) -> bool {
+    use Errno::{EACCES, EADDRNOTAVAIL, EHOSTUNREACH, EINVAL, ENETDOWN, ENETUNREACH, EPERM};
+    matches!(errno, ENETUNREACH | EHOSTUNREACH | ENETDOWN | EADDRNOTAVAIL | EPERM | EACCES | EINVAL)
 }
 
 /// Where a core is wanted by more than it has time for, a message may wait and a

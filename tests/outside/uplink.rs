@@ -144,6 +144,36 @@ fn an_uplink_that_was_away_is_reached_at_once() {
     });
 }
 
+/// Whoever waits for a next hop to which this machine has no way need not (RFC 3261 §16.9).
+#[test]
+fn an_uplink_without_a_route_is_told_at_once() {
+    isolated(|| {
+        let mut daemon = Daemon::start_as(&[
+            "-l",
+            "192.0.2.1",
+            "-L",
+            "2001:db8::1",
+            "-U",
+            "2001:db8:dead::12",
+            "-m",
+            "192.0.2.101=2001:db8::101",
+        ]);
+        let alice = Party::new("alice", P1, 30000);
+        for _ in 0..2 {
+            let invite = alice.invite("sip:carol@provider.example");
+            alice.agent.send(&invite, LISTEN4);
+            let refusal = alice.agent.receive_response(503, &invite).message;
+            assert_eq!(refusal.value("Retry-After"), "10");
+            assert_eq!(refusal.value("From"), invite.value("From"));
+            let ack = alice.request("ACK", "sip:carol@provider.example");
+            let ack = ack.replacing("To", refusal.value("To")).replacing("Call-ID", invite.value("Call-ID"));
+            alice.agent.send(&ack.replacing("Via", invite.value("Via")), LISTEN4);
+        }
+        daemon.await_line("messages could not be sent");
+        daemon.await_lines("not accepted by the callee (503)", 2);
+    });
+}
+
 /// Digest is signed by the phone: nothing of it may change (RFC 7616 §3.4).
 #[test]
 fn a_challenged_register_is_sent_again_with_credentials() {

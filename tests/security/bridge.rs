@@ -113,6 +113,14 @@ impl Bridge {
         }
     }
 
+    /// What was to leave did not: there is no way to its next hop. What its sender gets.
+    pub fn unsent(&mut self, sent: &Sent) -> Option<Result<Sent, Reason>> {
+        let datagram = Datagram { local: sent.from, remote: sent.to, bytes: &sent.bytes };
+        let mut answer = Vec::new();
+        let answered = self.proxy.unsent(self.now, &datagram, &mut answer);
+        answered.then(|| self.handle(&sent.to.to_string(), &sent.from.to_string(), answer))
+    }
+
     /// As many passes as it takes until it leaves us.
     pub fn handle(&mut self, from: &str, to: &str, message: impl AsRef<[u8]>) -> Result<Sent, Reason> {
         let mut sent = self.pass(at(from), at(to), message.as_ref())?;

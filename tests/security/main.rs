@@ -16,3 +16,4 @@ mod registrations;
 mod responses;
 mod sizes;
 mod table;
+mod unsent;

@@ -61,6 +61,27 @@ impl Decider {
             Err(reason) => forwarding.answer(reason, out).unwrap_or_else(Outcome::Drop),
         }
     }
+
+    /// Answers a request of ours that could not leave, in the name of its next hop: the
+    /// answer goes the way of all responses, ends the session that began with the request,
+    /// and finds back through each pass of a hairpin. See [`super::Proxy::unsent`].
+    pub(super) fn unsent(&mut self, sent: &Arrival<'_>, state: &mut dyn State, out: &mut Vec<u8>) -> Option<()> {
+        let Arrival { now, datagram: &Datagram { local, remote, bytes }, message } = *sent;
+        let StartLine::Request { method, uri, .. } = message.start_line else { return None };
+        let Self { directory, room, .. } = self;
+        let OurVia { branch, topmost, below, .. } = OurVia::verify(message, local, directory).ok()?;
+        let asker = below.response_address()?.ip();
+        if method == Method::Ack {
+            return None;
+        }
+        // As the next hop got it: from ourselves.
+        let (local, remote, source, rights) = (remote, local, Source::Ourselves, branch.rights);
+        let request = Request { message, method, uri, local, remote, source, rights };
+        let below = Below::new(message.bytes, &topmost);
+        let mut forwarding =
+            Forwarding { now, length: bytes.len(), request, asker, via: &topmost, below, directory, state, room };
+        forwarding.answer(Reason::Unsent, out).ok().map(|_| ())
+    }
 }
 
 /// What the sender of a request may do, and to whom an answer goes in the end;

@@ -44,6 +44,11 @@ impl Standalone {
         self.proxy.handle(now, datagram, &mut self.memory, out)
     }
 
+    /// A request could not leave; see [`Proxy::unsent`].
+    pub fn unsent(&mut self, now: Duration, sent: &Datagram<'_>, out: &mut Vec<u8>) -> bool {
+        self.proxy.unsent(now, sent, &mut self.memory, out)
+    }
+
     /// The addresses of a side's uplink, where that is a host name.
     pub fn set_uplink(&mut self, side: Family, addresses: Vec<IpAddr>) {
         let mut directory = Directory::clone(self.proxy.directory());
