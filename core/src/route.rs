@@ -253,6 +253,9 @@ impl Router<'_> {
         let fake = self.directory.fake(self.request.local);
         if let Some(received) = self.received {
             let moved = self.moved(received, target).filter(|_| routes.next().is_none());
+            if let Some(index) = self.directory.phone(received).filter(|_| moved.is_none()) {
+                return self.to_phone(index, target);
+            }
             return Ok(self.hop(moved.unwrap_or(received), self.leaving_uri(target), target));
         }
         if let Some(index) = fake.filter(|_| routes.next().is_none() || self.request.rights != Rights::Phone) {
@@ -306,11 +309,11 @@ impl Router<'_> {
     }
 
     /// To the phone of a fake: at the port of an `s64=` that has its address, if
-    /// the sender may use that.
+    /// the sender may use that, or a Route proves that it sent from there.
     fn to_phone(&self, index: usize, target: &Target) -> Result<Hop, Reason> {
         let phone = self.directory.map(index).ok_or(Reason::Forbidden)?.phone;
         match target.led {
-            Some(Led { to, allowed: true, .. }) if to.ip() == phone.ip() => {
+            Some(Led { to, allowed, .. }) if to.ip() == phone.ip() && (allowed || self.received == Some(to)) => {
                 Ok(self.hop(to, RequestUri::Restored, target))
             }
             _ => Ok(self.hop(phone, RequestUri::Phone(index), target)),

@@ -1,5 +1,7 @@
 //! What a proxy does to a request that it forwards (RFC 3261 §16.6).
 
+use std::net::SocketAddr;
+
 use super::uri::{Crossing, Place, Proof, put_host, put_port, rename_down, restore};
 use crate::address::{Directory, Source, plain};
 use crate::branch::{Below, Branch};
@@ -99,17 +101,28 @@ fn behind_vias(message: &Message<'_>, topmost: &Via) -> usize {
 }
 
 /// Two entries (RFC 5658): our socket of the outgoing side, and below it that of the
-/// incoming one. The lower one says where a generic sender's request came from; the
-/// upper one where it went, if nothing else in the message leads there.
+/// incoming one. The lower one says where a generic sender's request came from, or that of
+/// a phone at another port than its map says, whose Contact proves nothing to somebody of
+/// its own side; the upper one where it went, if nothing else in the message leads there.
 fn lay_routes(name: &str, at: usize, request: &Request<'_>, hop: &Hop, directory: &Directory, edits: &mut Edits) {
     let to = Some(hop.to).filter(|_| is_out_of_reach(request, hop, directory));
-    let from = Some(request.remote).filter(|_| request.source == Source::Generic);
+    let from = Some(request.remote).filter(|&remote| needs_proof(request.source, remote, directory));
     for (ours, received) in [(hop.from, to), (request.local, from)] {
         edits.insert(at, (name, ": <sip:", directory.spelled_endpoint(ours), ";lr"));
         match received.map(|received| (received, seal_route(directory.key(), ours, received))) {
             Some((received, seal)) => edits.insert(at, (";received=", Tilde(received), ";sig=", seal, ">\r\n")),
             None => edits.insert(at, ">\r\n"),
         }
+    }
+}
+
+/// Whether nobody is sent to `party` without a proof: it is generic, or a phone at another
+/// port than its map says.
+fn needs_proof(source: Source, party: SocketAddr, directory: &Directory) -> bool {
+    match source {
+        Source::Generic => true,
+        Source::Phone(index) => directory.map(index).is_some_and(|map| map.phone != party),
+        Source::Uplink | Source::Ourselves => false,
     }
 }
 
@@ -124,15 +137,10 @@ fn is_out_of_reach(request: &Request<'_>, hop: &Hop, directory: &Directory) -> b
         let at = Uri::within(text, value.uri).and_then(|uri| Numeric::of(text, &uri)).map(|at| at.endpoint());
         at.is_some_and(|at| at.is_ipv4() == hop.from.is_ipv4() && directory.is_ours(at))
     };
-    let needs_proof = || match directory.source(hop.to) {
-        Source::Generic => true,
-        Source::Phone(index) => directory.map(index).is_some_and(|map| map.phone != hop.to),
-        Source::Uplink | Source::Ourselves => false,
-    };
     let mut routes = request.message.all(HeaderName::RECORD_ROUTE);
     hop.request_uri == RequestUri::Restored
         && request.source != Source::Ourselves
-        && needs_proof()
+        && needs_proof(directory.source(hop.to), hop.to, directory)
         && routes.any(|field| NameAddrs::new(text, field.value, Values::List).flatten().any(is_of_that_side))
 }
 
