@@ -310,6 +310,7 @@ impl Router<'_> {
 
     /// To the phone of a fake: at the port of an `s64=` that has its address, if
     /// the sender may use that, or a Route proves that it sent from there.
+    #[inline(never)] // Three ways lead here.
     fn to_phone(&self, index: usize, target: &Target) -> Result<Hop, Reason> {
         let phone = self.directory.map(index).ok_or(Reason::Forbidden)?.phone;
         match target.led {

@@ -118,6 +118,7 @@ fn lay_routes(name: &str, at: usize, request: &Request<'_>, hop: &Hop, directory
 
 /// Whether nobody is sent to `party` without a proof: it is generic, or a phone at another
 /// port than its map says.
+#[inline(never)] // It is asked for twice.
 fn needs_proof(source: Source, party: SocketAddr, directory: &Directory) -> bool {
     match source {
         Source::Generic => true,
