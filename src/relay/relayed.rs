@@ -90,6 +90,18 @@ impl Relayed {
         }
     }
 
+    /// Relays what waits in the sockets, as far as it can leave.
+    #[cold]
+    pub(super) fn packets(&mut self, now: Duration, key: Key, around: &mut Around) {
+        let peers = Family::BOTH.map(|side| SocketKey::peer(key, side));
+        for socket in peers.into_iter().chain(SocketKey::open(key)) {
+            if self.sockets.is_open(socket.side.other()) {
+                self.carry_waiting(now, socket, around);
+            }
+        }
+        peers.into_iter().for_each(|peer| self.settle(now, peer, around));
+    }
+
     /// Takes one packet off a socket and sends it on. The answer is where it
     /// came from; `None`: none waits.
     fn carry(&mut self, now: Duration, key: SocketKey, around: &mut Around) -> Option<SocketAddr> {

@@ -61,6 +61,8 @@ pub(super) struct Worker {
     sessions: HashMap<SessionId, Session, Hashing>,
     /// Legs that were described anew and whose peer sockets are to be looked at.
     described: Vec<SocketKey>,
+    /// Sessions of which it was asked when they were last heard.
+    asked: Vec<SessionId>,
     around: Around,
     batch: Duration,
 }
@@ -82,6 +84,7 @@ impl Worker {
             streams: Slab::new(),
             sessions: HashMap::default(),
             described: Vec::new(),
+            asked: Vec::new(),
             around: Around {
                 epoll,
                 buffer: vec![0; BUFFER].into_boxed_slice(),
@@ -185,6 +188,9 @@ impl Worker {
                 relayed.settle(now, key, &mut self.around);
             }
         }
+        while let Some(session) = self.asked.pop() {
+            self.answer(now, session);
+        }
         goes_on
     }
 
@@ -210,7 +216,7 @@ impl Worker {
                 relayed.stream.describe(side, leg);
                 self.described.push(SocketKey::peer(key, side));
             }
-            Order::Query { session } => self.answer(session),
+            Order::Query { session } => self.asked.push(session),
             Order::CloseStream { key } => self.close_stream(key),
             Order::Close { session, obituary } => self.close(session, *obituary),
             Order::Snapshot(answer) => {
@@ -247,12 +253,16 @@ impl Worker {
         }
     }
 
-    fn answer(&mut self, session: SessionId) {
+    /// Tells when a session was last heard. What waits counts: where this process was
+    /// stopped, as with a virtual machine, that is all that came for longer than a timeout.
+    fn answer(&mut self, now: Duration, session: SessionId) {
         let mut last = None;
         if let Some(entry) = self.sessions.get(&session) {
             last = entry.heard;
             for &key in &entry.open {
-                last = last.max(self.streams.find(key).and_then(|relayed| relayed.stream.last_heard()));
+                let Some(relayed) = self.streams.find(key) else { continue };
+                relayed.packets(now, key, &mut self.around);
+                last = last.max(relayed.stream.last_heard());
             }
         }
         let _ = self.notices.send(Notice::Heard { session, last });

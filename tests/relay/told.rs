@@ -2,6 +2,7 @@
 
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use sipproxy64::family::Family;
 use sipproxy64::media::command::{SessionId, StreamId};
@@ -30,6 +31,23 @@ fn a_party_that_is_gone_is_noticed_and_the_relay_goes_on() {
     assert!(ending.streams[0].failures[Family::V6].unreachable > 0);
     assert_eq!(ending.streams[0].failures[Family::V4], Failures::default());
     assert_eq!(ending.streams[0].failures[Family::V6].unsent, 0);
+}
+
+/// A process that was stopped finds packets, and that its timers have run out: all at once,
+/// as here where a thread lets them wait.
+#[test]
+fn what_waits_was_heard() {
+    let batch = Duration::from_millis(100);
+    let mut rig = Rig::with(&RelayOptions { threads: 1, batch, ..RelayOptions::default() });
+    for side in Family::BOTH {
+        let number = side as u64;
+        let (parties, ours) = rig.stream(number, number);
+        assert!(!rig.heard(number));
+        parties[side].rtp.send_to(&rtp(1, 7), ours[side]).unwrap();
+        assert!(rig.heard(number));
+        assert_eq!(next(&parties[side.other()].rtp).0, rtp(1, 7));
+        assert_eq!(rig.close(number).streams[0].legs[side].packets, 1);
+    }
 }
 
 /// What all threads have counted.
