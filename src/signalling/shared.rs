@@ -309,8 +309,10 @@ impl State for Asking<'_> {
                 break result;
             }
         };
+        // What a call that is over says again is left out of none.
+        let trouble = left_out(signal, grants).filter(|_| !calls.table.is_late(now, signal));
         self.shared.release_calls(now, calls);
-        if let (Ok(()), Some(trouble)) = (&result, left_out(signal, grants)) {
+        if let (Ok(()), Some(trouble)) = (&result, trouble) {
             self.shared.trouble_of_call(now, trouble, signal.call_id);
         }
         result

@@ -178,6 +178,11 @@ impl Table {
         Ok(())
     }
 
+    /// Whether a message is late: its dialog has just ended, and it begins no session.
+    pub fn is_late(&self, now: Duration, signal: &Signal<'_>) -> bool {
+        self.tags.is_late(now, signal, &self.tags.of(signal))
+    }
+
     /// A port that [`Command::Open`] asked for is another program's: the stream that
     /// has it gets another one, by a further `Open`. `false` where no other is
     /// left: a call that is only beginning ends, so that its request is refused

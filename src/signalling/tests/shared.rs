@@ -156,6 +156,21 @@ fn the_callers_side_is_opened_by_the_answer() {
     assert_eq!(shared.troubles().into_values().sum::<u64>(), 1, "counted");
 }
 
+/// A 200 that the BYE has overtaken, or that the network repeats.
+#[test]
+fn what_comes_after_the_end_is_no_trouble() {
+    let (shared, _notices, _) = shared();
+    let mut grants = Vec::new();
+    let lines = [Wanted { address: Some("2001:db8::9".parse().unwrap()), ..wanted() }];
+    assert_eq!(ask(&shared, &invite(b"1", &[wanted()]), &mut grants), Ok(()));
+    assert_eq!(ask(&shared, &answer(&lines), &mut grants), Ok(()));
+    let bye = Signal { method: Method::Bye, cseq: 2, to_tag: Some(b"b"), wanted: None, ..invite(b"1", &[]) };
+    assert_eq!(ask(&shared, &bye, &mut grants), Ok(()));
+    assert_eq!(ask(&shared, &answer(&lines), &mut grants), Ok(()));
+    assert_eq!(grants, [Grant::Refused]);
+    assert_eq!(shared.troubles().into_values().sum::<u64>(), 0);
+}
+
 #[tokio::test]
 async fn the_main_thread_hears_of_a_sooner_deadline() {
     let (shared, _notices, _) = shared();
