@@ -37,11 +37,15 @@ impl fmt::Display for Absence {
                  is down or only just came up, dadfailed where another host has it"
             );
         }
-        if ip.is_ipv6() && is_ipv6_off() {
-            return f.write_str("IPv6 is switched off: sysctl net.ipv6.conf.all.disable_ipv6=0 switches it on");
+        let interface = interface_for(ip);
+        if ip.is_ipv6() && is_ipv6_off(&interface) {
+            return write!(
+                f,
+                "IPv6 is switched off at {interface}: sysctl net.ipv6.conf.all.disable_ipv6=0 switches it on everywhere"
+            );
         }
         let length = if ip.is_ipv4() { 32 } else { 128 };
-        write!(f, "no interface has it: ip addr add {ip}/{length} dev {}", interface_for(ip))
+        write!(f, "no interface has it: ip addr add {ip}/{length} dev {interface}")
     }
 }
 
@@ -52,19 +56,16 @@ fn interface_of(ip: IpAddr) -> Option<String> {
 }
 
 /// The interface that an address belongs to which none has: that of its network, else
-/// the first one to other machines. At the loopback, nobody on a link would find it:
-/// who asks the link for an address is answered where that interface has it.
+/// the first one to other machines that can have it. At the loopback, nobody on a link would
+/// find it: who asks the link for an address is answered where that interface has it.
 fn interface_for(ip: IpAddr) -> String {
-    let mut elsewhere = None;
-    for interface in getifaddrs().into_iter().flatten() {
-        if is_in_network(ip, &interface) {
-            return interface.interface_name;
-        }
-        if elsewhere.is_none() && !interface.flags.contains(InterfaceFlags::IFF_LOOPBACK) {
-            elsewhere = Some(interface.interface_name);
-        }
-    }
-    elsewhere.unwrap_or_else(|| "lo".to_owned())
+    let is_off = |name: &str| ip.is_ipv6() && is_ipv6_off(name);
+    let rank = |interface: &InterfaceAddress| {
+        let is_loopback = interface.flags.contains(InterfaceFlags::IFF_LOOPBACK);
+        (!is_in_network(ip, interface), is_loopback, is_off(&interface.interface_name))
+    };
+    let best = getifaddrs().into_iter().flatten().min_by_key(rank);
+    best.map_or_else(|| "lo".to_owned(), |interface| interface.interface_name)
 }
 
 fn is_in_network(wanted: IpAddr, interface: &InterfaceAddress) -> bool {
@@ -78,9 +79,10 @@ fn is_in_network(wanted: IpAddr, interface: &InterfaceAddress) -> bool {
     wanted.is_ipv4() == address.is_ipv4() && (bits(wanted) ^ bits(address)) & bits(mask) == 0
 }
 
-/// Whether no interface can have an IPv6 address, not even the loopback.
-fn is_ipv6_off() -> bool {
-    std::fs::read("/proc/sys/net/ipv6/conf/lo/disable_ipv6").is_ok_and(|said| said.starts_with(b"1"))
+/// Whether an interface can have no IPv6 address.
+fn is_ipv6_off(interface: &str) -> bool {
+    let switch = format!("/proc/sys/net/ipv6/conf/{interface}/disable_ipv6");
+    std::fs::read(switch).is_ok_and(|said| said.starts_with(b"1"))
 }
 
 #[cfg(test)]

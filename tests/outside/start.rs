@@ -101,11 +101,17 @@ fn an_address_that_is_not_ready_is_told_from_one_that_is_not_there() {
 #[test]
 fn that_ipv6_is_switched_off_is_named() {
     isolated(|| {
-        for of in ["all", "lo"] {
-            std::fs::write(format!("/proc/sys/net/ipv6/conf/{of}/disable_ipv6"), "1").unwrap();
-        }
-        let listen = fail_to_start(&["-l", "192.0.2.1", "-L", "2001:db8::1"]);
-        assert_says(&listen, 1, &["2001:db8::1", "IPv6 is switched off", "disable_ipv6=0"]);
+        let switch_off = |of| std::fs::write(format!("/proc/sys/net/ipv6/conf/{of}/disable_ipv6"), "1").unwrap();
+        let start = ["-l", "192.0.2.1", "-L", "2001:db8::1"];
+        switch_off("lo");
+        assert_says(&fail_to_start(&start), 1, &["2001:db8::1", "IPv6 is switched off at lo", "disable_ipv6=0"]);
+        // Switched on at the loopback alone it helps nobody.
+        std::fs::write("/proc/sys/net/ipv6/conf/lo/disable_ipv6", "0").unwrap();
+        ip("link add one type veth peer name other");
+        switch_off("one");
+        assert_says(&fail_to_start(&start), 1, &["ip addr add 2001:db8::1/128 dev other"]);
+        switch_off("other");
+        assert_says(&fail_to_start(&start), 1, &["IPv6 is switched off at o", "disable_ipv6=0"]);
     });
 }
 
