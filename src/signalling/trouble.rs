@@ -104,7 +104,7 @@ impl Trouble {
             }
             Self::Unreachable(errno) => {
                 let error = io::Error::from_raw_os_error(errno);
-                info!(count, %error, to, "nobody takes SIP messages there, says ICMP: off, or another address or port");
+                info!(count, %error, to, "nobody takes SIP messages there, says ICMP: off, a firewall, or another address or port");
             }
             Self::TooBig => {
                 info!(count, to, "messages were larger than their path carries; sent again in smaller fragments")
