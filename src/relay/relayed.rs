@@ -198,12 +198,12 @@ impl Relayed {
     }
 
     /// Counts the ICMP errors that wait at a socket. As long as one is there
-    /// epoll reports the socket.
+    /// epoll reports the socket. Many a phone that is well has no RTCP port.
     pub(super) fn read_errors(&mut self, key: SocketKey, errors: &mut ErrorReader) {
         let Some(descriptor) = self.sockets.raw(key.side, key.component, key.way) else { return };
         let failures = &mut self.failures[key.side];
         for error in std::iter::from_fn(|| errors.next(descriptor)).take(MAX_ERRORS) {
-            if error.is_unreachable() {
+            if error.is_unreachable() && key.component == Component::Rtp {
                 failures.unreachable = failures.unreachable.saturating_add(1);
                 failures.last_unreachable = error.destination.or(failures.last_unreachable);
             }

@@ -8,7 +8,7 @@ use sipproxy64::family::Family;
 use sipproxy64::media::command::{SessionId, StreamId};
 use sipproxy64::relay::{Failures, Passage, Relay, RelayOptions, SessionFigures, Tap};
 
-use super::rig::{Party, Rig, beside, next, rtcp, rtp};
+use super::rig::{Party, Rig, beside, next, rtcp, rtp, stranger};
 
 #[test]
 fn a_party_that_is_gone_is_noticed_and_the_relay_goes_on() {
@@ -48,6 +48,20 @@ fn what_waits_was_heard() {
         assert_eq!(next(&parties[side.other()].rtp).0, rtp(1, 7));
         assert_eq!(rig.close(number).streams[0].legs[side].packets, 1);
     }
+}
+
+#[test]
+fn a_party_that_takes_no_rtcp_is_there() {
+    let mut rig = Rig::new(1);
+    let (mut parties, ours) = rig.stream(1, 1);
+    // Nobody listens where it was.
+    parties[Family::V6].rtcp = stranger(Family::V6);
+    for sequence in 0..10 {
+        parties[Family::V4].rtp.send_to(&rtp(sequence, 7), ours[Family::V4]).unwrap();
+        parties[Family::V4].rtcp.send_to(&rtcp(7), beside(ours[Family::V4])).unwrap();
+    }
+    while snapshot(&mut rig.relay)[0].streams[0].legs[Family::V6].sent < 20 {}
+    assert_eq!(rig.close(1).streams[0].failures[Family::V6], Failures::default());
 }
 
 /// What all threads have counted.
