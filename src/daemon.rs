@@ -17,7 +17,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc::{Receiver, UnboundedReceiver, UnboundedSender};
 use tokio::sync::oneshot;
-use tokio::task::{JoinHandle, spawn_blocking};
+use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
 use tracing::{info, warn};
 
@@ -134,8 +134,7 @@ fn run_after(old: &mut Option<Predecessor>, options: Options, detached: Option<D
         let (daemon, incoming) = start.begin(old, detached)?;
         daemon.serve(incoming).await
     });
-    // A look-up may hang in the system's resolver; nobody waits for it any more.
-    runtime.shutdown_background();
+    drop(runtime);
     // The threads that hand over copies have ended: this is all of them.
     if let Some(watching) = watching {
         watching.finish();
@@ -145,7 +144,7 @@ fn run_after(old: &mut Option<Predecessor>, options: Options, detached: Option<D
 
 /// The control side needs one thread only: this one.
 fn runtime() -> io::Result<Runtime> {
-    Builder::new_current_thread().enable_all().max_blocking_threads(4).build()
+    Builder::new_current_thread().enable_all().build()
 }
 
 /// The uplink of a side, for the log.
@@ -290,11 +289,14 @@ impl Daemon {
     fn prepare(&mut self, client: Client) {
         let (offer, prepared) = (self.offer(), self.prepared.clone());
         self.preparing = true;
-        spawn_blocking(move || {
+        let started = task::thread("takeover".to_owned(), move || {
             let stream = client.into_stream().map_err(TakeoverError::from);
             // Where nobody waits for it any more, the daemon has ended.
             let _ = prepared.send(stream.and_then(|stream| Successor::prepare(stream, &offer)));
         });
+        if let Err(error) = started {
+            let _ = self.prepared.send(Err(error.into()));
+        }
     }
 
     /// A process is ready to take over, or will not; whether it has.

@@ -1,10 +1,12 @@
 //! Uplinks that are host names, looked up again and again.
 
-use std::net::IpAddr;
+use std::io;
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::time::Duration;
+use std::vec::IntoIter;
 
-use tokio::net::lookup_host;
 use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 use tracing::{info, warn};
@@ -104,7 +106,7 @@ async fn keep_looking(side: Family, name: String, port: u16, mut known: Known, a
 
 /// The addresses of a name in the family of its side.
 async fn look_up(side: Family, name: &str, port: u16) -> Result<Vec<IpAddr>, String> {
-    let all = lookup_host((name, port)).await.map_err(|error| error.to_string())?;
+    let all = ask_system(name.to_owned(), port).await.map_err(|error| error.to_string())?;
     let mut addresses = Vec::new();
     for address in all.map(|endpoint| endpoint.ip()) {
         if Family::of(address) == side && !addresses.contains(&address) {
@@ -115,6 +117,14 @@ async fn look_up(side: Family, name: &str, port: u16) -> Result<Vec<IpAddr>, Str
         return Err(format!("it has no {side} address"));
     }
     Ok(addresses)
+}
+
+/// Waits for the system's answer in a thread of its own. Those of tokio end the program where
+/// the system has no thread left.
+async fn ask_system(name: String, port: u16) -> io::Result<IntoIter<SocketAddr>> {
+    let (found, answer) = oneshot::channel();
+    task::thread("resolver".to_owned(), move || _ = found.send((name, port).to_socket_addrs()))?;
+    answer.await.map_err(io::Error::other)?
 }
 
 /// What is known of a name. The last good answer stays in use.

@@ -8,7 +8,7 @@ use crate::harness::agent::Agent;
 use crate::harness::call::{Call, establish, ring};
 use crate::harness::daemon::Daemon;
 use crate::harness::folder::Folder;
-use crate::harness::namespace::{isolated, isolated_with};
+use crate::harness::namespace::{isolated, isolated_with, run};
 use crate::harness::party::Party;
 use crate::harness::picture::{F1, F2, LISTEN4, P1, P2, U6, X6};
 
@@ -166,5 +166,24 @@ fn a_pipe_is_read_at_the_start_only() {
         assert!(said.contains(&pipe), "{said}");
         daemon.signal("TERM");
         assert!(daemon.wait().success());
+    });
+}
+
+/// Where the system has no thread left for it, calls go on, and it is tried again.
+#[test]
+fn a_name_that_cannot_be_looked_up_for_want_of_threads_is_told() {
+    isolated_with(&["prlimit"], || {
+        let mut here = Reloaded::start(ALICE);
+        let (bob, alice) = (bob(), alice());
+        let mut old = call(&bob, &alice);
+        let process = here.daemon.process();
+        let kilobytes: u64 = process.status("VmSize").trim_end_matches(" kB").parse().unwrap();
+        // Less than the stack of a thread, and room for a reload.
+        run(&format!("prlimit --pid {} --as={}", process.id(), (kilobytes << 10) + (1 << 20)));
+        let said =
+            here.reload(&format!("{ALICE}uplink6 sip.example.net\n"), "uplink cannot be looked up; trying again");
+        assert!(said.contains("Resource temporarily unavailable"), "{said}");
+        old.assert_talks(&bob, &alice, 5);
+        old.end_by_caller(&bob, &alice);
     });
 }
