@@ -17,6 +17,9 @@ use crate::family::Family;
 
 /// Datagrams at a system call: beyond this, less than a per cent is left to gain.
 pub(super) const BATCH: usize = 16;
+/// How often a message is tried. A failure may be what ICMP says of a datagram before it,
+/// and anybody can make ICMP up; one of its own comes back each time.
+const MAX_ATTEMPTS: u32 = 8;
 /// Room for the largest datagram of UDP, and some more: at powers of two their
 /// first lines would all want the same few places of a cache.
 const DATAGRAM: usize = (1 << 16) + 17 * 64;
@@ -192,18 +195,17 @@ fn send_run(
     failed: &mut impl FnMut(&Leaving, Errno),
 ) {
     let mut rest = run;
-    let mut again = true;
     while let Some((first, behind)) = rest.split_first() {
-        match send_some(exit, rest, headers, addresses) {
-            Ok(sent) => {
-                again = true;
-                rest = rest.get(sent.max(1)..).unwrap_or_default();
+        let mut sent = send_some(exit, rest, headers, addresses);
+        for _ in 1..MAX_ATTEMPTS {
+            if sent.is_err() {
+                sent = send_some(exit, rest, headers, addresses);
             }
-            // A first failure may be an error for a datagram before this one.
-            Err(_) if again => again = false,
+        }
+        match sent {
+            Ok(sent) => rest = rest.get(sent.max(1)..).unwrap_or_default(),
             Err(errno) => {
                 failed(first, errno);
-                again = true;
                 rest = behind;
             }
         }
