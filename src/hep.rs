@@ -200,8 +200,8 @@ fn keep_looking(name: &str, port: u16, found: &Mutex<Option<SocketAddr>>) {
             Ok(Some(address)) => {
                 failing = false;
                 if known != Some(address) {
-                    info!(%name, %address, "--hep: collector found");
                     *lock(found) = Some(address);
+                    info!(%name, %address, "--hep: collector found");
                 }
             }
             answer => {
