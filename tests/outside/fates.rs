@@ -1,5 +1,6 @@
 //! Ten thousand calls of mixed fates leave nothing behind: no descriptor, no memory.
 
+use std::net::SocketAddr;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -8,10 +9,11 @@ use crate::harness::agent::response_to;
 use crate::harness::call::{answer, establish, follow_up, refuse, ring};
 use crate::harness::daemon::{Daemon, Process};
 use crate::harness::dialog::Dialog;
+use crate::harness::kernel::await_connected;
 use crate::harness::message::unique;
 use crate::harness::namespace::isolated;
 use crate::harness::party::Party;
-use crate::harness::picture::{F1, LISTEN4};
+use crate::harness::picture::{F1, F2, LISTEN4, LISTEN6, P2, Q6, U6};
 use crate::harness::talk::{Scene, Talk};
 
 /// Room for calls that wait for their timers, and short timers; no call lasts so long
@@ -174,6 +176,19 @@ impl Pair {
     }
 }
 
+/// Waits for the sockets that the daemon has for uplink and phones alone: it makes them when
+/// it is ready.
+fn await_peer_sockets(pairs: &[Pair]) {
+    let at = |text: &str| text.parse::<SocketAddr>().unwrap();
+    for (ours, peer) in [(LISTEN4, P2), (LISTEN6, Q6), (LISTEN6, U6), (F2, U6)] {
+        await_connected(at(ours), at(peer));
+    }
+    for Pair { alice, fake, .. } in pairs {
+        await_connected(at(LISTEN4), at(&alice.agent.hostport()));
+        await_connected(at(fake), at(U6));
+    }
+}
+
 /// Waits until no descriptor more is open than before the calls.
 fn await_descriptors(process: Process, before: usize) {
     let deadline = Instant::now() + LONG_PATIENCE;
@@ -191,6 +206,7 @@ fn ten_thousand_calls_leave_nothing_behind() {
         let mut daemon = Daemon::start_quietly(&options);
         let process = daemon.process();
         let mut pairs: Vec<Pair> = (0..PAIRS).map(Pair::new).collect();
+        await_peer_sockets(&pairs);
         let before = process.descriptors();
         let memory = [(); 4].map(|()| {
             thread::scope(|scope| {
