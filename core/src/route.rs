@@ -252,8 +252,10 @@ impl Router<'_> {
     fn next_hop(&self, routes: &mut Routes, target: &Target) -> Result<Hop, Reason> {
         let fake = self.directory.fake(self.request.local);
         if let Some(received) = self.received {
-            let moved = self.moved(received, target).filter(|_| routes.next().is_none());
-            if let Some(index) = self.directory.phone(received).filter(|_| moved.is_none()) {
+            // Whoever is behind a Route that remains is not to be found here.
+            let is_last = routes.next().is_none();
+            let moved = self.moved(received, target).filter(|_| is_last);
+            if let Some(index) = self.directory.phone(received).filter(|_| is_last && moved.is_none()) {
                 return self.to_phone(index, target);
             }
             return Ok(self.hop(moved.unwrap_or(received), self.leaving_uri(target), target));
