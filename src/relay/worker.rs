@@ -188,10 +188,15 @@ impl Worker {
                 relayed.settle(now, key, &mut self.around);
             }
         }
+        self.answer_all(now);
+        goes_on
+    }
+
+    /// Answers what was asked.
+    fn answer_all(&mut self, now: Duration) {
         while let Some(session) = self.asked.pop() {
             self.answer(now, session);
         }
-        goes_on
     }
 
     fn obey_all(&mut self) -> bool {
@@ -224,6 +229,8 @@ impl Worker {
                 let _ = answer.give(self.figures());
             }
             Order::Detach(answer) => {
+                // Afterwards there are no sessions to ask for.
+                self.answer_all(self.clock.now());
                 // Where it is refused there is nobody to relay for, either.
                 let _ = answer.give(self.detach());
             }
