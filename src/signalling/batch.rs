@@ -115,6 +115,7 @@ pub(super) struct Leaving {
 #[derive(Debug)]
 pub(super) struct Outbox {
     leaving: Vec<Leaving>,
+    /// Copies of those that could not leave, a batch at the most.
     unsent: Vec<Leaving>,
     room: Vec<Vec<u8>>,
     headers: MultiHeaders<SockaddrStorage>,

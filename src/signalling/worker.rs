@@ -386,10 +386,10 @@ impl Worker {
                 let mut out = outbox.room();
                 let outcome = self.decide(now, &Datagram { bytes: &answer, ..sent }, &mut out)?;
                 self.pass_on(now, outcome, out, outbox)?;
+                self.send(outbox);
             }
             outbox.give_back(answer);
         }
-        self.send(outbox);
         Ok(())
     }
 
